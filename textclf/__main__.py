@@ -1,0 +1,8 @@
+"""Lets `python -m textclf` do what `textclf` does."""
+
+from __future__ import annotations
+
+from .cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What flows through a run: datasets, tokens, predictions, and the pure functions on them."""

@@ -1,0 +1,153 @@
+"""Owns the data that providers return: labels, texts, splits and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Task = Literal["single-label", "multi-label"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a task; their order is the column order of every score matrix, for ever.
+
+    `positive` is, with two labels, the one of which f1, precision, recall and roc_auc speak; the last one unless said.
+    """
+
+    names: tuple[str, ...]
+    task: Task = "single-label"
+    positive: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise DataError(f"labels are given twice: {', '.join(self.names)}")
+        if self.positive is None and self.task == "single-label" and len(self.names) == 2:
+            object.__setattr__(self, "positive", self.names[1])
+        if self.positive is not None and self.positive not in self.names:
+            raise DataError(f"the positive label '{self.positive}' is not among the labels {', '.join(self.names)}")
+
+    @classmethod
+    def of(cls, values: Iterable[str], task: Task = "single-label", positive: str | None = None) -> Labels:
+        """Collect the distinct values: sorted by code point, or numerically where all are integers."""
+        distinct = set(values)
+        try:
+            # `01` and `1` are different labels: the text breaks the tie.
+            names = sorted(distinct, key=lambda v: (int(v), v))
+        except ValueError:
+            names = sorted(distinct)
+        return cls(tuple(names), task, positive)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        try:
+            return self.names.index(name)
+        except ValueError:
+            known = ", ".join(self.names[:12])
+            raise DataError(f"unknown label '{name}'{did_you_mean(name, self.names)} (known: {known})") from None
+
+    @property
+    def positive_index(self) -> int | None:
+        return None if self.positive is None else self.names.index(self.positive)
+
+    def encode(self, values: Sequence[str]) -> NDArray[np.int64]:
+        """Return the column of each single label, int64[n]."""
+        import numpy as np
+
+        columns = {name: i for i, name in enumerate(self.names)}
+        try:
+            return np.fromiter((columns[v] for v in values), np.int64, len(values))
+        except KeyError as error:
+            self.index(error.args[0])
+            raise
+
+    def encode_sets(self, values: Sequence[Iterable[str]]) -> NDArray[np.bool_]:
+        """Return the membership matrix of sets of labels, bool[n, labels]."""
+        import numpy as np
+
+        columns = {name: i for i, name in enumerate(self.names)}
+        matrix = np.zeros((len(values), len(self.names)), np.bool_)
+        for row, members in enumerate(values):
+            for name in members:
+                matrix[row, columns[name] if name in columns else self.index(name)] = True
+        return matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A column of texts, or two for text pairs. The columns may be lists, tuples, Arrow- or memmap-backed."""
+
+    first: Sequence[str]
+    second: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.second is not None and len(self.second) != len(self.first):
+            raise DataError(f"{len(self.first)} first texts but {len(self.second)} second texts")
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @property
+    def pairs(self) -> bool:
+        return self.second is not None
+
+    def take(self, rows: Iterable[int]) -> Texts:
+        rows = list(rows)
+        second = None if self.second is None else [self.second[r] for r in rows]
+        return Texts([self.first[r] for r in rows], second)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Labelled texts. `labels` is int64[n], or bool[n, labels] for multi-label tasks.
+
+    `ids` are the user's, else row numbers as text; rows that share a group are never parted by a split.
+    """
+
+    texts: Texts
+    labels: NDArray[np.int64] | NDArray[np.bool_]
+    ids: Sequence[str] = field(default=())
+    groups: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.ids) == 0:
+            object.__setattr__(self, "ids", [str(i) for i in range(len(self.texts))])
+        sizes = {"texts": len(self.texts), "labels": len(self.labels), "ids": len(self.ids)}
+        if self.groups is not None:
+            sizes["groups"] = len(self.groups)
+        if len(set(sizes.values())) > 1:
+            raise DataError("a split's columns differ in length: " + ", ".join(f"{v} {k}" for k, v in sizes.items()))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: NDArray[np.int64]) -> Split:
+        groups = None if self.groups is None else [self.groups[r] for r in rows]
+        return Split(self.texts.take(rows), self.labels[rows], [self.ids[r] for r in rows], groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a dataset provider returns. What is None is drawn from `train` by the recipe's split."""
+
+    labels: Labels
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+    unlabelled: Texts | None = None
+    source: str = ""
+    licence: str = ""
+
+    def splits(self) -> dict[str, Split]:
+        """Return the splits that are there, by name, train first."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}

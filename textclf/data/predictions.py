@@ -1,0 +1,141 @@
+"""Owns what models say of texts: encoded splits, predictions, their confusion counts, and the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .dataset import Labels, Texts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+ABSTAINED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A split after its encoder. `features` is what the encoder makes: Tokens, a dense or a sparse matrix."""
+
+    features: Any
+    labels: NDArray[np.int64] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Weighted one-against-rest counts of each label, float64[..., labels]; leading axes are bootstrap draws."""
+
+    hits: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    support: NDArray[np.float64]
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        return _ratio(self.hits, self.predicted)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        return _ratio(self.hits, self.support)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        return _ratio(2 * self.hits, self.predicted + self.support)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What metrics, outputs and comparisons read.
+
+    truth and predicted: int64[n] (a predicted -1 abstains), or bool[n, labels] for multi-label tasks.
+    scores: float32[n, labels], probabilities.
+    """
+
+    labels: Labels
+    truth: NDArray[np.int64] | NDArray[np.bool_]
+    predicted: NDArray[np.int64] | NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    texts: Texts
+    ids: Sequence[str]
+    groups: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def truth_matrix(self) -> NDArray[np.bool_]:
+        return _membership(self.truth, len(self.labels))
+
+    def predicted_matrix(self) -> NDArray[np.bool_]:
+        return _membership(self.predicted, len(self.labels))
+
+    def counts(self, weights: NDArray[np.float64] | None = None) -> Counts:
+        """Count hits, predictions and support of each label; for weights [draws, n], of each draw."""
+        import numpy as np
+
+        truth = self.truth_matrix().astype(np.float64)
+        predicted = self.predicted_matrix().astype(np.float64)
+        w = np.ones(len(self)) if weights is None else weights
+        return Counts(w @ (truth * predicted), w @ predicted, w @ truth)
+
+    def frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: id, text, (pair,) label, predicted, and one score column a label."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"id": list(self.ids), "text": list(self.texts.first)}
+        if self.texts.second is not None:
+            columns["pair"] = list(self.texts.second)
+        columns["label"] = named(self.truth, self.labels)
+        columns["predicted"] = named(self.predicted, self.labels)
+        for i, name in enumerate(self.labels.names):
+            columns[f"score_{name}"] = self.scores[:, i]
+        return pd.DataFrame(columns)
+
+
+def named(values: NDArray[np.int64] | NDArray[np.bool_], labels: Labels) -> list[str] | list[list[str]]:
+    """Return the label names of int64[n] (an abstention is ""), or the lists of names of bool[n, labels]."""
+    if values.ndim == 2:
+        return [[name for name, on in zip(labels.names, row, strict=True) if on] for row in values]
+    return ["" if v == ABSTAINED else labels.names[v] for v in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How scores become labels: the one place where a score is cut.
+
+    threshold: for multi-label tasks, what each label's score must reach; with two single labels, what the positive
+    label's score must reach; None is the most probable label. abstain_below: with a best score below it, no label.
+    """
+
+    threshold: float | None = None
+    abstain_below: float = 0.0
+
+    def decide(self, scores: NDArray[np.float32], labels: Labels) -> NDArray[np.int64] | NDArray[np.bool_]:
+        import numpy as np
+
+        if labels.task == "multi-label":
+            chosen: NDArray[np.bool_] = scores >= np.float32(0.5 if self.threshold is None else self.threshold)
+            return chosen
+        predicted: NDArray[np.int64] = scores.argmax(axis=1).astype(np.int64)
+        positive = labels.positive_index
+        if self.threshold is not None and positive is not None:
+            predicted = np.where(scores[:, positive] >= np.float32(self.threshold), positive, 1 - positive)
+        if self.abstain_below > 0:
+            predicted[scores.max(axis=1) < np.float32(self.abstain_below)] = ABSTAINED
+        return predicted
+
+
+def _membership(values: NDArray[np.int64] | NDArray[np.bool_], labels: int) -> NDArray[np.bool_]:
+    import numpy as np
+
+    if values.ndim == 2:
+        return values.astype(np.bool_)
+    return values[:, None] == np.arange(labels)
+
+
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide; nothing of nothing is 0, as in scikit-learn's `zero_division=0`."""
+    import numpy as np
+
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

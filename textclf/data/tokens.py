@@ -1,0 +1,50 @@
+"""Owns Tokens: ragged token ids in flat arrays, untruncated, which may be memory-mapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The token ids of n texts, without special tokens and without truncation.
+
+    ids: uint16 or uint32, flat. offsets: int64[n + 1]; text i is `ids[offsets[i]:offsets[i + 1]]`.
+    cuts: int64[n], for pairs, where the second text begins, counted from the text's own start.
+    """
+
+    ids: NDArray[np.uint16] | NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+    cuts: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.cuts is not None and len(self.cuts) != len(self):
+            raise DataError(f"{len(self)} token rows but {len(self.cuts)} cuts")
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def row(self, index: int) -> NDArray[np.uint16] | NDArray[np.uint32]:
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the number of ids of each text, int64[n]."""
+        import numpy as np
+
+        return np.diff(self.offsets)
+
+    def take(self, rows: NDArray[np.int64]) -> Tokens:
+        """Return the given texts, in the given order, as arrays of their own."""
+        import numpy as np
+
+        lengths = self.lengths()[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        ids = np.concatenate([self.row(int(r)) for r in rows]) if len(rows) else self.ids[:0]
+        return Tokens(ids, offsets, None if self.cuts is None else self.cuts[rows])

@@ -1,0 +1,163 @@
+"""Owns every error a user can meet, what it says and the exit code it ends with.
+
+    TextclfError
+    ├── RecipeError        2   the recipe, an override or an argument is wrong; carries every Problem at once
+    ├── DataError          3   the data cannot be read or does not say what it should
+    ├── DownloadError      4   network, download, integrity
+    ├── PluginError        5   a plugin is missing, broken or breaks its contract
+    ├── ArtefactError      6   a checkpoint, model or run folder is not what it claims to be
+    ├── ResourceError      7   memory, disk, no CUDA
+    ├── DivergedError      8   training diverged
+    ├── GateError          8   the run is kept, but a gate of the recipe is not met
+    └── Stopped           75   interrupted by a signal, can be resumed
+        └── Cancelled    130   interrupted by Ctrl-C, can be resumed
+
+Exit code 0 is success and 1 is a fault of textclf itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where something stands in a text file: 1-based line and column, and the line itself for the caret."""
+
+    source: str
+    line: int
+    column: int
+    text: str = ""
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}"
+
+    def excerpt(self) -> str:
+        """Return the source line with a caret under what is meant, or nothing where the line is unknown."""
+        if not self.text:
+            return ""
+        number = f"{self.line:5d} | "
+        # A tab before the caret must stay a tab, or the caret stands in the wrong place.
+        before = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
+        length = max(1, min(self.length, len(self.text) - self.column + 1))
+        return f"{number}{self.text}\n{' ' * (len(number) - 2)}| {before}{'^' * length}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a recipe, and where.
+
+    `path` leads to it from the top of the recipe, or, from `Component.check`, from the component's own options:
+    `("batch_size",)`. `location` is filled in by the core.
+    """
+
+    message: str
+    path: tuple[str | int, ...] = ()
+    location: Location | None = None
+    exit_code: int = 2
+
+    def under(self, *prefix: str | int) -> Problem:
+        return replace(self, path=(*prefix, *self.path))
+
+    def __str__(self) -> str:
+        dotted = ".".join(str(part) for part in self.path)
+        words = [str(self.location)] if self.location else []
+        words += [dotted] if dotted else []
+        first = ": ".join([*words, self.message])
+        excerpt = self.location.excerpt() if self.location else ""
+        return f"{first}\n{excerpt}" if excerpt else first
+
+
+class TextclfError(Exception):
+    """The root of all errors that have a cause outside textclf."""
+
+    exit_code = 1
+
+
+class RecipeError(TextclfError):
+    """Everything that is wrong with a recipe, all at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem] | str) -> None:
+        self.problems: tuple[Problem, ...] = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
+        # A missing library or broken plugin (5) is only the verdict when the recipe itself is sound.
+        self.exit_code = min((p.exit_code for p in self.problems), default=2)
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class DataError(TextclfError):
+    """The data cannot be read, or does not say what it should."""
+
+    exit_code = 3
+
+
+class DownloadError(TextclfError):
+    """A file could not be fetched whole."""
+
+    exit_code = 4
+
+
+class PluginError(TextclfError):
+    """A plugin is missing, broken or breaks its contract; the message names it."""
+
+    exit_code = 5
+
+
+class ArtefactError(TextclfError):
+    """A checkpoint, a model or a run folder is not what it claims to be."""
+
+    exit_code = 6
+
+
+class ResourceError(TextclfError):
+    """The machine has not enough of something: memory, disk, a GPU."""
+
+    exit_code = 7
+
+
+class DivergedError(TextclfError):
+    """Training produced numbers that are no numbers."""
+
+    exit_code = 8
+
+
+class GateError(TextclfError):
+    """A finished run whose interval does not clear a gate of its recipe."""
+
+    exit_code = 8
+
+
+class Stopped(TextclfError):  # noqa: N818 - it is an outcome, not a fault
+    """A run was asked to stop, saved its state and can be resumed."""
+
+    exit_code = 75
+
+
+class Cancelled(Stopped):
+    """As `Stopped`, by Ctrl-C."""
+
+    exit_code = 130
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was most likely meant, or None where none is near."""
+    candidates = list(known)
+    by_case = {k.casefold(): k for k in candidates}
+    near = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)
+    return by_case[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?", or an empty string where nothing is near."""
+    near = closest(word, known)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def listing(words: Sequence[str], limit: int = 12) -> str:
+    """Return words joined by commas, cut with a count where there are many."""
+    rest = len(words) - limit
+    return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")

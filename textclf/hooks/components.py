@@ -1,0 +1,80 @@
+"""Owns what a plugin offers: a Component with validated Options, declared Traits, and a lazy build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ..data.dataset import Task
+from ..errors import Problem
+
+Kind = Literal["dataset", "encoder", "trainer", "metric", "output"]
+KINDS: tuple[Kind, ...] = ("dataset", "encoder", "trainer", "metric", "output")
+
+
+class Options(BaseModel):
+    """What a recipe may say of a component. Subclass it; give every field a description and its bounds.
+
+    Values are read as JSON, strictly: no string becomes a number, `true` is no number, unknown names are errors.
+    """
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+    @classmethod
+    def migrate(cls, version: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Return `values`, saved by an older version of the plugin, in today's terms. Override where terms change."""
+        return values
+
+
+class NoOptions(Options):
+    """The options of a component that has none."""
+
+
+T = TypeVar("T")
+O = TypeVar("O", bound=Options)  # noqa: E741 - T and O: what is built, and from which options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a component makes, reads and can do; the plan refuses combinations that do not fit.
+
+    makes: the layout of an encoder's features: "tokens", "matrix", "counts" (a matrix without negative values), or a
+    plugin's own word. reads: the layouts a trainer can read; "counts" is also a "matrix".
+    """
+
+    makes: str | None = None
+    reads: frozenset[str] = frozenset()
+    tasks: frozenset[Task] = frozenset({"single-label"})
+    pairs: bool = False
+    uses_validation: bool = False
+    uses_unlabelled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component(Generic[T, O]):
+    """One thing a recipe can name.
+
+    build: makes the object; the only place where the wrapped library is imported. No I/O, no download.
+    restore: makes it from a saved model folder: no network, nothing that only training needs.
+    check: looks at the options for what is wrong here and now (a missing file, column, package); local and cheap.
+    needs: the modules that must be importable, by their import names; install: the pip requirement that brings them.
+    """
+
+    name: str
+    build: Callable[[O], T]
+    options: type[O] = NoOptions  # type: ignore[assignment]
+    summary: str = ""
+    restore: Callable[[O, Path], T] | None = None
+    traits: Traits | Callable[[O], Traits] = field(default_factory=Traits)
+    check: Callable[[O], Iterable[Problem]] | None = None
+    needs: tuple[str, ...] = ()
+    install: str = ""
+
+    def traits_of(self, options: O) -> Traits:
+        return self.traits(options) if callable(self.traits) else self.traits

@@ -1,0 +1,101 @@
+"""Owns what all plugins offer: components by kind and name, recipes by stem, observers, and broken plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from ..errors import PluginError, closest, listing
+from .components import KINDS, Component, Kind
+from .events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One plugin module: its entry point's name, its distribution and version, and, when broken, why."""
+
+    name: str
+    module: str
+    distribution: str = ""
+    version: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"plugin {self.module}"
+
+    @property
+    def broken(self) -> bool:
+        return bool(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A component and the plugin that offers it."""
+
+    kind: Kind
+    component: Component[Any, Any]
+    plugin: Plugin
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What is installed. Names decide, never the order in which plugins were found."""
+
+    plugins: Sequence[Plugin] = ()
+    offers: Sequence[Offer] = ()
+    recipes: Mapping[str, Sequence[tuple[Plugin, Traversable]]] = field(default_factory=dict)
+    observers: Sequence[tuple[Plugin, Callable[[Event], None]]] = ()
+
+    def names(self, kind: Kind) -> list[str]:
+        return sorted({offer.component.name for offer in self.offers if offer.kind == kind})
+
+    def of(self, plugin: Plugin) -> list[Offer]:
+        return [offer for offer in self.offers if offer.plugin == plugin]
+
+    def find(self, kind: Kind, name: str) -> Offer:
+        """Return the one component of that kind and name; a PluginError where there is none, or more than one."""
+        found = [offer for offer in self.offers if offer.kind == kind and offer.component.name == name]
+        if len(found) > 1:
+            both = " and ".join(f"{o.plugin.module} ({o.plugin.distribution or 'no distribution'})" for o in found)
+            raise PluginError(f"{kind} '{name}' is offered by {both}; uninstall one of them")
+        if found:
+            return found[0]
+        raise PluginError(self.missing(kind, name))
+
+    def missing(self, kind: Kind, name: str) -> str:
+        """Say that no component is called so: what was meant, of which other kind it is, or which plugin is broken."""
+        article = "an" if kind[0] in "aeiou" else "a"
+        message = f"no {kind} is called '{name}'"
+        others = [k for k in KINDS if k != kind and name in self.names(k)]
+        near = closest(name, self.names(kind))
+        if others:
+            message += f"; '{name}' is a {others[0]}, not {article} {kind}"
+        elif near:
+            message += f"; did you mean '{near}'?"
+        message += f" (installed: {listing(self.names(kind)) or 'none'})"
+        broken = [p for p in self.plugins if p.broken]
+        if broken:
+            message += "; broken plugins: " + "; ".join(f"{p.name} ({p.reason})" for p in broken)
+        return message
+
+    def broken_offering(self, name: str) -> Plugin | None:
+        """Return the broken plugin that a component's name most likely belongs to, or None."""
+        for plugin in self.plugins:
+            if plugin.broken and name in (plugin.name, plugin.module, plugin.module.removeprefix("textclf_")):
+                return plugin
+        return None
+
+
+def check_recipes(recipes: Mapping[str, Sequence[tuple[Plugin, Traversable]]], stem: str) -> Traversable:
+    """Return the bundled recipe of that stem; a PluginError where two plugins offer it."""
+    found = recipes[stem]
+    if len(found) > 1:
+        both = " and ".join(plugin.module for plugin, _ in found)
+        raise PluginError(f"recipe '{stem}' is offered by {both}; uninstall one of them or name a file")
+    return found[0][1]
+
+
+def sorted_plugins(plugins: Iterable[Plugin]) -> list[Plugin]:
+    return sorted(plugins, key=lambda p: (p.name, p.module))
