@@ -1,0 +1,201 @@
+"""Owns the Report of a run and the Summary of a study, and their JSON form."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import ArtefactError
+from .durable import write_text
+
+FILE = "metrics.json"
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A metric on the test split with its bootstrap interval; NaN where it is not defined."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.value:.4f}"
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """Precision, recall, F1 and support of one label, or of an average over labels."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A bound of the recipe that the lower end of a metric's interval must reach."""
+
+    metric: str
+    bound: float
+    low: float
+    met: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a run found, on its test split only.
+
+    metrics: the recipe's, headline first. baseline: the same metrics of always answering the commonest training label.
+    sizes: texts a split. split: what the split saw (duplicates kept together, groups, leaks). stages: seconds a stage.
+    """
+
+    name: str
+    task: Literal["single-label", "multi-label"]
+    labels: tuple[str, ...]
+    sizes: Mapping[str, int]
+    metrics: Mapping[str, Estimate]
+    baseline: Mapping[str, float]
+    per_label: tuple[LabelRow, ...]
+    averages: tuple[LabelRow, ...]
+    confusion: tuple[tuple[int, ...], ...] | None
+    validation: Mapping[str, float] = field(default_factory=dict)
+    coverage: float = 1.0
+    draws: int = 2000
+    resampled: Literal["texts", "groups"] = "texts"
+    gates: tuple[Gate, ...] = ()
+    split: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, float] = field(default_factory=dict)
+    tokens_per_second: float | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.metrics))
+
+    def to_json(self) -> dict[str, Any]:
+        return finite({"format": 1, **dataclasses.asdict(self)})
+
+    def save(self, folder: Path) -> None:
+        write_text(folder / FILE, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Report:
+        return cls.from_json(read_json(folder / FILE))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Report:
+        """Read what `to_json` wrote; numbers that were not finite come back as NaN."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        given = {key: value for key, value in values.items() if key in known}
+        try:
+            given["metrics"] = {k: _estimate(v) for k, v in given["metrics"].items()}
+            given["baseline"] = {k: _number(v) for k, v in given["baseline"].items()}
+            given["validation"] = {k: _number(v) for k, v in given.get("validation", {}).items()}
+            for rows in ("per_label", "averages"):
+                given[rows] = tuple(LabelRow(**row) for row in given[rows])
+            given["gates"] = tuple(Gate(**{**gate, "low": _number(gate["low"])}) for gate in given.get("gates", ()))
+            given["confusion"] = given["confusion"] and tuple(tuple(row) for row in given["confusion"])
+            return cls(**{**given, "labels": tuple(given["labels"]), "warnings": tuple(given.get("warnings", ()))})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArtefactError(f"the report is not one of textclf's: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A metric over the members of a study: mean, standard deviation, and the interval of the mean."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.deviation:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One run of a study: what tells it from the others ("seed 1", "fold 2"), its folder and its metrics."""
+
+    label: str
+    folder: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a study of several seeds or folds found."""
+
+    name: str
+    members: tuple[Member, ...]
+    metrics: Mapping[str, Spread]
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.metrics))
+
+    def to_json(self) -> dict[str, Any]:
+        return finite({"format": 1, **dataclasses.asdict(self)})
+
+    def save(self, folder: Path) -> None:
+        write_text(folder / SUMMARY_FILE, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Summary:
+        values = read_json(folder / SUMMARY_FILE)
+        try:
+            members = tuple(Member(**member) for member in values["members"])
+            spreads = {k: Spread(**{f: _number(n) for f, n in v.items()}) for k, v in values["metrics"].items()}
+            return cls(name=values["name"], members=members, metrics=spreads)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArtefactError(f"{folder / SUMMARY_FILE} is not a summary of textclf's: {error}") from None
+
+
+def finite(value: Any) -> Any:
+    """Return JSON-ready values: NaN and infinities become null, and are named under "undefined" at the top."""
+    undefined: list[str] = []
+    clean = _finite(value, "", undefined)
+    if undefined and isinstance(clean, dict):
+        clean["undefined"] = undefined
+    return clean
+
+
+def _finite(value: Any, path: str, undefined: list[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v, f"{path}.{k}" if path else str(k), undefined) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v, f"{path}.{i}", undefined) for i, v in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        undefined.append(path)
+        return None
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that textclf wrote; an ArtefactError names what is wrong with it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}") from None
+
+
+def _estimate(values: Mapping[str, Any]) -> Estimate:
+    return Estimate(_number(values["value"]), _number(values["low"]), _number(values["high"]))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
