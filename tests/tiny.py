@@ -1,0 +1,80 @@
+"""Owns the tiny pretrained checkpoints that tests use where users have real ones: real in every file, fast to train."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+WORDS = ("good", "bad", "fine", "great", "poor", "awful", "film", "plot", "a", "the", "was", "it", "very", "not", "and")
+
+
+def tiny_bert(
+    folder: Path, texts: Iterable[str] = (), *, layers: int = 2, hidden: int = 32, positions: int = 64, seed: int = 0
+) -> Path:
+    """Write a random BERT of few weights with a WordPiece vocabulary of the texts' words, and return its folder."""
+    from transformers import BertConfig, BertModel
+
+    tokenizer = _wordpiece(texts, positions)
+    config = BertConfig(**_sizes(tokenizer, layers, hidden), max_position_embeddings=positions)
+    return _save(folder, tokenizer, BertModel, config, seed)
+
+
+def tiny_distilbert(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random DistilBERT, which has no token types, and return its folder."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    tokenizer = _wordpiece(texts, positions, ["input_ids", "attention_mask"])
+    config = DistilBertConfig(
+        vocab_size=len(tokenizer), dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=positions
+    )
+    return _save(folder, tokenizer, DistilBertModel, config, seed)
+
+
+def tiny_roberta(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random RoBERTa with a byte-level vocabulary, whose positions begin after the padding id."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
+
+    trained = ByteLevelBPETokenizer()
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trained.train_from_iterator([*texts, *WORDS], vocab_size=320, special_tokens=specials, show_progress=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.save_model(str(folder))
+    tokenizer = RobertaTokenizer.from_pretrained(str(folder), model_max_length=positions)
+    config = RobertaConfig(
+        **_sizes(tokenizer, 2, 32), max_position_embeddings=positions + 2, type_vocab_size=1, pad_token_id=1
+    )
+    return _save(folder, tokenizer, RobertaModel, config, seed)
+
+
+def _wordpiece(texts: Iterable[str], positions: int, inputs: list[str] | None = None):
+    from transformers import BertTokenizer
+
+    words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower())} | set(WORDS)
+    letters = {letter for word in words for letter in word} | set("abcdefghijklmnopqrstuvwxyz0123456789[].,!?'")
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = dict.fromkeys([*specials, *sorted(letters), *(f"##{c}" for c in sorted(letters)), *sorted(words)])
+    given = {"model_input_names": inputs} if inputs else {}
+    return BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, model_max_length=positions, **given)
+
+
+def _sizes(tokenizer, layers: int, hidden: int) -> dict[str, int]:
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "intermediate_size": 2 * hidden,
+    }
+
+
+def _save(folder: Path, tokenizer, kind, config, seed: int) -> Path:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = kind(config)
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
