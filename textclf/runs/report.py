@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..durable import read_json, write_text
 from ..errors import ArtefactError
-from .durable import write_text
 
 FILE = "metrics.json"
 SUMMARY_FILE = "summary.json"
@@ -181,16 +181,6 @@ def _finite(value: Any, path: str, undefined: list[str]) -> Any:
         undefined.append(path)
         return None
     return value
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file that textclf wrote; an ArtefactError names what is wrong with it."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}") from None
 
 
 def _estimate(values: Mapping[str, Any]) -> Estimate:

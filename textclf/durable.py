@@ -1,17 +1,23 @@
-"""Owns writing so that a file or folder is whole or absent: temporary name, fsync, rename, fsync the parent."""
+"""Owns files that are whole or absent, and manifests that prove it.
+
+Written under a temporary name, synced, renamed, the parent synced; read back only where the digests agree.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from ..errors import ResourceError
+from .errors import ArtefactError, ResourceError
 
+MANIFEST = "manifest.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -80,3 +86,41 @@ def manifest(folder: Path) -> dict[str, str]:
     """Return the sha256 of every file below the folder, by its path relative to it, in order."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): digest(p) for p in files}
+
+
+def invalid(folder: Path, name: str = MANIFEST) -> str | None:
+    """Say why a folder is not what its manifest says, or return None."""
+    try:
+        listed = json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"its {name} is missing"
+    except (OSError, ValueError):
+        return f"its {name} cannot be read"
+    return differs(folder, listed)
+
+
+def differs(folder: Path, listed: object) -> str | None:
+    """Say which of the files listed by sha256 is missing, changed, or outside the folder, or return None."""
+    if not isinstance(listed, dict):
+        return "its list of files is no mapping"
+    for relative, expected in listed.items():
+        path = folder / str(relative)
+        if Path(relative).is_absolute() or ".." in Path(relative).parts:
+            return f"its list of files leaves the folder: '{relative}'"
+        if path.is_symlink():
+            return f"'{relative}' is a link"
+        if not path.is_file():
+            return f"'{relative}' is missing"
+        if digest(path) != expected:
+            return f"'{relative}' has changed since it was written"
+    return None
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that textclf wrote; an ArtefactError names what is wrong with it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,103 @@
+"""Owns the cache of encoded features: by fingerprint of encoder and texts, under a lock, shared between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from filelock import FileLock
+
+from ..data.dataset import Texts
+from ..data.text import texts_digest
+from ..data.tokens import Tokens
+from ..durable import MANIFEST, invalid, manifest, write_folder
+
+FORMAT = 1
+
+
+def default_folder() -> Path:
+    """Return the folder that runs and processes share: TEXTCLF_CACHE, or the system's own for caches."""
+    named = os.environ.get("TEXTCLF_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("textclf"))
+
+
+def features(folder: Path | None, fingerprint: str, texts: Texts, make: Callable[[], Any]) -> Any:
+    """Return the features made before for the same encoder and texts, or make and keep them.
+
+    Features of a kind the cache does not know (anything but Tokens, arrays and sparse matrices) are not kept.
+    """
+    if folder is None or not fingerprint:
+        return make()
+    key = hashlib.sha256(f"{FORMAT}:{fingerprint}:{texts_digest(texts)}".encode()).hexdigest()[:40]
+    entry = folder / "features" / key
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{entry}.lock"):
+            return _through(entry, make)
+    except PermissionError:
+        # A cache that cannot be written saves no time, and costs no result.
+        return make()
+
+
+def _through(entry: Path, make: Callable[[], Any]) -> Any:
+    if entry.exists():
+        if invalid(entry) is None:
+            return _read(entry)
+        shutil.rmtree(entry)
+    made = make()
+    if _kind(made) is None:
+        return made
+    write_folder(entry, lambda part: _write(part, made))
+    return _read(entry)
+
+
+def _kind(made: Any) -> str | None:
+    import numpy as np
+    from scipy import sparse
+
+    if isinstance(made, Tokens):
+        return "tokens"
+    if isinstance(made, np.ndarray) and made.dtype != object:
+        return "array"
+    return "sparse" if sparse.issparse(made) else None
+
+
+def _write(folder: Path, made: Any) -> None:
+    import numpy as np
+    from scipy import sparse
+
+    kind = _kind(made)
+    if kind == "tokens":
+        arrays = {"ids": made.ids, "offsets": made.offsets, "cuts": made.cuts}
+        for name, array in arrays.items():
+            if array is not None:
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    elif kind == "array":
+        np.save(folder / "array.npy", made, allow_pickle=False)
+    else:
+        sparse.save_npz(folder / "sparse.npz", sparse.csr_matrix(made), compressed=False)
+    (folder / "kind.json").write_text(json.dumps(kind), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest(folder)), encoding="utf-8")
+
+
+def _read(folder: Path) -> Any:
+    import numpy as np
+    from scipy import sparse
+
+    kind = json.loads((folder / "kind.json").read_text(encoding="utf-8"))
+    if kind == "sparse":
+        return sparse.load_npz(folder / "sparse.npz")
+    if kind == "array":
+        return np.load(folder / "array.npy", mmap_mode="r", allow_pickle=False)
+    cuts = folder / "cuts.npy"
+    return Tokens(
+        np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False),
+        np.load(folder / "offsets.npy", allow_pickle=False),
+        np.load(cuts, allow_pickle=False) if cuts.exists() else None,
+    )

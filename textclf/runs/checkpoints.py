@@ -1,0 +1,59 @@
+"""Owns the crash-safe store behind `context.checkpoints`.
+
+A checkpoint is a folder `ck-000400` with a manifest of digests that is written last. It is filled under a temporary
+name, synced and renamed; older ones are pruned only afterwards. A kill between any two writes leaves the last good one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..durable import MANIFEST, invalid, manifest, write_folder
+from ..errors import ArtefactError
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStore:
+    """Checkpoints of one run. `keep` is how many complete ones are kept, so that a torn newest one is survivable."""
+
+    folder: Path
+    warn: Callable[[str], None]
+    saved: Callable[[int, Path], None]
+    keep: int = 2
+
+    def save(self, step: int, write: Callable[[Path], None]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / f"ck-{step:06d}"
+
+        def fill(part: Path) -> None:
+            write(part)
+            (part / MANIFEST).write_text(json.dumps(manifest(part), indent=1), encoding="utf-8")
+
+        if target.exists():
+            # The same step again: a resumed run repeats it, or the one that stands there is torn.
+            shutil.rmtree(target)
+        write_folder(target, fill)
+        self.saved(step, target)
+        for old in self._newest_first()[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def latest(self) -> Path | None:
+        found = self._newest_first()
+        for folder in found:
+            reason = invalid(folder)
+            if reason is None:
+                return folder
+            self.warn(f"checkpoint {folder.name} is not used: {reason}")
+        if found:
+            raise ArtefactError(
+                f"none of the {len(found)} checkpoints in {self.folder} is whole; start the run again from its recipe"
+            )
+        return None
+
+    def _newest_first(self) -> list[Path]:
+        found = [p for p in self.folder.glob("ck-*") if p.is_dir()] if self.folder.exists() else []
+        return sorted(found, key=lambda p: p.name, reverse=True)

@@ -1,0 +1,185 @@
+"""Owns how a recipe's `split` is applied to a dataset: which rows train, validate and test, and what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..data.dataset import Dataset, Labels, Split
+from ..data.splits import Units, deal, draw, find_units, shared_rows, strata
+from ..errors import DataError, RecipeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..recipe.settings import SplitSettings
+
+Warn = Callable[[str], None]
+_TEST, _VALIDATION = 0.2, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The splits of one run; `notes` says what was kept together and what leaks between given splits."""
+
+    labels: Labels
+    train: Split
+    validation: Split | None
+    test: Split
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def splits(self) -> dict[str, Split]:
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+
+def part(
+    dataset: Dataset, settings: SplitSettings, *, validate: bool, fold: int | None = None, warn: Warn
+) -> Parts:
+    """Draw the splits the dataset does not bring itself. `validate`: whether anybody reads a validation split."""
+    _refuse_beside_given(dataset, settings)
+    dataset = _empty_texts(dataset, settings.empty, warn)
+    dataset = _limit(dataset, settings)
+    _check_labels(dataset.labels, dataset.train, warn)
+    train, validation, test, notes = _draw(dataset, settings, validate, fold)
+    parts = Parts(dataset.labels, train, validation if validate else None, test, notes)
+    _leaks(parts, settings, warn)
+    _warn_of_absent_labels(parts, warn)
+    return parts
+
+
+def _refuse_beside_given(dataset: Dataset, settings: SplitSettings) -> None:
+    for name in ("test", "validation"):
+        if getattr(dataset, name) is not None and getattr(settings, name):
+            raise RecipeError(
+                f"split.{name}: the dataset brings its own {name} split; remove split.{name} from the recipe"
+            )
+    if settings.folds and dataset.test is not None:
+        raise RecipeError("split.folds: the dataset brings its own test split; remove split.folds from the recipe")
+
+
+def _draw(
+    dataset: Dataset, settings: SplitSettings, validate: bool, fold: int | None
+) -> tuple[Split, Split | None, Split, dict[str, Any]]:
+    import numpy as np
+
+    whole, labels = dataset.train, dataset.labels
+    units = find_units(whole, by_group=settings.group)
+    stratum = strata(whole, labels, units)
+    free = np.ones(len(units), np.bool_)
+    notes: dict[str, Any] = {"texts": len(whole), "units": len(units), "repeated_texts": units.repeated}
+    if whole.groups is not None and settings.group:
+        notes["groups"] = len(set(whole.groups))
+    test, validation = dataset.test, dataset.validation
+    if test is None:
+        if fold is not None and settings.folds:
+            chosen = deal(units, stratum, settings.folds, settings.seed) == fold
+        else:
+            fraction = _TEST if settings.test is None else settings.test
+            chosen = draw(units, stratum, free, round(fraction * len(whole)), settings.seed, "test")
+        free &= ~chosen
+        test = _rows(whole, units, chosen, "test")
+    if validation is None and validate:
+        fraction = _VALIDATION if settings.validation is None else settings.validation
+        chosen = draw(units, stratum, free, round(fraction * len(whole)), settings.seed, "validation")
+        free &= ~chosen
+        validation = _rows(whole, units, chosen, "validation")
+    return _rows(whole, units, free, "train"), validation, test, notes
+
+
+def _rows(whole: Split, units: Units, chosen: NDArray[np.bool_], name: str) -> Split:
+    import numpy as np
+
+    rows = np.flatnonzero(chosen[units.of_row])
+    if len(rows) == 0:
+        raise DataError(
+            f"the {name} split would be empty: {len(whole)} texts form {len(units)} units that must stay together; "
+            f"give more data, other fractions, or `split.group: false`"
+        )
+    return whole.take(rows)
+
+
+def _empty_texts(dataset: Dataset, rule: str, warn: Warn) -> Dataset:
+    import numpy as np
+
+    changed: dict[str, Split] = {}
+    for name, split in dataset.splits().items():
+        empty = np.array([not text.strip() for text in split.texts.first], np.bool_)
+        if split.texts.second is not None:
+            empty &= np.array([not text.strip() for text in split.texts.second], np.bool_)
+        if not empty.any():
+            continue
+        ids = ", ".join(split.ids[row] for row in np.flatnonzero(empty)[:5])
+        message = f"{int(empty.sum())} of {len(split)} texts of the {name} data are empty (id {ids})"
+        if rule == "refuse":
+            raise DataError(f"{message}; mend them, or set `split.empty: keep` or `drop`")
+        warn(f"{message}; {'left out' if rule == 'drop' else 'kept; `split.empty: drop` leaves them out'}")
+        if rule == "drop":
+            changed[name] = split.take(np.flatnonzero(~empty))
+    return replace(dataset, **changed) if changed else dataset  # type: ignore[arg-type]
+
+
+def _limit(dataset: Dataset, settings: SplitSettings) -> Dataset:
+    """Keep at most `split.limit` texts in all, each given split in proportion and stratified."""
+    import numpy as np
+
+    splits = dataset.splits()
+    total = sum(len(split) for split in splits.values())
+    if not settings.limit or settings.limit >= total:
+        return dataset
+    smaller: dict[str, Split] = {}
+    for name, split in splits.items():
+        units = find_units(split, by_group=settings.group)
+        rows = max(1, settings.limit * len(split) // total)
+        every = np.ones(len(units), np.bool_)
+        chosen = draw(units, strata(split, dataset.labels, units), every, rows, settings.seed, "limit")
+        smaller[name] = split.take(np.flatnonzero(chosen[units.of_row]))
+    return replace(dataset, **smaller)  # type: ignore[arg-type]
+
+
+def _check_labels(labels: Labels, train: Split, warn: Warn) -> None:
+    counts = _label_counts(train, labels)
+    if len(train) == 0:
+        raise DataError("there are no texts to train on")
+    if labels.task == "single-label" and (counts > 0).sum() < 2:
+        only = ", ".join(f"'{name}'" for name, n in zip(labels.names, counts, strict=True) if n) or "none"
+        raise DataError(f"a classifier needs texts of at least two labels; the data has only {only}")
+    for name, count in zip(labels.names, counts, strict=True):
+        if count == 1:
+            warn(f"label '{name}' has one text, which goes to training: nothing can be measured for it")
+
+
+def _warn_of_absent_labels(parts: Parts, warn: Warn) -> None:
+    trained = _label_counts(parts.train, parts.labels)
+    tested = _label_counts(parts.test, parts.labels)
+    for name, in_train, in_test in zip(parts.labels.names, trained, tested, strict=True):
+        if in_test and not in_train:
+            warn(f"label '{name}' is in the test split only ({in_test} texts): it cannot be learned")
+
+
+def _leaks(parts: Parts, settings: SplitSettings, warn: Warn) -> None:
+    """Count texts and groups on both sides; only splits that the dataset brings can have any."""
+    splits = parts.splits()
+    for name in ("validation", "test"):
+        if name not in splits:
+            continue
+        texts, groups = shared_rows(parts.train, splits[name])
+        if not settings.group:
+            groups = 0
+        if texts or groups:
+            parts.notes[f"leaks_{name}"] = {"texts": texts, "groups": groups}
+            of_groups = f", and {groups} belong to groups that do" if groups else ""
+            message = f"{texts} of {len(splits[name])} {name} texts also stand in the training data{of_groups}"
+            if settings.leaks == "refuse":
+                raise DataError(f"{message}; take them out, or set `split.leaks: warn`")
+            warn(f"{message}: the score is too good by that; `split.leaks: refuse` stops here")
+
+
+def _label_counts(split: Split, labels: Labels) -> NDArray[np.int64]:
+    import numpy as np
+
+    if labels.task == "multi-label":
+        return split.labels.sum(axis=0).astype(np.int64)
+    return np.bincount(split.labels, minlength=len(labels)).astype(np.int64)
