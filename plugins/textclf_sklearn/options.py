@@ -1,0 +1,55 @@
+"""Owns what recipes may say of this plugin's components."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import field_validator
+
+from textclf import Field, Options
+
+Size = Annotated[int, Field(ge=1, le=10)]
+Average = Literal["auto", "binary", "micro", "macro", "weighted"]
+Balance = Literal["none", "balanced"]
+
+
+class TfidfOptions(Options):
+    analyzer: Literal["word", "char", "char_wb"] = Field(
+        "word",
+        description="n-grams of words, of characters, or of characters inside words (char_wb); "
+        "characters suit misspellings and scripts without spaces, and cost several times more",
+    )
+    ngrams: tuple[Size, Size] = Field((1, 2), description="shortest and longest n-gram, in words or characters")
+    lowercase: bool = Field(True, description="count upper and lower case as the same")
+    one_letter: bool = Field(True, description="words of one letter count too (word analyzer)")
+    marks: bool = Field(False, description="each punctuation mark counts as a word (word analyzer)")
+    min_df: int = Field(1, ge=1, le=1_000_000, description="leave out n-grams that fewer training texts contain")
+    max_df: float = Field(1.0, gt=0, le=1, description="leave out n-grams that a larger share of the texts contains")
+    max_features: int | None = Field(
+        None, ge=1, le=50_000_000, description="keep only so many n-grams, the most frequent; of each text of a pair"
+    )
+    binary: bool = Field(False, description="count whether an n-gram occurs, not how often")
+    sublinear: bool = Field(True, description="1 + log(count) in place of the count")
+    idf: bool = Field(True, description="weigh n-grams down by how many training texts contain them")
+    norm: Literal["l2", "none"] = Field("l2", description="bring every text to Euclidean length one, or leave it")
+
+    @field_validator("ngrams")
+    @classmethod
+    def _in_order(cls, ngrams: tuple[int, int]) -> tuple[int, int]:
+        if ngrams[0] > ngrams[1]:
+            raise ValueError(f"the shortest n-gram, {ngrams[0]}, is longer than the longest, {ngrams[1]}")
+        return ngrams
+
+
+class LogisticOptions(Options):
+    C: float = Field(3.0, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
+    class_weight: Balance = Field("none", description="balanced: every label weighs the same, however rare")
+    max_iter: int = Field(1000, ge=1, le=1_000_000, description="most L-BFGS iterations")
+
+
+class AverageOptions(Options):
+    average: Average = Field(
+        "auto",
+        description="binary: of the positive label; micro: of all decisions together; macro: mean over labels; "
+        "weighted: mean over labels by support; auto: binary with two labels, macro with more, micro for multi-label",
+    )
