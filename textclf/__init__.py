@@ -17,7 +17,8 @@ _HOMES = {
     "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
     "Predictions": "data.predictions",
     "Tokens": "data.tokens",
-    "Row": "data.tables", "read_table": "data.tables",
+    "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
+    "write_table": "data.table_writer",
     "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
     "Encoder": "hooks.contracts", "Finished": "hooks.contracts", "Judgement": "hooks.contracts",
     "Layout": "hooks.contracts", "Metric": "hooks.contracts", "Model": "hooks.contracts",
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
     from .data.predictions import Decision as Decision
     from .data.predictions import Encoded as Encoded
     from .data.predictions import Predictions as Predictions
+    from .data.table_writer import write_table as write_table
     from .data.tables import Row as Row
+    from .data.tables import Table as Table
     from .data.tables import read_table as read_table
     from .data.tokens import Tokens as Tokens
     from .engine import Engine as Engine

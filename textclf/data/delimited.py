@@ -10,6 +10,8 @@ from ..errors import DataError
 # From behind an opening quote up to and with the closing one; possessive, so that it never goes back.
 _TO_CLOSING = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
 
+Record = tuple[int, list[str]]
+
 
 class Records:
     """Iterates over (line, fields): the line is the one on which the record begins, from 1; blank lines are left out.
@@ -22,7 +24,7 @@ class Records:
         self.lines, self.name, self.delimiter, self.quotes, self.limit = lines, name, delimiter, quotes, limit
         self.line = 0
 
-    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+    def __iter__(self) -> Iterator[Record]:
         for line in self.lines:
             self.line += 1
             if self.quotes and '"' in line:
@@ -43,8 +45,8 @@ class Records:
                     continue
                 if rest := line[at:].rstrip("\r\n"):
                     raise DataError(
-                        f"{self.name}:{self.line}: '{rest[:20]}' follows a closing quote; a quote inside a quoted field "
-                        'is written twice ("")'
+                        f"{self.name}:{self.line}: '{rest[:20]}' follows a closing quote; "
+                        'a quote inside a quoted field is written twice ("")'
                     )
                 return fields
             end = line.find(self.delimiter, at)
@@ -66,8 +68,8 @@ class Records:
             following = next(self.lines, None)
             if following is None:
                 raise DataError(
-                    f"{self.name}:{begin}: a quote is opened in the row that begins here and never closed; close it, or "
-                    "set `quotes: false` where quotes are ordinary characters"
+                    f"{self.name}:{begin}: a quote is opened in the row that begins here and never closed; "
+                    "close it, or set `quotes: false` where quotes are ordinary characters"
                 )
             self.line += 1
             line, at = following, 0
@@ -75,12 +77,12 @@ class Records:
         return "".join(parts).replace('""', '"'), line, closing.end()
 
 
-def rows(records: Iterator[tuple[int, list[str]]], columns: int, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def rows(records: Iterator[Record], columns: int, name: str, delimiter: str) -> Iterator[Record]:
     """Pass the records that have as many fields as there are columns; a DataError for the first that has not."""
     for line, fields in records:
         if len(fields) != columns:
             many = len(fields) > columns
-            way = f"put a text that contains {_say(delimiter)} in quotes" if many else "a field or a line end is missing"
+            way = f"put texts that contain {_say(delimiter)} in quotes" if many else "a field or a line end is missing"
             raise DataError(f"{name}:{line}: {_count(len(fields))} where the header has {columns}; {way}")
         yield line, fields
 

@@ -9,12 +9,15 @@ import os
 import stat
 import tempfile
 import zlib
-from collections.abc import Buffer, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from ..errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # One record may be this long, in characters: a text of 10 MB passes, a line of 1 GB does not.
 RECORD_LIMIT = 64 * 2**20
@@ -35,8 +38,8 @@ class _Counted(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer)
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
         data = self.take(len(view))
         view[: len(data)] = data
         self.total += len(data)
@@ -55,7 +58,7 @@ class _Unpacked(_Counted):
     """The contents of a gzip stream, refused where they are cut, torn or a bomb."""
 
     def __init__(self, packed: _Counted, name: str) -> None:
-        super().__init__(gzip.GzipFile(fileobj=io.BufferedReader(packed, _CHUNK)))
+        super().__init__(cast(IO[bytes], gzip.GzipFile(fileobj=io.BufferedReader(packed, _CHUNK))))
         self.packed, self.name = packed, name
 
     def take(self, size: int) -> bytes:
@@ -82,12 +85,12 @@ class Source:
         self._file = _open(source, self.name) if isinstance(source, Path) else source
         self._stat = os.fstat(self._file.fileno()) if self.path else None
         self.regular = self._stat is not None and stat.S_ISREG(self._stat.st_mode)
-        head = self._file.read(4)
+        head = _first(self._file.read, 4)
         self.packed = head.startswith(_GZIP)
         self.raw = _Counted(self._file, head)
         if self.packed:
             self.raw = _Unpacked(self.raw, self.name)
-            head = self.raw.take(4)
+            head = _first(self.raw.take, 4)
             self.raw.head = head
         self.head = head
 
@@ -177,11 +180,19 @@ def _open(path: Path, name: str) -> IO[bytes]:
         raise DataError(f"{name}: cannot be read: {error.strerror}") from None
 
 
+def _first(read: Callable[[int], bytes], size: int) -> bytes:
+    """Read so many bytes, fewer only at the end: a pipe gives what it has."""
+    head = b""
+    while len(head) < size and (more := read(size - len(head))):
+        head += more
+    return head
+
+
 def _utf16(head: bytes) -> str | None:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    zeros = tuple(byte == 0 for byte in head)
-    return {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}.get(zeros)
+    zeros = "".join("0" if byte == 0 else "x" for byte in head)
+    return {"x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(zeros)
 
 
 def _guess(sample: bytes, encoding: str) -> str:
