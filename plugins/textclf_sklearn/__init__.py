@@ -7,11 +7,9 @@ from typing import Any
 
 from textclf import Component, NoOptions, Options, Task, Traits
 
-from .options import AverageOptions, LogisticOptions, TfidfOptions
+from .options import METRICS, TRAINERS, AverageOptions, TfidfOptions
 
 TASKS: frozenset[Task] = frozenset({"single-label", "multi-label"})
-MATRIX = frozenset({"matrix", "counts"})
-COUNTS = frozenset({"counts"})
 SKLEARN: dict[str, Any] = {"needs": ("sklearn", "scipy", "numpy"), "install": "scikit-learn>=1.5"}
 
 
@@ -32,33 +30,28 @@ def textclf_encoders() -> list[Component[Any, Any]]:
 
 
 def textclf_trainers() -> list[Component[Any, Any]]:
-    return [
-        _trainer("logistic", LogisticOptions, MATRIX, "logistic regression"),
-    ]
+    return [_trainer(name, *described) for name, described in TRAINERS.items()]
 
 
 def textclf_metrics() -> list[Component[Any, Any]]:
-    return [
-        _metric("accuracy", "share of texts whose label, or set of labels, is right"),
-        _metric("f1", "harmonic mean of precision and recall", AverageOptions),
-        _metric("f1_macro", "F1 as a mean over labels"),
-    ]
+    return [_metric(name, summary) for name, summary in METRICS.items()]
 
 
-def _trainer(name: str, options: type[Options], reads: frozenset[str], summary: str) -> Component[Any, Any]:
+def _trainer(name: str, options: type[Options], reads: set[str], summary: str) -> Component[Any, Any]:
     def build(options: Any) -> Any:
         from .trainers import TRAINERS
 
         return TRAINERS[name](options)
 
-    traits = Traits(reads=reads, tasks=TASKS, pairs=True)
+    traits = Traits(reads=frozenset(reads), tasks=TASKS, pairs=True)
     return Component(name=name, options=options, build=build, summary=summary, traits=traits, **SKLEARN)
 
 
-def _metric(name: str, summary: str, options: type[Options] = NoOptions) -> Component[Any, Any]:
+def _metric(name: str, summary: str) -> Component[Any, Any]:
     def build(options: Any) -> Any:
         from .metrics import METRICS
 
         return METRICS[name](options)
 
+    options = AverageOptions if name in ("f1", "precision", "recall") else NoOptions
     return Component(name=name, options=options, build=build, summary=summary, traits=Traits(tasks=TASKS, pairs=True))

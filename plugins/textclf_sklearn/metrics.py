@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 from textclf import Counts, DataError, Predictions
 
 from .options import Average
+from .ranking import areas
 
 Floats = NDArray[np.float64]
+Formula = Callable[[Predictions, Floats], Floats]
+# What a probability of 0 counts as under a logarithm: the step of the float32 that scores come in.
+_LEAST = float(np.finfo(np.float32).eps)
 
 
-class Decided:
-    """A metric of the decisions alone; `formula` gives float64[draws] for weights [draws, n]."""
+class Measure:
+    """A metric; its formula gives float64[draws] for weights [draws, n]."""
 
-    greater_is_better = True
-    reads_scores = False
-
-    def __init__(self, formula: Callable[[Predictions, Floats], Floats]) -> None:
+    def __init__(self, formula: Formula, *, reads_scores: bool = False, greater_is_better: bool = True) -> None:
         self.formula = formula
+        self.reads_scores = reads_scores
+        self.greater_is_better = greater_is_better
 
     def __call__(self, predictions: Predictions, weights: Floats | None = None) -> Any:
         if weights is None:
@@ -30,32 +33,71 @@ class Decided:
         return self.formula(predictions, weights)
 
 
-def accuracy() -> Decided:
-    return Decided(lambda predictions, weights: mean(correct(predictions), weights))
+def accuracy(predictions: Predictions, weights: Floats) -> Floats:
+    """Share of texts whose label, or whole set of labels, is right; an abstention never is."""
+    same = predictions.truth == predictions.predicted
+    right = same if same.ndim == 1 else same.all(axis=1)
+    return mean(right.astype(np.float64), weights)
 
 
-def averaged(measure: str, average: Average) -> Decided:
+def averaged(measure: str, average: Average) -> Measure:
     """Return the metric `measure`, an attribute of Counts, averaged over labels in that way."""
 
     def formula(predictions: Predictions, weights: Floats) -> Floats:
-        way = average if average != "auto" else usual_average(predictions)
+        way = usual_average(predictions) if average == "auto" else average
         counts = predictions.counts(weights)
         if way == "binary":
-            each: Floats = getattr(counts, measure)
-            return each[:, _positive(predictions, measure)]
+            return np.asarray(getattr(counts, measure))[:, _positive(predictions, measure)]
         if way == "micro":
             return np.asarray(getattr(_together(counts), measure))[:, 0]
         # As in scikit-learn, a label that is neither true nor predicted has no say.
         present = (counts.support + counts.predicted > 0).astype(np.float64)
         return mean_over_labels(getattr(counts, measure), counts.support if way == "weighted" else present)
 
-    return Decided(formula)
+    return Measure(formula)
 
 
-def correct(predictions: Predictions) -> Floats:
-    """Return 1 for each text whose label, or set of labels, is right; an abstention never is."""
-    same = predictions.truth == predictions.predicted
-    return (same if same.ndim == 1 else same.all(axis=1)).astype(np.float64)
+def usual_average(predictions: Predictions) -> Average:
+    if predictions.labels.task == "multi-label":
+        return "micro"
+    return "macro" if predictions.labels.positive is None else "binary"
+
+
+def mcc(predictions: Predictions, weights: Floats) -> Floats:
+    """Correlation of truth and prediction over all labels (Gorodkin 2004); multi-label: the mean over labels."""
+    counts = predictions.counts(weights)
+    hits, said, real = counts.hits, counts.predicted, counts.support
+    total = weights.sum(axis=1)
+    if predictions.labels.task == "multi-label":
+        total = total[:, None]
+        each = _correlation(hits * total - said * real, said * (total - said), real * (total - real))
+        return np.asarray(each.mean(axis=1))
+    # An abstention is a prediction of its own, and never right.
+    abstained = total - said.sum(axis=1)
+    spread = total**2 - (said**2).sum(axis=1) - abstained**2
+    shared = hits.sum(axis=1) * total - (said * real).sum(axis=1)
+    return _correlation(shared, spread, total**2 - (real**2).sum(axis=1))
+
+
+def log_loss(predictions: Predictions, weights: Floats) -> Floats:
+    """Mean negative logarithm of the probability given to the truth; multi-label: of each label, then their mean."""
+    scores = np.clip(predictions.scores.astype(np.float64), _LEAST, 1 - _LEAST)
+    if predictions.truth.ndim == 1:
+        return mean(-np.log(scores[np.arange(len(scores)), predictions.truth]), weights)
+    return mean(-np.log(np.where(predictions.truth, scores, 1 - scores)).mean(axis=1), weights)
+
+
+def roc_auc(predictions: Predictions, weights: Floats) -> Floats:
+    """Area under the ROC curve of the positive label; with more labels the mean over each against the rest.
+
+    A label that all texts of a draw have, or none, has no area and no say; NaN where no label has one.
+    """
+    truth = predictions.truth_matrix()
+    positive = predictions.labels.positive_index
+    columns = range(truth.shape[1]) if positive is None else [positive]
+    each = np.stack([areas(predictions.scores[:, c], truth[:, c], weights) for c in columns], axis=1)
+    defined = np.isfinite(each)
+    return ratio(np.where(defined, each, 0.0).sum(axis=1), defined.sum(axis=1), np.nan)
 
 
 def mean(values: Floats, weights: Floats) -> Floats:
@@ -68,20 +110,22 @@ def mean_over_labels(values: Floats, weights: Floats) -> Floats:
 
 
 def ratio(numerator: Floats, denominator: Floats, undefined: float) -> Floats:
-    return np.asarray(np.divide(numerator, denominator, out=np.full_like(numerator, undefined), where=denominator > 0))
+    empty = np.full_like(numerator, undefined)
+    return np.asarray(np.divide(numerator, denominator, out=empty, where=denominator > 0))
 
 
-def usual_average(predictions: Predictions) -> Average:
-    if predictions.labels.task == "multi-label":
-        return "micro"
-    return "macro" if predictions.labels.positive is None else "binary"
+def _correlation(shared: Floats, spread: Floats, other: Floats) -> Floats:
+    """Divide by the root of both spreads; where one side never varies there is no correlation: 0."""
+    return ratio(shared, np.sqrt(np.maximum(spread, 0)) * np.sqrt(np.maximum(other, 0)), 0.0)
 
 
 def _positive(predictions: Predictions, measure: str) -> int:
     index = predictions.labels.positive_index
     if index is None:
-        many = len(predictions.labels)
-        raise DataError(f"the average 'binary' of {measure} needs two single labels, not {many}; take macro or micro")
+        raise DataError(
+            f"{measure}: the average 'binary' needs two single labels, and these are {len(predictions.labels)} of a "
+            f"{predictions.labels.task} task; take 'macro' or 'micro'"
+        )
     return index
 
 
@@ -89,8 +133,15 @@ def _together(counts: Counts) -> Counts:
     return Counts(*(part.sum(axis=1, keepdims=True) for part in (counts.hits, counts.predicted, counts.support)))
 
 
-METRICS: dict[str, Callable[[Any], Any]] = {
-    "accuracy": lambda _: accuracy(),
+METRICS: dict[str, Callable[[Any], Measure]] = {
+    "accuracy": lambda _: Measure(accuracy),
     "f1": lambda options: averaged("f1", options.average),
     "f1_macro": lambda _: averaged("f1", "macro"),
+    "f1_micro": lambda _: averaged("f1", "micro"),
+    "f1_weighted": lambda _: averaged("f1", "weighted"),
+    "precision": lambda options: averaged("precision", options.average),
+    "recall": lambda options: averaged("recall", options.average),
+    "mcc": lambda _: Measure(mcc),
+    "roc_auc": lambda _: Measure(roc_auc, reads_scores=True),
+    "log_loss": lambda _: Measure(log_loss, reads_scores=True, greater_is_better=False),
 }

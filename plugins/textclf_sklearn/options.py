@@ -47,9 +47,48 @@ class LogisticOptions(Options):
     max_iter: int = Field(1000, ge=1, le=1_000_000, description="most L-BFGS iterations")
 
 
+class LinearSvmOptions(Options):
+    C: float = Field(0.2, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
+    class_weight: Balance = Field("none", description="balanced: every label weighs the same, however rare")
+    max_iter: int = Field(5000, ge=1, le=1_000_000, description="most passes of LIBLINEAR over the texts")
+    folds: int = Field(5, ge=2, le=100, description="parts held out in turn to calibrate probabilities; each is a fit")
+
+
+class NaiveBayesOptions(Options):
+    alpha: float = Field(1.0, gt=0, le=1e6, description="count added to every feature of every label")
+    prior: Literal["training", "uniform"] = Field("training", description="how likely labels are before reading")
+
+
+class NbsvmOptions(LinearSvmOptions):
+    C: float = Field(1.0, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
+    alpha: float = Field(1.0, gt=0, le=1e6, description="count added to every feature before ratios are taken")
+    beta: float = Field(0.25, ge=0, le=1, description="1 is the machine alone, 0 the ratios with one weight for all")
+
+
 class AverageOptions(Options):
     average: Average = Field(
         "auto",
         description="binary: of the positive label; micro: of all decisions together; macro: mean over labels; "
         "weighted: mean over labels by support; auto: binary with two labels, macro with more, micro for multi-label",
     )
+
+
+TRAINERS: dict[str, tuple[type[Options], set[str], str]] = {
+    "logistic": (LogisticOptions, {"matrix", "counts"}, "logistic regression"),
+    "linear_svm": (LinearSvmOptions, {"matrix", "counts"}, "linear support vector machine, calibrated"),
+    "naive_bayes": (NaiveBayesOptions, {"counts"}, "multinomial naive Bayes"),
+    "nbsvm": (NbsvmOptions, {"counts"}, "support vector machine on naive Bayes log-count ratios"),
+}
+
+METRICS = {
+    "accuracy": "share of texts whose label, or set of labels, is right",
+    "f1": "harmonic mean of precision and recall",
+    "f1_macro": "F1, the mean over labels",
+    "f1_micro": "F1 of all decisions together",
+    "f1_weighted": "F1, the mean over labels by their support",
+    "log_loss": "mean surprise at the truth; smaller is better",
+    "mcc": "Matthews correlation of truth and prediction",
+    "precision": "share of predictions of a label that are right",
+    "recall": "share of texts of a label that are found",
+    "roc_auc": "chance that a text of the label scores above another",
+}

@@ -1,110 +1,151 @@
-"""Owns the linear trainers: what each of them fits, and how single-label and multi-label tasks become fits."""
+"""Owns the linear trainers: what each of them fits."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.svm import LinearSVC
 
-from textclf import Context, DataError, Encoded, Encoder, Labels
+from textclf import Context, Encoded, Encoder, Labels, Options
 
+from .calibration import calibrated
 from .linear import Floats, LinearModel, Link, restore
-from .options import LogisticOptions
+from .options import LinearSvmOptions, LogisticOptions, NaiveBayesOptions, NbsvmOptions
+from .tasks import Fit, as_float64, ask, classes_in, warned
 
-# A fit of one yes-or-no question: features and bool[n] to weights [features] and an intercept.
-Fit = Callable[[Any, NDArray[np.bool_]], tuple[Floats, float]]
-
-
-class Restorable:
-    """A trainer whose model is a LinearModel."""
-
-    def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> LinearModel:
-        return restore(folder, labels)
+O = TypeVar("O", bound=Options)  # noqa: E741 - as in textclf.Component
 
 
-class Logistic(Restorable):
-    """Logistic regression, multinomial for single labels.
+class LinearTrainer(Generic[O]):
+    """A trainer whose model is a LinearModel. `fit` gets everything in float64."""
 
-    L-BFGS, because it needs no random numbers, leaves the intercept unpenalised and solves the multinomial problem
-    itself; liblinear does none of these.
-    """
+    name: str
 
-    def __init__(self, options: LogisticOptions) -> None:
+    def __init__(self, options: O) -> None:
         self.options = options
 
     def train(
         self, encoder: Encoder, train: Encoded, validation: Encoded | None, labels: Labels, context: Context
     ) -> LinearModel:
         features = as_float64(train.features)
+        return warned(lambda: self.fit(features, train.labels, labels, context), self.name, context)
+
+    def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> LinearModel:
+        return restore(folder, labels)
+
+    def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
+        raise NotImplementedError
+
+
+class Logistic(LinearTrainer[LogisticOptions]):
+    """Logistic regression, multinomial for single labels.
+
+    L-BFGS, because it needs no random numbers, leaves the intercept unpenalised and solves the multinomial problem
+    itself; liblinear does none of these.
+    """
+
+    name = "logistic"
+
+    def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
         if labels.task == "multi-label":
-            return one_by_one(lambda x, y: self._fit_one(x, y, context), features, train.labels, labels)
-        classes = classes_in(train.labels, labels)
-        fitted = self._fit(features, train.labels, context)
+            return ask(self._answer, features, targets, labels)
+        classes = classes_in(targets, labels)
+        fitted = self._regression().fit(features, targets)
         link: Link = "binary" if len(classes) == 2 else "softmax"
         return LinearModel(labels, classes, link, fitted.coef_, fitted.intercept_)
 
-    def _fit_one(self, features: Any, wanted: NDArray[np.bool_], context: Context) -> tuple[Floats, float]:
-        fitted = self._fit(features, wanted, context)
+    def _answer(self, features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+        fitted = self._regression().fit(features, wanted)
         return fitted.coef_[0], float(fitted.intercept_[0])
 
-    def _fit(self, features: Any, targets: NDArray[Any], context: Context) -> LogisticRegression:
+    def _regression(self) -> LogisticRegression:
         o = self.options
-        weight = None if o.class_weight == "none" else o.class_weight
-        regression = LogisticRegression(C=o.C, class_weight=weight, max_iter=o.max_iter, solver="lbfgs")
-        return converge(lambda: regression.fit(features, targets), "logistic", o.max_iter, context)
+        return LogisticRegression(C=o.C, class_weight=_weight(o.class_weight), max_iter=o.max_iter, solver="lbfgs")
 
 
-def as_float64(features: Any) -> Any:
-    """Return the features, dense or sparse, in the precision in which everything is fitted."""
-    return features.astype(np.float64)
+class LinearSvm(LinearTrainer[LinearSvmOptions]):
+    """A linear support vector machine; its margins become probabilities by Platt scaling."""
+
+    name = "linear_svm"
+
+    def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
+        o = self.options
+        answer = _svm(o.C, o.class_weight, o.max_iter, context.seed)
+        return ask(calibrated(answer, o.folds, o.class_weight == "balanced", context), features, targets, labels)
 
 
-def classes_in(targets: NDArray[np.int64] | NDArray[np.bool_], labels: Labels) -> NDArray[np.int64]:
-    """Return the columns of the labels that occur; a DataError where there is but one."""
-    classes = np.unique(targets).astype(np.int64)
-    if len(classes) < 2:
-        only = labels.names[classes[0]] if len(classes) else "none"
-        raise DataError(f"all training texts have one label, '{only}'; a classifier needs texts of at least two")
-    return classes
+class NaiveBayes(LinearTrainer[NaiveBayesOptions]):
+    """Multinomial naive Bayes: linear in the features, once logarithms are taken."""
+
+    name = "naive_bayes"
+
+    def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
+        if labels.task == "multi-label":
+            return ask(self._answer, features, targets, labels)
+        classes = classes_in(targets, labels)
+        if len(classes) == 2:
+            return ask(self._answer, features, targets, labels)
+        fitted = self._bayes().fit(features, targets)
+        return LinearModel(labels, classes, "softmax", fitted.feature_log_prob_, fitted.class_log_prior_)
+
+    def _answer(self, features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+        fitted = self._bayes().fit(features, wanted)
+        no, yes = fitted.feature_log_prob_
+        return yes - no, float(fitted.class_log_prior_[1] - fitted.class_log_prior_[0])
+
+    def _bayes(self) -> MultinomialNB:
+        return MultinomialNB(alpha=self.options.alpha, fit_prior=self.options.prior == "training")
 
 
-def one_by_one(fit: Fit, features: Any, members: NDArray[Any], labels: Labels) -> LinearModel:
-    """Fit each label of a multi-label task against its absence."""
-    positives = members.sum(axis=0)
-    classes = np.flatnonzero(positives).astype(np.int64)
-    if not len(classes):
-        raise DataError("no training text has any label; a classifier needs texts with labels")
-    weights = np.zeros((len(classes), features.shape[1]))
-    intercepts = np.zeros(len(classes))
-    for row, label in enumerate(classes):
-        if positives[label] == len(members):
-            # Nothing to tell apart: Laplace's estimate for what was always so.
-            intercepts[row] = np.log(len(members) + 1)
-        else:
-            weights[row], intercepts[row] = fit(features, members[:, label])
-    return LinearModel(labels, classes, "independent", weights, intercepts)
+class Nbsvm(LinearTrainer[NbsvmOptions]):
+    """A support vector machine on features times naive Bayes log-count ratios (Wang & Manning 2012).
+
+    The paper's squared-hinge machine, not logistic regression: interpolating its weights rescales every decision, so
+    that probabilities have to be calibrated either way.
+    """
+
+    name = "nbsvm"
+
+    def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
+        o = self.options
+        svm = _svm(o.C, o.class_weight, o.max_iter, context.seed)
+
+        def answer(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+            ratios = log_count_ratios(features, wanted, o.alpha)
+            weights, intercept = svm(features.multiply(ratios).tocsr(), wanted)
+            mixed = (1 - o.beta) * np.abs(weights).mean() + o.beta * weights
+            return mixed * ratios, intercept
+
+        return ask(calibrated(answer, o.folds, o.class_weight == "balanced", context), features, targets, labels)
 
 
-def converge(fit: Callable[[], Any], trainer: str, max_iter: int, context: Context) -> Any:
-    """Call `fit` and turn scikit-learn's warnings into the run's."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fitted = fit()
-    for message in dict.fromkeys(_say(w, trainer, max_iter) for w in caught):
-        context.warn(message)
-    return fitted
+def log_count_ratios(features: Any, wanted: NDArray[np.bool_], alpha: float) -> Floats:
+    """Return log(p / |p|) - log(q / |q|), p and q the smoothed counts of yes and no, float64[features]."""
+    yes = alpha + np.asarray(features[wanted].sum(axis=0)).ravel()
+    no = alpha + np.asarray(features[~wanted].sum(axis=0)).ravel()
+    return np.asarray(np.log(yes / yes.sum()) - np.log(no / no.sum()))
 
 
-def _say(warning: warnings.WarningMessage, trainer: str, max_iter: int) -> str:
-    if issubclass(warning.category, ConvergenceWarning):
-        return f"{trainer} has not converged after max_iter {max_iter} iterations; raise max_iter or lower C"
-    return f"{trainer}: {' '.join(str(warning.message).split())}"
+def _svm(C: float, balance: str, max_iter: int, seed: int) -> Fit:  # noqa: N803 - C is what the field calls it
+    def answer(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+        machine = LinearSVC(
+            C=C, class_weight=_weight(balance), max_iter=max_iter, dual="auto", random_state=seed % 2**32
+        ).fit(features, wanted)
+        return machine.coef_[0], float(machine.intercept_[0])
+
+    return answer
 
 
-TRAINERS: dict[str, Callable[[Any], Any]] = {"logistic": Logistic}
+def _weight(balance: str) -> str | None:
+    return None if balance == "none" else balance
+
+
+TRAINERS: dict[str, Callable[[Any], LinearTrainer[Any]]] = {
+    trainer.name: trainer for trainer in (Logistic, LinearSvm, NaiveBayes, Nbsvm)
+}
