@@ -1,0 +1,83 @@
+"""Owns how checks look at features: how many rows they have, and whether two of them are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...data.tokens import Tokens
+from ..clauses import Broken, NotApplicable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill")
+_PICKLE_STARTS = tuple(bytes([0x80, version]) for version in range(2, 6))
+
+
+def rows_of(features: Any) -> int:
+    """Return the number of texts that features are of."""
+    return int(features.shape[0]) if hasattr(features, "shape") else len(features)
+
+
+def take(features: Any, rows: Sequence[int]) -> Any:
+    """Return the features of some texts."""
+    import numpy as np
+
+    chosen = np.asarray(rows, np.int64)
+    if isinstance(features, Tokens):
+        return features.take(chosen)
+    if hasattr(features, "shape"):
+        return features[chosen]
+    raise NotApplicable(f"its features, {type(features).__name__}, are in no layout that textclf knows")
+
+
+def dense(features: Any) -> NDArray[np.float64]:
+    """Return a dense or sparse matrix as an array."""
+    import numpy as np
+
+    return np.asarray(features.toarray() if hasattr(features, "toarray") else features, np.float64)
+
+
+def demand_same(one: Any, other: Any, what: str, tolerance: float = 1e-5) -> None:
+    """Raise Broken where two features differ beyond rounding."""
+    import numpy as np
+
+    if isinstance(one, Tokens) and isinstance(other, Tokens):
+        if not _same_tokens(one, other):
+            raise Broken(f"{what}: the token ids differ")
+        return
+    if not (hasattr(one, "shape") and hasattr(other, "shape")):
+        raise NotApplicable(f"its features, {type(one).__name__}, are in no layout that textclf knows")
+    first, second = dense(one), dense(other)
+    if first.shape != second.shape:
+        raise Broken(f"{what}: the shapes differ, {first.shape} and {second.shape}")
+    if not np.allclose(first, second, rtol=tolerance, atol=tolerance):
+        raise Broken(f"{what}: they differ by up to {np.abs(first - second).max():.3g}")
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Tell whether two features differ."""
+    try:
+        demand_same(one, other, "")
+    except Broken:
+        return True
+    return False
+
+
+def demand_no_pickle(folder: Path) -> None:
+    """Raise Broken where a saved file is a pickle, or looks like one to those who would load it."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            start = file.read(2)
+        if path.suffix in _PICKLES or start in _PICKLE_STARTS:
+            raise Broken(f"it saves '{path.name}', a pickle; save arrays and JSON")
+
+
+def _same_tokens(one: Tokens, other: Tokens) -> bool:
+    import numpy as np
+
+    cuts = one.cuts is None if other.cuts is None else one.cuts is not None and np.array_equal(one.cuts, other.cuts)
+    return bool(cuts) and np.array_equal(one.ids, other.ids) and np.array_equal(one.offsets, other.offsets)

@@ -1,0 +1,197 @@
+"""Owns the clauses that every component keeps, of whatever kind: its name, options, traits and build."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...errors import Problem
+from ...hooks.components import Kind, Traits
+from ..clauses import Broken, Check, Clause, NotApplicable
+from .subject import Subject, read_options
+
+_METHODS: Mapping[Kind, tuple[str, ...]] = {
+    "dataset": ("load",),
+    "encoder": ("fit", "encode", "fingerprint", "save"),
+    "trainer": ("train", "restore"),
+    "metric": ("__call__",),
+    "output": ("write",),
+}
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"}
+
+
+def _is_summarised(subject: Subject) -> None:
+    if not subject.component.summary.strip():
+        raise Broken("its summary is empty")
+
+
+def _options_are_strict(subject: Subject) -> None:
+    config = subject.component.options.model_config
+    missing = [f"{key}={value!r}" for key, value in _STRICT.items() if config.get(key) != value]
+    if missing:
+        raise Broken(f"its options lack {', '.join(missing)}")
+
+
+_STRICT = {"strict": True, "frozen": True, "extra": "forbid"}
+
+
+def _options_are_described(subject: Subject) -> None:
+    fields = subject.component.options.model_fields
+    silent = [name for name, field in fields.items() if not (field.description or "").strip()]
+    if silent:
+        raise Broken(f"no description: {', '.join(silent)}")
+
+
+def _options_are_bounded(subject: Subject) -> None:
+    schema = subject.component.options.model_json_schema()
+    loose = [
+        name
+        for name, field in schema.get("properties", {}).items()
+        for part in _parts(field, schema.get("$defs", {}))
+        if part.get("type") in ("integer", "number") and not _BOUNDS & part.keys()
+    ]
+    if loose:
+        raise Broken(f"a number without a bound: {', '.join(loose)}")
+
+
+def _parts(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give a field's schema and all that it is made of."""
+    if "$ref" in field:
+        field = definitions[field["$ref"].rsplit("/", 1)[-1]]
+    yield field
+    inner = [*field.get("anyOf", ()), *field.get("oneOf", ()), *field.get("prefixItems", ())]
+    inner += [field["items"]] if isinstance(field.get("items"), dict) else []
+    for part in inner:
+        yield from _parts(part, definitions)
+
+
+def _options_survive_json(subject: Subject) -> None:
+    options = subject.options
+    again = read_options(subject.component, json.loads(options.model_dump_json()))
+    if again != options:
+        raise Broken(f"{options!r} is read back as {again!r}")
+
+
+def _unknown_options_are_named(subject: Subject) -> None:
+    _refuse(subject, {**subject.values, "no_such_option": 1}, "no_such_option")
+
+
+def _wrong_types_are_named(subject: Subject) -> None:
+    schema = subject.component.options.model_json_schema()
+    properties = schema.get("properties", {})
+    if not properties:
+        raise NotApplicable("it has no options")
+    for name, field in properties.items():
+        types = {part.get("type") for part in _parts(field, schema.get("$defs", {}))}
+        if types & {"integer", "number"} and "string" not in types:
+            _refuse(subject, {**subject.values, name: "1"}, name)
+        if types & {"integer", "number"} and "boolean" not in types:
+            _refuse(subject, {**subject.values, name: True}, name)
+        if None not in types and "object" not in types:
+            _refuse(subject, {**subject.values, name: {"a": 1}}, name)
+
+
+def _refuse(subject: Subject, values: Mapping[str, Any], name: str) -> None:
+    """Demand that the options are refused, by name."""
+    try:
+        read_options(subject.component, values)
+    except ValidationError as error:
+        if name not in {str(part) for problem in error.errors() for part in problem["loc"]}:
+            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {error}") from None
+        return
+    except Exception as error:  # noqa: BLE001 - whatever else a validator raises would be a traceback for the user
+        raise Broken(f"'{name}: {values[name]!r}' raises {type(error).__name__}: {error}") from None
+    raise Broken(f"'{name}: {values[name]!r}' is taken")
+
+
+def _traits_are_declared(subject: Subject) -> None:
+    traits = subject.traits
+    if not isinstance(traits, Traits):
+        raise Broken(f"its traits are a {type(traits).__name__}, no Traits")
+    if traits != subject.traits:
+        raise Broken("asked twice, its traits differ")
+    if not traits.tasks or not traits.tasks <= {"single-label", "multi-label"}:
+        raise Broken(f"its tasks are {sorted(traits.tasks)}; known: single-label, multi-label")
+    if subject.kind == "encoder" and not traits.makes:
+        raise Broken("it does not say which layout it makes: Traits(makes='matrix')")
+    if subject.kind == "trainer" and not traits.reads:
+        raise Broken("it does not say which layouts it reads: Traits(reads=frozenset({'matrix'}))")
+
+
+def _sound_options_have_no_problems(subject: Subject) -> None:
+    if subject.component.check is None:
+        raise NotApplicable("it has no check of its own")
+    subject.installed()
+    problems = list(subject.component.check(subject.options))
+    strange = [p for p in problems if not isinstance(p, Problem)]
+    if strange:
+        raise Broken(f"it yields {strange[0]!r}, no Problem")
+    if problems:
+        raise Broken("; ".join(str(p) for p in problems))
+
+
+def _a_library_comes_with_its_requirement(subject: Subject) -> None:
+    if not subject.component.needs:
+        raise NotApplicable("it needs no library")
+    if not subject.component.install.strip():
+        raise Broken(f"it needs {', '.join(subject.component.needs)}, and does not say what to install")
+
+
+def _builds(subject: Subject) -> None:
+    built, other = subject.build(), subject.build()
+    missing = [name for name in _METHODS[subject.kind] if not callable(getattr(built, name, None))]
+    if missing:
+        raise Broken(f"{type(built).__name__} has no {', '.join(missing)}")
+    if built is other:
+        raise Broken("built twice, it gives one and the same object")
+
+
+COMPONENT: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("component.summary", "a component says in a few words what it is", "lists and editors show it"),
+        _is_summarised,
+    ),
+    Check(
+        Clause("options.strict", "options are strict, frozen and closed", "what is misspelt or mistyped must be found"),
+        _options_are_strict,
+    ),
+    Check(
+        Clause("options.described", "every option has a description", "editors and `textclf plugins` show it"),
+        _options_are_described,
+    ),
+    Check(
+        Clause("options.bounded", "every number has a bound", "a senseless value must be refused before the run"),
+        _options_are_bounded,
+    ),
+    Check(
+        Clause("options.json", "options read back from JSON are the same", "recipes and models store them as JSON"),
+        _options_survive_json,
+    ),
+    Check(
+        Clause("options.unknown", "an unknown option is refused by name", "else a misspelt one does nothing"),
+        _unknown_options_are_named,
+    ),
+    Check(
+        Clause("options.types", "a value of a wrong type is refused by name", "a traceback tells the user nothing"),
+        _wrong_types_are_named,
+    ),
+    Check(
+        Clause("component.traits", "traits are there and always the same", "the plan refuses by them what cannot work"),
+        _traits_are_declared,
+    ),
+    Check(
+        Clause("component.check", "sound options have no problems", "a false alarm keeps a good recipe from running"),
+        _sound_options_have_no_problems,
+    ),
+    Check(
+        Clause("component.install", "what is needed can be installed", "an absent library is answered with a command"),
+        _a_library_comes_with_its_requirement,
+    ),
+    Check(
+        Clause("component.build", "build gives a new object with its kind's methods", "runs must not share state"),
+        _builds,
+    ),
+)

@@ -1,0 +1,193 @@
+"""Owns the clauses of encoders, in whatever layout they make features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ...data.dataset import Split, Texts
+from ...data.tokens import Tokens
+from ..clauses import Broken, Check, Clause, NotApplicable
+from ..texts import HOSTILE
+from .comparing import demand_no_pickle, demand_same, dense, differ, rows_of, take
+from .subject import Subject
+
+_SOME = 12
+
+
+def fitted(subject: Subject) -> Any:
+    if "fitted" not in subject.memory:
+        encoder = subject.build()
+        encoder.fit(subject.dataset().train, subject.context())
+        subject.memory["fitted"] = encoder
+    return subject.memory["fitted"]
+
+
+def _encode(subject: Subject, texts: Texts, encoder: Any = None) -> Any:
+    return (encoder or fitted(subject)).encode(texts, subject.context())
+
+
+def _some(subject: Subject) -> Texts:
+    return subject.dataset().train.texts.take(range(_SOME))
+
+
+def _makes_its_layout(subject: Subject) -> None:
+    import numpy as np
+
+    features, layout = _encode(subject, _some(subject)), subject.traits.makes
+    if rows_of(features) != _SOME:
+        raise Broken(f"{rows_of(features)} rows for {_SOME} texts")
+    if layout == "tokens":
+        if not isinstance(features, Tokens):
+            raise Broken(f"it makes tokens, and encode returns a {type(features).__name__}")
+    elif layout in ("matrix", "counts"):
+        if getattr(features, "ndim", None) != 2:
+            raise Broken(f"it makes a {layout}, and encode returns a {type(features).__name__} that is none")
+        values = dense(features)
+        if not np.isfinite(values).all():
+            raise Broken("its features hold NaN or infinity")
+        if layout == "counts" and values.min(initial=0) < 0:
+            raise Broken("it makes counts, and some are negative")
+
+
+def _takes_hostile_texts(subject: Subject) -> None:
+    import numpy as np
+
+    features = _encode(subject, Texts(list(HOSTILE)))
+    if rows_of(features) != len(HOSTILE):
+        raise Broken(f"{rows_of(features)} rows for {len(HOSTILE)} texts")
+    if subject.traits.makes in ("matrix", "counts") and not np.isfinite(dense(features)).all():
+        raise Broken("empty or strange texts give NaN or infinity")
+
+
+def _takes_any_sequence(subject: Subject) -> None:
+    texts = _some(subject)
+    demand_same(_encode(subject, texts), _encode(subject, Texts(tuple(texts.first))), "a tuple instead of a list")
+
+
+def _leaves_its_input(subject: Subject) -> None:
+    train = subject.dataset().train
+    before = list(train.texts.first), train.labels.copy()
+    encoder = subject.build()
+    encoder.fit(train, subject.context())
+    _encode(subject, train.texts, encoder)
+    if list(train.texts.first) != before[0] or (train.labels != before[1]).any():
+        raise Broken("fit or encode changes the texts or labels they are given")
+
+
+def _is_the_same_again(subject: Subject) -> None:
+    demand_same(_encode(subject, _some(subject)), _encode(subject, _some(subject)), "encoded twice")
+
+
+def _ignores_order(subject: Subject) -> None:
+    rows = list(reversed(range(_SOME)))
+    turned = _encode(subject, _some(subject).take(rows))
+    demand_same(take(_encode(subject, _some(subject)), rows), turned, "encoded in another order")
+
+
+def _ignores_neighbours(subject: Subject) -> None:
+    together = _encode(subject, _some(subject))
+    for row in range(0, _SOME, 4):
+        alone = _encode(subject, _some(subject).take([row]))
+        demand_same(take(together, [row]), alone, f"text {row} alone and among {_SOME}")
+
+
+def _knows_itself(subject: Subject) -> None:
+    one, again, other = fitted(subject), subject.build(), subject.build()
+    again.fit(subject.dataset().train, subject.context())
+    other.fit(_half(subject.dataset().train), subject.context())
+    if not isinstance(one.fingerprint(), str):
+        raise Broken(f"fingerprint returns a {type(one.fingerprint()).__name__}, no str")
+    if one.fingerprint() != again.fingerprint():
+        raise Broken("fitted alike, two encoders have different fingerprints")
+    if one.fingerprint() and one.fingerprint() == other.fingerprint():
+        texts = _some(subject)
+        if differ(_encode(subject, texts), _encode(subject, texts, other)):
+            raise Broken("fitted on other texts it gives other features under the same fingerprint")
+
+
+def _half(train: Split) -> Split:
+    import numpy as np
+
+    return train.take(np.arange(len(train) // 2))
+
+
+def _comes_back(subject: Subject) -> None:
+    again = subject.restore(_saved(subject))
+    demand_same(_encode(subject, _some(subject)), _encode(subject, _some(subject), again), "saved and restored")
+    if again.fingerprint() != fitted(subject).fingerprint():
+        raise Broken("saved and restored, it has another fingerprint")
+
+
+def _saves_no_pickle(subject: Subject) -> None:
+    demand_no_pickle(_saved(subject))
+
+
+def _saved(subject: Subject) -> Path:
+    folder = subject.folder()
+    fitted(subject).save(folder)
+    return folder
+
+
+def _reads_pairs(subject: Subject) -> None:
+    if not subject.traits.pairs:
+        raise NotApplicable("its traits say it reads no pairs")
+    texts = subject.dataset(pairs=True).train.texts.take(range(_SOME))
+    second = texts.second or ()
+    encoder = subject.build()
+    encoder.fit(subject.dataset(pairs=True).train, subject.context())
+    together = _encode(subject, texts, encoder)
+    if rows_of(together) != _SOME:
+        raise Broken(f"{rows_of(together)} rows for {_SOME} pairs")
+    if not differ(together, _encode(subject, Texts(texts.first, list(reversed(second))), encoder)):
+        raise Broken("other second texts give the same features")
+    again = _encode(subject, Texts(texts.first, tuple(second)), encoder)
+    demand_same(together, again, "pairs encoded twice")
+
+
+ENCODER: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("encoder.layout", "one row of features a text, in the layout of the traits", "trainers read by it"),
+        _makes_its_layout,
+    ),
+    Check(
+        Clause("encoder.hostile", "empty, very long and hostile texts give a row each", "users have such texts"),
+        _takes_hostile_texts,
+    ),
+    Check(
+        Clause("encoder.sequences", "any sequence of str is a column of texts", "columns may be Arrow- or file-backed"),
+        _takes_any_sequence,
+    ),
+    Check(
+        Clause("encoder.input", "what it is given stays as it is", "other steps read the same texts"),
+        _leaves_its_input,
+    ),
+    Check(
+        Clause("encoder.repeats", "the same texts give the same features", "a run must be repeatable"),
+        _is_the_same_again,
+    ),
+    Check(
+        Clause("encoder.order", "the order of the texts is the order of the rows, and nothing else", "so are labels"),
+        _ignores_order,
+    ),
+    Check(
+        Clause("encoder.neighbours", "a text's features do not depend on the other texts", "users ask for one text"),
+        _ignores_neighbours,
+    ),
+    Check(
+        Clause("encoder.fingerprint", "equal fingerprints mean equal features", "features are cached under it"),
+        _knows_itself,
+    ),
+    Check(
+        Clause("encoder.restore", "saved and restored, it gives the same features", "models are made to be loaded"),
+        _comes_back,
+    ),
+    Check(
+        Clause("encoder.pickle", "nothing it saves is a pickle", "loading a pickle runs whatever is in it"),
+        _saves_no_pickle,
+    ),
+    Check(
+        Clause("encoder.pairs", "the second text of a pair matters", "else half of the data is ignored in silence"),
+        _reads_pairs,
+    ),
+)

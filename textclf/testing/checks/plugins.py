@@ -1,0 +1,117 @@
+"""Owns the clauses that every plugin module keeps, before any of its components is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from ...hooks import events
+from ...hooks.discovery import discover
+from ..clauses import Broken, Check, Clause, NotApplicable
+
+
+def _loads(module: ModuleType) -> None:
+    for plugin in discover([module], entry_points=False).plugins:
+        if plugin.broken:
+            raise Broken(plugin.reason)
+
+
+def _offers_the_same_again(module: ModuleType) -> None:
+    one, other = (discover([module], entry_points=False) for _ in range(2))
+    described = [[_described(offer.kind, offer.component) for offer in found.offers] for found in (one, other)]
+    if described[0] != described[1] or sorted(one.recipes) != sorted(other.recipes):
+        raise Broken("called twice, its hooks offer different things")
+
+
+def _described(kind: str, component: Any) -> tuple[Any, ...]:
+    return kind, component.name, component.summary, component.options.model_json_schema(), component.needs
+
+
+def _names_are_single(module: ModuleType) -> None:
+    names = [(offer.kind, offer.component.name) for offer in discover([module], entry_points=False).offers]
+    twice = sorted({f"{kind} '{name}'" for kind, name in names if names.count((kind, name)) > 1})
+    if twice:
+        raise Broken(f"offered twice: {', '.join(twice)}")
+
+
+def _is_light(module: ModuleType) -> None:
+    heavy = _probe(module)["heavy"]
+    if heavy:
+        raise Broken(f"importing it and calling its hooks imports {', '.join(heavy)}")
+
+
+def _hooks_do_nothing(module: ModuleType) -> None:
+    acts = _probe(module)["acts"]
+    if acts:
+        raise Broken(f"its hooks act: {'; '.join(acts[:3])}")
+
+
+def _probe(module: ModuleType) -> dict[str, list[str]]:
+    """Import the module and call its hooks in a fresh interpreter; return what that loaded and did."""
+    if module.__spec__ is None or find_spec(module.__name__) is None:
+        raise NotApplicable("it cannot be imported by name")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "textclf.testing.probe", module.__name__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0:
+        raise Broken(f"in a fresh interpreter it fails: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _observes_in_peace(module: ModuleType) -> None:
+    observe = getattr(module, "textclf_event", None)
+    if observe is None:
+        raise NotApplicable("it observes nothing")
+    for event in _one_of_each():
+        answer = observe(event=event)
+        if answer is not None:
+            raise Broken(f"textclf_event answers {answer!r} to {type(event).__name__}")
+
+
+def _one_of_each() -> list[events.Event]:
+    return [
+        events.RunStarted(name="check", folder="runs/check"),
+        events.StageStarted(stage="train"),
+        events.Progress(stage="train", done=1, total=2, loss=0.5),
+        events.EpochFinished(epoch=1, epochs=2, step=1, loss=0.5, validation={"accuracy": 0.5}),
+        events.Chosen(what="device", choice="cpu"),
+        events.CheckpointSaved(step=1, folder="checkpoints/ck-000001"),
+        events.Warned(message="take care"),
+        events.StageFinished(stage="train", seconds=1.0),
+        events.RunFinished(folder="runs/check", metrics={"accuracy": 0.5}, seconds=1.0),
+        events.RunFailed(folder="runs/check", error="no", exit_code=3),
+    ]
+
+
+PLUGIN: tuple[Check[ModuleType], ...] = (
+    Check(
+        Clause("plugin.loads", "every hook is one that exists and answers", "a broken plugin offers nothing"),
+        _loads,
+    ),
+    Check(
+        Clause("plugin.repeats", "hooks called twice offer the same", "every Engine calls them anew"),
+        _offers_the_same_again,
+    ),
+    Check(
+        Clause("plugin.names", "no kind of component is offered twice under one name", "names decide, never order"),
+        _names_are_single,
+    ),
+    Check(
+        Clause("plugin.light", "import and hooks load no machine-learning library", "`textclf --help` must be quick"),
+        _is_light,
+    ),
+    Check(
+        Clause("plugin.pure", "hooks write no file, open no socket and start no process", "they return descriptions"),
+        _hooks_do_nothing,
+    ),
+    Check(
+        Clause("plugin.observer", "an observer takes every event and answers nothing", "it watches, it does not steer"),
+        _observes_in_peace,
+    ),
+)

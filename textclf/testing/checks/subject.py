@@ -1,0 +1,116 @@
+"""Owns what a check works on: a component, its options, and the stand-ins for a recipe's other steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ...data.dataset import Dataset, Task
+from ...hooks.components import Component, Kind, Options, Traits
+from ...hooks.contracts import Finished
+from ..clauses import NotApplicable
+from ..context import LocalContext
+from ..toy import textclf_encoders as toy_encoders
+from ..toy.texts import TextsOptions, ToyTexts
+
+
+def toy_dataset(task: Task, pairs: bool) -> Dataset:
+    """Return 90 generated texts of three labels to train on and 30 to test on."""
+    options = TextsOptions(size=90, labels=3, test=30, multi_label=task == "multi-label", pairs=pairs)
+    return ToyTexts(options).load(LocalContext(Path()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandIns:
+    """What stands in the places of a recipe's other steps while one component is checked.
+
+    dataset: (task, pairs) to a dataset with a test split, whose labels can be learnt. encoder: what makes the features
+    that a trainer reads, with its options. finished: a finished run for an output to write of.
+    """
+
+    dataset: Callable[[Task, bool], Dataset] = toy_dataset
+    encoder: Component[Any, Any] | None = None
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    finished: Finished | None = None
+
+
+class Subject:
+    """A component under check. What is slow to make, such as a trained model, is made once and kept in `memory`."""
+
+    def __init__(
+        self,
+        component: Component[Any, Any],
+        kind: Kind,
+        values: Mapping[str, Any],
+        stand_ins: StandIns,
+        folder: Path,
+    ) -> None:
+        self.component = component
+        self.kind = kind
+        self.values = values
+        self.stand_ins = stand_ins
+        self.memory: dict[object, Any] = {}
+        self._folder = folder
+        self._numbers = count()
+
+    @property
+    def options(self) -> Options:
+        return read_options(self.component, self.values)
+
+    @property
+    def traits(self) -> Traits:
+        return self.component.traits_of(self.options)
+
+    def build(self) -> Any:
+        self.installed()
+        return self.component.build(self.options)
+
+    def restore(self, folder: Path) -> Any:
+        """Make the object anew from a saved folder, or, where the component says nothing of that, from its options."""
+        restore = self.component.restore
+        return self.component.build(self.options) if restore is None else restore(self.options, folder)
+
+    def installed(self) -> None:
+        """Raise NotApplicable where a library the component needs is not there."""
+        absent = [name for name in self.component.needs if find_spec(name) is None]
+        if absent:
+            raise NotApplicable(f"not installed: {', '.join(absent)}")
+
+    def folder(self) -> Path:
+        """Return an empty folder."""
+        place = self._folder / str(next(self._numbers))
+        place.mkdir()
+        return place
+
+    def context(self, seed: int = 0) -> LocalContext:
+        return LocalContext(self.folder(), seed=seed)
+
+    def dataset(self, task: Task | None = None, pairs: bool = False) -> Dataset:
+        task = task or ("single-label" if "single-label" in self.traits.tasks else "multi-label")
+        key = ("dataset", task, pairs)
+        if key not in self.memory:
+            self.memory[key] = self.stand_ins.dataset(task, pairs)
+        dataset: Dataset = self.memory[key]
+        return dataset
+
+    def stand_in_encoder(self) -> tuple[Component[Any, Any], Options]:
+        """Return an encoder that makes what the trainer reads: the one given, else the toy's; NotApplicable if none."""
+        reads = self.traits.reads
+        if self.stand_ins.encoder is not None:
+            return self.stand_ins.encoder, read_options(self.stand_ins.encoder, self.stand_ins.encoder_options)
+        (toy,) = toy_encoders()
+        for layout in ("matrix", "counts"):
+            if layout in reads:
+                return toy, read_options(toy, {"layout": layout})
+        raise NotApplicable(f"it reads {', '.join(sorted(reads))}: give StandIns an encoder that makes it")
+
+
+def read_options(component: Component[Any, Any], values: Mapping[str, Any]) -> Options:
+    """Read options as a recipe's are read: as JSON, strictly."""
+    options: Options = component.options.model_validate_json(json.dumps(dict(values)))
+    return options

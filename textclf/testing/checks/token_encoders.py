@@ -1,0 +1,182 @@
+"""Owns the clauses of token encoders: what any network trainer relies on. torch is imported inside functions only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...data.dataset import Labels
+from ...data.tokens import Tokens
+from ..clauses import Broken, Check, Clause, NotApplicable
+from .encoders import fitted
+from .subject import Subject
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+_ROWS = (3, 0, 7, 5)
+_ROUNDING = 1e-4
+_METHODS = ("lengths", "build_network", "collate", "layers", "save_network", "load_network")
+
+
+def _encoder(subject: Subject) -> Any:
+    if subject.traits.makes != "tokens":
+        raise NotApplicable("it makes no tokens")
+    encoder = fitted(subject)
+    missing = [name for name in _METHODS if not callable(getattr(encoder, name, None))]
+    if missing:
+        raise Broken(f"it makes tokens, and {type(encoder).__name__} has no {', '.join(missing)}")
+    return encoder
+
+
+def _tokens(subject: Subject) -> Tokens:
+    """Return the tokens of texts of very different lengths."""
+    if "tokens" not in subject.memory:
+        texts = subject.dataset().train.texts.take(range(8))
+        long = [" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)]
+        subject.memory["tokens"] = _encoder(subject).encode(type(texts)(long), subject.context())
+    tokens: Tokens = subject.memory["tokens"]
+    return tokens
+
+
+def _network(subject: Subject) -> torch.nn.Module:
+    import torch
+
+    if "network" not in subject.memory:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            subject.memory["network"] = _encoder(subject).build_network(subject.dataset().labels)
+    network: torch.nn.Module = subject.memory["network"]
+    return network.eval()
+
+
+def _logits(
+    subject: Subject, rows: Sequence[int], network: torch.nn.Module | None = None, encoder: Any = None
+) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        found = (network or _network(subject))(**_collated(subject, rows, encoder))
+    if not isinstance(found, torch.Tensor):
+        raise Broken(f"the network returns a {type(found).__name__}, no tensor of logits")
+    return found.numpy()
+
+
+def _collated(subject: Subject, rows: Sequence[int], encoder: Any = None) -> dict[str, torch.Tensor]:
+    import numpy as np
+    import torch
+
+    encoder = encoder or _encoder(subject)
+    if "padded" not in encoder.layouts:
+        raise NotApplicable("its only layout needs a GPU")
+    batch: dict[str, torch.Tensor] = encoder.collate(
+        _tokens(subject), np.asarray(rows, np.int64), "padded", torch.device("cpu")
+    )
+    return batch
+
+
+def _has_the_contract(subject: Subject) -> None:
+    layouts = _encoder(subject).layouts
+    if not layouts or not set(layouts) <= {"packed", "padded"}:
+        raise Broken(f"its layouts are {layouts!r}; known: packed, padded")
+
+
+def _lengths_are_true(subject: Subject) -> None:
+    batch, lengths = _collated(subject, _ROWS), _encoder(subject).lengths(_tokens(subject))
+    if len(lengths) != len(_tokens(subject)):
+        raise Broken(f"{len(lengths)} lengths for {len(_tokens(subject))} texts")
+    if "attention_mask" not in batch:
+        raise NotApplicable("its batches have no attention_mask to count in")
+    counted = batch["attention_mask"].sum(dim=1).tolist()
+    if counted != [int(lengths[row]) for row in _ROWS]:
+        raise Broken(f"lengths says {[int(lengths[row]) for row in _ROWS]}, the network sees {counted}")
+
+
+def _gives_logits(subject: Subject) -> None:
+    import numpy as np
+
+    logits, shape = _logits(subject, _ROWS), (len(_ROWS), len(subject.dataset().labels))
+    if logits.shape != shape or not np.isfinite(logits).all():
+        raise Broken(f"the network gives {list(logits.shape)}, not finite logits of {list(shape)}")
+
+
+def _ignores_padding(subject: Subject) -> None:
+    together = _logits(subject, _ROWS)
+    alone = [_logits(subject, [row])[0] for row in _ROWS]
+    _demand_near(together, alone, "texts together and alone")
+
+
+def _covers_every_parameter(subject: Subject) -> None:
+    layers = _encoder(subject).layers(_network(subject))
+    names = {id(parameter): name for name, parameter in _network(subject).named_parameters()}
+    listed = [id(parameter) for layer in layers for parameter in layer]
+    missing = [name for key, name in names.items() if key not in listed]
+    twice = [name for key, name in names.items() if listed.count(key) > 1]
+    strange = sum(key not in names for key in listed)
+    if missing or twice or strange:
+        raise Broken(f"missing: {missing[:5]}, twice: {twice[:5]}, not of the network: {strange}")
+
+
+def _network_comes_back(subject: Subject) -> None:
+    folder = subject.folder()
+    encoder = _encoder(subject)
+    encoder.save(folder)
+    encoder.save_network(_network(subject), folder)
+    again = subject.restore(folder)
+    network = again.load_network(folder, subject.dataset().labels).eval()
+    _demand_near(_logits(subject, _ROWS), _logits(subject, _ROWS, network, again), "logits after save and load")
+
+
+def _refuses_other_labels(subject: Subject) -> None:
+    from ...errors import ArtefactError
+
+    folder, labels = subject.folder(), subject.dataset().labels
+    _encoder(subject).save(folder)
+    _encoder(subject).save_network(_network(subject), folder)
+    more = Labels((*labels.names, "one more"), labels.task)
+    try:
+        subject.restore(folder).load_network(folder, more)
+    except ArtefactError:
+        return
+    raise Broken(f"a head of {len(labels)} labels is loaded for {len(more)}")
+
+
+def _demand_near(one: Any, other: Any, what: str) -> None:
+    import numpy as np
+
+    if not np.allclose(one, other, rtol=0, atol=_ROUNDING):
+        raise Broken(f"{what}: they differ by up to {np.abs(np.asarray(one) - np.asarray(other)).max():.3g}")
+
+
+TOKEN_ENCODER: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("tokens.contract", "what makes tokens is a TokenEncoder with known layouts", "network trainers need it"),
+        _has_the_contract,
+    ),
+    Check(
+        Clause("tokens.lengths", "lengths are those the network sees", "batches are made by them"),
+        _lengths_are_true,
+    ),
+    Check(
+        Clause("tokens.logits", "network(**collate(...)) gives logits [rows, labels]", "the loss reads them"),
+        _gives_logits,
+    ),
+    Check(
+        Clause("tokens.padding", "neighbours and padding do not change a text's logits", "batches are made by length"),
+        _ignores_padding,
+    ),
+    Check(
+        Clause("tokens.layers", "layers hold every parameter of the network once", "what is missing is never trained"),
+        _covers_every_parameter,
+    ),
+    Check(
+        Clause("tokens.restore", "a network saved and loaded gives the same logits", "models are made to be loaded"),
+        _network_comes_back,
+    ),
+    Check(
+        Clause("tokens.labels", "a head is refused for another number of labels", "nothing is silently initialised"),
+        _refuses_other_labels,
+    ),
+)

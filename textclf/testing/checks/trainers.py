@@ -1,0 +1,201 @@
+"""Owns the clauses of trainers and of the models they return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...data.dataset import Dataset, Labels, Task
+from ...data.predictions import Decision, Encoded
+from ...hooks.contracts import Encoder, Model
+from ..clauses import Broken, Check, Clause, NotApplicable
+from ..context import judge_against
+from .comparing import demand_no_pickle, demand_same, dense, take
+from .subject import Subject
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LEARNT = 0.9
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A trained model and what it was trained with; `features` are those of the test split."""
+
+    dataset: Dataset
+    encoder: Encoder
+    model: Model
+    features: Any
+
+    def scores(self, subject: Subject) -> NDArray[np.float32]:
+        return self.model.scores(self.features, subject.context())
+
+
+def _trained(subject: Subject, task: Task, *, labels: Labels | None = None, again: bool = False) -> _Trained:
+    """Train on the stand-in dataset, once for each task unless `again`; `labels` rename the dataset's."""
+    key = ("trained", task)
+    if again or labels is not None or key not in subject.memory:
+        trained = _train(subject, task, labels)
+        if again or labels is not None:
+            return trained
+        subject.memory[key] = trained
+    kept: _Trained = subject.memory[key]
+    return kept
+
+
+def _train(subject: Subject, task: Task, labels: Labels | None) -> _Trained:
+    component, options = subject.stand_in_encoder()
+    dataset = subject.dataset(task)
+    dataset = dataset if labels is None else replace(dataset, labels=labels)
+    if dataset.test is None:
+        raise NotApplicable("the stand-in dataset has no test split")
+    encoder: Encoder = component.build(options)
+    context = subject.context(seed=7)
+    encoder.fit(dataset.train, context)
+    train = Encoded(encoder.encode(dataset.train.texts, context), dataset.train.labels)
+    test = Encoded(encoder.encode(dataset.test.texts, context), dataset.test.labels)
+    context.judging = judge_against(test.labels, dataset.labels)
+    validation = test if subject.traits.uses_validation else None
+    model = subject.build().train(encoder, train, validation, dataset.labels, context)
+    return _Trained(dataset, encoder, model, test.features)
+
+
+def _tasks(subject: Subject) -> Iterator[Task]:
+    yield from sorted(subject.traits.tasks, reverse=True)
+
+
+def _learns(subject: Subject) -> None:
+    for task in _tasks(subject):
+        trained = _trained(subject, task)
+        labels, test = trained.dataset.labels, trained.dataset.test
+        decided = Decision().decide(trained.scores(subject), labels)
+        right = float((decided == test.labels).mean()) if test else 0.0
+        if right < _LEARNT:
+            raise Broken(f"on separable {task} texts it gets {right:.0%} right; {_LEARNT:.0%} is asked")
+
+
+def _gives_probabilities(subject: Subject) -> None:
+    import numpy as np
+
+    for task in _tasks(subject):
+        trained = _trained(subject, task)
+        scores = trained.scores(subject)
+        shape = (len(trained.dataset.test or ()), len(trained.dataset.labels))
+        if not isinstance(scores, np.ndarray) or scores.dtype != np.float32 or scores.shape != shape:
+            found = f"{getattr(scores, 'dtype', type(scores).__name__)}{list(getattr(scores, 'shape', []))}"
+            raise Broken(f"{task} scores are {found}, not float32{list(shape)}")
+        if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
+            raise Broken(f"{task} scores reach from {scores.min()} to {scores.max()}, or are no numbers")
+        if task == "single-label" and not np.allclose(scores.sum(axis=1), 1, atol=1e-4):
+            raise Broken(f"the scores of a text add up to {scores.sum(axis=1).min()}, not to 1")
+
+
+def _ignores_neighbours(subject: Subject) -> None:
+    for task in _tasks(subject):
+        trained = _trained(subject, task)
+        scores = trained.scores(subject)
+        for row in range(0, len(scores), 10):
+            alone = trained.model.scores(take(trained.features, [row]), subject.context())
+            demand_same(scores[[row]], alone, f"text {row} scored alone and among {len(scores)}", _ROUNDING)
+
+
+def _repeats(subject: Subject) -> None:
+    import numpy as np
+
+    for task in _tasks(subject):
+        one = _trained(subject, task).scores(subject)
+        other = _trained(subject, task, again=True).scores(subject)
+        if not np.array_equal(one, other):
+            raise Broken(f"trained twice with one seed, {task} scores differ by up to {np.abs(one - other).max():.3g}")
+
+
+def _ignores_names(subject: Subject) -> None:
+    import numpy as np
+
+    for task in _tasks(subject):
+        one = _trained(subject, task)
+        renamed = Labels(tuple(f"{len(one.dataset.labels) - i} other" for i in range(len(one.dataset.labels))), task)
+        other = _trained(subject, task, labels=renamed).scores(subject)
+        if not np.array_equal(one.scores(subject), other):
+            raise Broken(f"other names for the labels give other {task} scores")
+
+
+def _leaves_its_input(subject: Subject) -> None:
+    component, options = subject.stand_in_encoder()
+    if component.traits_of(options).makes not in ("matrix", "counts"):
+        raise NotApplicable("its features are no matrix")
+    for task in _tasks(subject):
+        dataset, context = subject.dataset(task), subject.context()
+        encoder = component.build(options)
+        encoder.fit(dataset.train, context)
+        train = Encoded(encoder.encode(dataset.train.texts, context), dataset.train.labels)
+        before = dense(train.features).copy(), train.labels.copy()
+        validation = train if subject.traits.uses_validation else None
+        context.judging = judge_against(train.labels, dataset.labels)
+        subject.build().train(encoder, train, validation, dataset.labels, context)
+        if (dense(train.features) != before[0]).any() or (train.labels != before[1]).any():
+            raise Broken("train changes the features or labels it is given")
+
+
+def _comes_back(subject: Subject) -> None:
+    component, options = subject.stand_in_encoder()
+    for task in _tasks(subject):
+        trained = _trained(subject, task)
+        folder = _saved(subject, trained)
+        encoder = component.build(options) if component.restore is None else component.restore(options, folder)
+        model = subject.restore(folder).restore(folder, encoder, trained.dataset.labels)
+        again = model.scores(trained.features, subject.context())
+        demand_same(trained.scores(subject), again, f"{task} scores after save and restore", _ROUNDING)
+
+
+def _saves_no_pickle(subject: Subject) -> None:
+    for task in _tasks(subject):
+        demand_no_pickle(_saved(subject, _trained(subject, task)))
+
+
+def _saved(subject: Subject, trained: _Trained) -> Path:
+    folder = subject.folder()
+    trained.encoder.save(folder)
+    trained.model.save(folder)
+    return folder
+
+
+TRAINER: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("trainer.learns", "it learns separable texts in every task of its traits", "else it is wired wrong"),
+        _learns,
+    ),
+    Check(
+        Clause("trainer.scores", "scores are probabilities, float32[texts, labels]", "decisions rest on them"),
+        _gives_probabilities,
+    ),
+    Check(
+        Clause("trainer.neighbours", "a text's scores do not depend on the other texts", "users ask for one text"),
+        _ignores_neighbours,
+    ),
+    Check(
+        Clause("trainer.repeats", "the same seed gives the same scores, bit for bit", "a run must be repeatable"),
+        _repeats,
+    ),
+    Check(
+        Clause("trainer.names", "the names of the labels change nothing", "names are for people, columns for models"),
+        _ignores_names,
+    ),
+    Check(
+        Clause("trainer.input", "what it is given stays as it is", "features are shared and cached"),
+        _leaves_its_input,
+    ),
+    Check(
+        Clause("trainer.restore", "saved and restored, a model gives the same scores", "models are made to be loaded"),
+        _comes_back,
+    ),
+    Check(
+        Clause("trainer.pickle", "nothing a model saves is a pickle", "loading a pickle runs whatever is in it"),
+        _saves_no_pickle,
+    ),
+)
