@@ -1,0 +1,99 @@
+"""Owns fetching a file from Google Drive through gdown."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+import gdown
+import requests
+from gdown.exceptions import DownloadCancelled, FileURLRetrievalError
+
+from textclf import DownloadError, TextclfError
+
+from .pages import explain
+from .transfer import Passing, Transfer
+
+# What gdown says of every page on which it finds no link, whatever the page says.
+_ANY_PAGE = "Cannot retrieve the public link"
+
+
+def fetch(file_id: str, transfer: Transfer) -> None:
+    """Fill the transfer's target; gdown resumes what is cut, and what it gives up is tried again from the start."""
+    transfer.persist(lambda: _once(file_id, transfer))
+
+
+def _once(file_id: str, transfer: Transfer) -> None:
+    try:
+        gdown.download(
+            id=file_id,
+            output=str(transfer.target),  # a file's own place, so that no name from the server is used
+            quiet=True,
+            use_cookies=False,
+            timeout=transfer.limits.timeout,
+            retries=transfer.limits.tries - 1,
+            progress=transfer.received,
+            cancel=transfer.cancel,
+        )
+    except (TextclfError, MemoryError):
+        raise
+    except DownloadCancelled:
+        raise DownloadError("the download was stopped") from None
+    except FileURLRetrievalError as error:
+        raise _page(str(error)) from error
+    except gdown.exceptions.DownloadError as error:
+        raise _given_up(error) from error
+    except requests.HTTPError as error:
+        raise _status(error) from error
+    except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
+        raise DownloadError("it leads to an address that no download may use") from error
+    except requests.RequestException as error:
+        raise Passing(cause(error)) from error
+    except OSError as error:
+        if error.errno is None:  # of requests itself: no CA bundle where REQUESTS_CA_BUNDLE says
+            raise DownloadError(cause(error)) from error
+        raise  # the disk's, and the caller's to explain
+    except Exception as error:  # gdown takes pages apart without checks: a strange one gives any error
+        raise DownloadError(f"gdown cannot read the answer ({type(error).__name__}: {error})") from error
+
+
+def _page(message: str) -> Exception:
+    words = " ".join(message.split())
+    generic = _ANY_PAGE in words
+    if not generic and (meaning := explain(words)):
+        return DownloadError(meaning)
+    said = re.search(r"Failed to retrieve file url: (.*?) You may still be able", words)
+    if generic or said is None:
+        return Passing("a web page came in place of the file: it is not open to everyone, or Drive is out of order")
+    return DownloadError(f"Drive says '{said[1]}'")
+
+
+def _given_up(error: Exception) -> Exception:
+    """Tell an exhausted network, which gdown has tried often enough, from a file that must be begun anew."""
+    if isinstance(error.__cause__, requests.RequestException):
+        return DownloadError(cause(error.__cause__))
+    return Passing("the connection was cut before the file was complete")
+
+
+def _status(error: requests.HTTPError) -> Exception:
+    code = 0 if error.response is None else error.response.status_code
+    kind = Passing if code >= 500 or code in {408, 429} else DownloadError
+    return kind(f"the server answers with status {code}")
+
+
+def cause(error: BaseException) -> str:
+    """Name the cause inside the wrappings of requests and urllib3: 'connection refused', not three class names."""
+    via = "the proxy does not answer: " if isinstance(error, requests.exceptions.ProxyError) else ""
+    inner: BaseException | None = error
+    while inner is not None:
+        error, inner = inner, _inside(inner)
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return f"{via}no answer in time"
+    text = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
+    known = errno.errorcode.get(getattr(error, "errno", None) or 0)
+    return f"{via}{text[:1].lower()}{text[1:]}" if known or text else f"{via}{type(error).__name__}"
+
+
+def _inside(error: BaseException) -> BaseException | None:
+    candidates = (getattr(error, "reason", None), *error.args, error.__cause__)
+    return next((c for c in candidates if isinstance(c, BaseException)), None)
