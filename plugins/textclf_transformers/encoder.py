@@ -1,0 +1,146 @@
+"""Owns the encoder behind `bert` and `transformer`: texts to Tokens, Tokens to batches, checkpoints to networks."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from textclf import Context, Labels, Layout, Split, Texts, Tokens
+
+from . import network as networks
+from . import tokenizing
+from .checkpoint import Checkpoint, locate
+from .collating import Collator, Template
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from . import TransformerOptions
+
+LETTERS_PER_TOKEN = 100  # more than any language needs: texts are cut to this, times the positions, before tokenising
+_UNBOUNDED = 8192
+_ABSURD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What is known once tokenizer and configuration are read."""
+
+    tokenizer: Any
+    collator: Collator
+    letters: int
+
+
+class TransformerEncoder:
+    """A TokenEncoder for any Hugging Face encoder."""
+
+    layouts: tuple[Layout, ...] = ("padded",)
+
+    def __init__(self, options: TransformerOptions, revision: str | None = None) -> None:
+        self._options = options
+        self._revision = revision
+        self._offline = False
+        self._warnings: Context | None = None
+        self._read: Vocabulary | None = None
+
+    @classmethod
+    def restored(cls, options: TransformerOptions, folder: Path) -> TransformerEncoder:
+        """Read tokenizer and configuration from a saved model folder."""
+        encoder = cls(options)
+        encoder._read = _read(options, folder)
+        return encoder
+
+    def fit(self, train: Split, context: Context) -> None:
+        """Load the tokenizer, fetching it where it must be, and look whether it knows the language of the texts."""
+        self._offline, self._warnings = context.offline, context
+        self._read = _read(self._options, self._checkpoint().small_files(context.offline))
+        share = tokenizing.unknown_share(self._read.tokenizer, train.texts.first[:500])
+        if share > _ABSURD:
+            context.warn(
+                f"{share:.0%} of the training texts' tokens are unknown to the tokenizer of "
+                f"'{self._options.checkpoint}'; is it the checkpoint for this language?"
+            )
+
+    def encode(self, texts: Texts, context: Context) -> Tokens:
+        vocabulary = self._vocabulary()
+        return tokenizing.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+
+    def fingerprint(self) -> str:
+        vocabulary = self._vocabulary()
+        return tokenizing.fingerprint(vocabulary.tokenizer, vocabulary.letters)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer such that `transformers.pipeline` reads texts as we do."""
+        self._vocabulary().tokenizer.save_pretrained(str(folder))
+
+    @property
+    def max_length(self) -> int:
+        """Return the most tokens the network sees of a text: the smaller of the option and the network's positions."""
+        return self._vocabulary().collator.max_length
+
+    def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
+        return self._vocabulary().collator.lengths(tokens)
+
+    def cut(self, tokens: Tokens) -> NDArray[np.bool_]:
+        """Tell of which texts the network does not see every token, bool[n]."""
+        collator = self._vocabulary().collator
+        cut: NDArray[np.bool_] = tokens.lengths() + collator.template(tokens).size > collator.max_length
+        return cut
+
+    def collate(
+        self, tokens: Tokens, rows: NDArray[np.int64], layout: Layout, device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        if layout not in self.layouts:
+            raise ValueError(f"layout '{layout}' is not one of {', '.join(self.layouts)}")
+        return self._vocabulary().collator.padded(tokens, rows, device)
+
+    def build_network(self, labels: Labels) -> torch.nn.Module:
+        folder = self._checkpoint().all_files(self._offline)
+        network, warnings = networks.build_network(
+            folder, labels, self._options.attention_dropout, self._options.dropout
+        )
+        for warning in warnings if self._warnings else ():
+            self._warnings.warn(warning)  # type: ignore[union-attr]
+        return network
+
+    def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
+        return networks.layers(network)
+
+    def save_network(self, network: torch.nn.Module, folder: Path) -> None:
+        networks.save_network(network, folder)
+
+    def load_network(self, folder: Path, labels: Labels) -> torch.nn.Module:
+        return networks.load_network(folder, labels)
+
+    def _checkpoint(self) -> Checkpoint:
+        return locate(self._options.checkpoint, self._revision)
+
+    def _vocabulary(self) -> Vocabulary:
+        if self._read is None:
+            raise RuntimeError("fit the encoder before it encodes")
+        return self._read
+
+
+def _read(options: TransformerOptions, folder: Path) -> Vocabulary:
+    tokenizer, config = tokenizing.load_tokenizer(folder), networks.read_config(folder)
+    outline = networks.outline(config)
+    bound = networks.positions(config, outline)
+    max_length = min(options.max_length, tokenizer.model_max_length, bound or options.max_length)
+    takes = inspect.signature(outline.forward).parameters
+    tokenizer.model_max_length = max_length
+    tokenizer.truncation_side = "left" if options.truncate == "tail" else "right"
+    collator = Collator(
+        single=Template.of(tokenizer, 1),
+        pair=Template.of(tokenizer, 2),
+        max_length=max_length,
+        truncate=options.truncate,
+        pad_id=tokenizer.pad_token_id or 0,
+        pad_type=tokenizer.pad_token_type_id,
+        types="token_type_ids" in tokenizer.model_input_names and "token_type_ids" in takes,
+    )
+    return Vocabulary(tokenizer, collator, LETTERS_PER_TOKEN * (bound or _UNBOUNDED))

@@ -1,0 +1,188 @@
+"""Owns the networks: built on pretrained weights, written and read again strictly, in the Hugging Face layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from textclf import ArtefactError, Labels
+
+from .quiet import quiet
+
+WEIGHTS = "model.safetensors"
+_PROBLEMS = {"single-label": "single_label_classification", "multi-label": "multi_label_classification"}
+_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout")
+_DROPOUT = ("hidden_dropout_prob", "dropout", "classifier_dropout", "seq_classif_dropout", "embedding_dropout")
+
+
+def read_config(folder: Path) -> Any:
+    """Return the configuration in a folder; no code that it names is ever run."""
+    from transformers import AutoConfig
+
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001 - transformers raises whatever the broken file made it raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ArtefactError(f"the configuration in '{folder}' cannot be read: {reason}") from None
+
+
+def outline(config: Any) -> torch.nn.Module:
+    """Return the network of a configuration without any weights: for looking at its parts."""
+    with torch.device("meta"):
+        network: torch.nn.Module = _kind(config)(config)
+    return network
+
+
+def positions(config: Any, network: torch.nn.Module) -> int | None:
+    """Return how many tokens the network has positions for, or None where it knows no bound."""
+    for name, module in network.named_modules():
+        # RoBERTa and its like begin to count behind the padding id.
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - first
+    bound = getattr(config, "max_position_embeddings", None)
+    return bound if isinstance(bound, int) and bound > 0 else None
+
+
+def build_network(
+    folder: Path, labels: Labels, attention_dropout: float, dropout: float | None
+) -> tuple[torch.nn.Module, list[str]]:
+    """Return the pretrained body with a new head, and warnings; an ArtefactError where the body is not whole."""
+    config = read_config(folder)
+    for names, rate in ((_ATTENTION, attention_dropout), (_DROPOUT, dropout)):
+        for name in names:
+            if rate is not None and hasattr(config, name):
+                setattr(config, name, rate)
+    config.num_labels = len(labels)
+    config.id2label = dict(enumerate(labels.names))
+    config.label2id = {name: i for i, name in enumerate(labels.names)}
+    config.problem_type = _PROBLEMS[labels.task]
+    parts = outline(config)
+    heads = {name for name, _ in parts.named_children()} - {_prefix(parts)}
+    # A head that the checkpoint brings answered another question: ours is always new.
+    tensors = {name: t for name, t in read_tensors(folder).items() if name.partition(".")[0] not in heads}
+    network, found = _load(config, tensors, folder)
+    return network, _judge_body(network, found, folder)
+
+
+def save_network(network: Any, folder: Path) -> None:
+    with quiet():
+        network.save_pretrained(str(folder), max_shard_size="1000GB")
+
+
+def load_network(folder: Path, labels: Labels) -> torch.nn.Module:
+    """Read what `save_network` wrote, every tensor of it and no other, and check that its head has these labels."""
+    config = read_config(folder)
+    names = tuple(config.id2label[i] for i in sorted(config.id2label))
+    if names != labels.names or config.problem_type != _PROBLEMS[labels.task]:
+        raise ArtefactError(
+            f"the network in '{folder}' decides between {', '.join(names)} ({config.problem_type}), "
+            f"not between {', '.join(labels.names)} ({labels.task})"
+        )
+    network, found = _load(config, read_tensors(folder), folder)
+    _refuse(folder, "lack", found["missing_keys"])
+    _refuse(folder, "have unknown", found["unexpected_keys"])
+    return network
+
+
+def layers(network: Any) -> list[list[torch.nn.Parameter]]:
+    """Return every parameter once: embeddings first, then each layer, the pooler and head last."""
+    body = network.base_model
+    stacks = [m for m in body.modules() if isinstance(m, torch.nn.ModuleList)]
+    stack = max(stacks, key=lambda m: sum(p.numel() for p in m.parameters()), default=torch.nn.ModuleList())
+    embeddings = [m for name, m in body.named_modules() if name.endswith("embeddings")][:1]
+    seen: set[int] = set()
+    groups = [[p for p in m.parameters() if not (id(p) in seen or seen.add(id(p)))] for m in (*embeddings, *stack)]  # type: ignore[func-returns-value]
+    groups.append([p for p in network.parameters() if id(p) not in seen])
+    return [group for group in groups if group]
+
+
+def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Return all tensors of a folder's safetensors files; an ArtefactError where they are pickles, torn or NaN."""
+    tensors: dict[str, torch.Tensor] = {}
+    for file in _weight_files(folder):
+        try:
+            tensors |= load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise ArtefactError(f"'{file}' cannot be read as safetensors: {error}") from None
+    bad = [name for name, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
+    _refuse(folder, "are not finite in", bad)
+    return tensors
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / f"{WEIGHTS}.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise ArtefactError(f"'{index}' is no index of weights") from None
+        if any(not isinstance(n, str) or Path(n).name != n for n in names):
+            raise ArtefactError(f"'{index}' names files outside its folder")
+        return [folder / name for name in names]
+    pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(pattern))
+    if pickles:
+        raise ArtefactError(
+            f"'{folder}' has its weights only as {', '.join(pickles)}: pickles can run code and are not read; "
+            "convert them to safetensors"
+        )
+    raise ArtefactError(f"'{folder}' has no {WEIGHTS}")
+
+
+def _kind(config: Any) -> Any:
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as KINDS
+
+    if type(config) not in KINDS:
+        raise ArtefactError(f"transformers has no sequence classification network for '{config.model_type}'")
+    return KINDS[type(config)]
+
+
+def _load(config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+    kind = _kind(config)
+    attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
+    with quiet():
+        network, found = kind.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    shapes = [f"{name} ({list(has)}, not {list(wants)})" for name, has, wants in found["mismatched_keys"]]
+    _refuse(folder, "have misshapen", shapes)
+    return network, found
+
+
+def _judge_body(network: torch.nn.Module, found: dict[str, Any], folder: Path) -> list[str]:
+    """Refuse weights that lack parts of the body, or hold layers that the configuration does not name."""
+    prefix = _prefix(network)
+    children = {name for name, _ in network.get_submodule(prefix).named_children()}
+    missing = sorted(name for name in found["missing_keys"] if name.startswith(f"{prefix}."))
+    pooler = [name for name in missing if name.startswith(f"{prefix}.pooler.")]
+    _refuse(folder, "lack", [name for name in missing if name not in pooler])
+    extra = (name for name in found["unexpected_keys"] if not name.endswith("position_ids"))
+    _refuse(folder, "have unknown", [n for n in extra if n.removeprefix(f"{prefix}.").partition(".")[0] in children])
+    return [f"the weights in '{folder}' have no pooler: it begins untrained, as the head does"] if pooler else []
+
+
+def _prefix(network: Any) -> str:
+    prefix: str = network.base_model_prefix
+    return prefix
+
+
+def _refuse(folder: Path, what: str, names: Iterable[str]) -> None:
+    names = sorted(names)
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        raise ArtefactError(f"the weights in '{folder}' {what} tensors: {', '.join(names[:5])}{more}")
