@@ -24,7 +24,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where something stands in a text file: 1-based line and column, and the line itself for the caret."""
+    """Where something stands in a text: 1-based line and column, and the line itself for the caret.
+
+    Line 0 is a source without lines, such as a command-line flag, or a file as a whole.
+    """
 
     source: str
     line: int
@@ -33,7 +36,7 @@ class Location:
     length: int = 1
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}"
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
     def excerpt(self) -> str:
         """Return the source line with a caret under what is meant, or nothing where the line is unknown."""
@@ -78,7 +81,7 @@ class TextclfError(Exception):
 
 
 class RecipeError(TextclfError):
-    """Everything that is wrong with a recipe, all at once."""
+    """Everything that is wrong with a recipe, all at once; its text ends with their count."""
 
     exit_code = 2
 
@@ -86,7 +89,10 @@ class RecipeError(TextclfError):
         self.problems: tuple[Problem, ...] = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
         # A missing library or broken plugin (5) is only the verdict when the recipe itself is sound.
         self.exit_code = min((p.exit_code for p in self.problems), default=2)
-        super().__init__("\n".join(str(p) for p in self.problems))
+        lines = [str(p) for p in self.problems]
+        if not isinstance(problems, str):
+            lines.append(f"{len(lines)} {'problem' if len(lines) == 1 else 'problems'}; nothing was run")
+        super().__init__("\n".join(lines))
 
 
 class DataError(TextclfError):

@@ -1,0 +1,207 @@
+"""Owns the Plan: which components a recipe means, with which options; all that is wrong is said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..data.dataset import Task
+from ..errors import PluginError, Problem, RecipeError, closest, listing
+from ..hooks.components import KINDS, Kind, Traits
+from ..hooks.contracts import DatasetProvider, Encoder, Metric, Output, Trainer
+from ..hooks.registry import Offer, Registry
+from .fit import Placed, readers_of_validation, unfit_for, unknown_metrics, unread_features, wrong_shares
+from .recipe import Recipe
+from .settings import DEFAULT_METRICS, Settings
+from .steps import Step as Step
+from .steps import lacking_libraries, pip_command, validate
+from .steps import restored_step as restored_step
+from .yaml12 import KeyPath
+
+_LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
+_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A recipe whose every name, option and library was checked; nothing is built yet.
+
+    dataset: None where the caller hands the data. select: the metric that picks the best epoch. uses_validation:
+    whether anybody reads a validation split, so that one is drawn.
+    """
+
+    recipe: Recipe
+    settings: Settings
+    dataset: Step[DatasetProvider] | None
+    encoder: Step[Encoder]
+    trainer: Step[Trainer]
+    metrics: tuple[Step[Metric], ...]
+    outputs: tuple[Step[Output], ...]
+    select: str
+    uses_validation: bool
+    warnings: tuple[str, ...] = ()
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the recipe with every default written out; it reads as a recipe again."""
+        values = self.settings.model_dump(mode="json")
+        values["dataset"] = None if self.dataset is None else self.dataset.to_recipe()
+        values["encoder"] = self.encoder.to_recipe()
+        values["trainer"] = self.trainer.to_recipe()
+        values["metrics"] = [step.to_recipe() for step in self.metrics]
+        values["outputs"] = [step.to_recipe() for step in self.outputs]
+        return values
+
+    def check_data(self, task: Task, pairs: bool) -> None:
+        """Raise a RecipeError where a step cannot do the loaded data's task, or its pairs."""
+        steps: list[tuple[KeyPath, Step[Any]]] = [(("encoder",), self.encoder), (("trainer",), self.trainer)]
+        steps += [(("metrics", index), step) for index, step in enumerate(self.metrics)]
+        problems = unfit_for(task, pairs, [(path, step, step.traits) for path, step in steps])
+        if problems:
+            raise RecipeError(self.recipe.located(problems))
+
+
+def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None = None) -> Plan:
+    """Return the plan of a recipe, or raise one RecipeError with everything that is wrong with it.
+
+    data_traits: those of the caller's data, in place of the dataset step. Nothing is imported, built or fetched.
+    """
+    maker = _Maker(recipe, registry)
+    dataset = maker.single("dataset") if data_traits is None else None
+    encoder, trainer = maker.single("encoder"), maker.single("trainer")
+    metrics, outputs = maker.several("metric"), maker.several("output")
+    maker.fit(dataset, encoder, trainer, metrics, data_traits)
+    problems = recipe.located((*recipe.problems, *maker.problems))
+    if problems or encoder is None or trainer is None:
+        raise RecipeError(problems)
+    return Plan(
+        recipe, recipe.settings, None if dataset is None else dataset[1], encoder[1], trainer[1],
+        tuple(step for _, step, _ in metrics), tuple(step for _, step, _ in outputs),
+        recipe.settings.select or metrics[0][1].name, bool(maker.readers), tuple(maker.warnings),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Maker:
+    """Collects steps and problems while a plan is made."""
+
+    recipe: Recipe
+    registry: Registry
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    readers: list[str] = field(default_factory=list)
+
+    def single(self, kind: Kind) -> Placed | None:
+        value = self.recipe.values.get(kind)
+        if value is None:
+            if (kind,) not in self.recipe.unreadable:
+                known = listing(self.registry.names(kind)) or "none"
+                self.problems.append(Problem(f"is missing; name the recipe's {kind} (installed: {known})", (kind,)))
+            return None
+        return self._step(kind, value, (kind,))
+
+    def several(self, kind: Kind) -> list[Placed]:
+        key = _LISTS[kind]
+        values = self.recipe.values.get(key)
+        if values is None:
+            values = DEFAULT_METRICS if kind == "metric" else ()
+        if not isinstance(values, list | tuple):
+            return []
+        steps: list[Placed] = []
+        for index, value in enumerate(values):
+            step = self._step(kind, value, (key, index))
+            if step is not None and kind == "metric" and step[1].name in [other.name for _, other, _ in steps]:
+                self.problems.append(Problem(f"metric '{step[1].name}' is named twice", (key, index)))
+            elif step is not None:
+                steps.append(step)
+        return steps
+
+    def _step(self, kind: Kind, value: Any, path: KeyPath) -> Placed | None:
+        name = value.get("use") if isinstance(value, dict) else value
+        if not isinstance(name, str) or not name or len(name) > 100:
+            return None  # a problem of the settings
+        options = {key: entry for key, entry in value.items() if key != "use"} if isinstance(value, dict) else {}
+        place = (*path, "use") if isinstance(value, dict) else path
+        offer = self._offer(kind, name, place)
+        return None if offer is None else self._validated(offer, options, path, place)
+
+    def _offer(self, kind: Kind, name: str, place: KeyPath) -> Offer | None:
+        try:
+            if name in self.registry.names(kind):
+                return self.registry.find(kind, name)
+        except PluginError as error:
+            self.problems.append(Problem(str(error), place, exit_code=5))
+            return None
+        message = self.registry.missing(kind, name)
+        self.problems.append(Problem(message, place, exit_code=5 if self._may_be_broken(kind, name) else 2))
+        return None
+
+    def _may_be_broken(self, kind: Kind, name: str) -> bool:
+        """Tell whether a name that nobody offers may be one that a broken plugin would offer."""
+        if not _CHARACTERS.issuperset(name):
+            return False
+        if self.registry.broken_offering(name):
+            return True
+        misspelt = closest(name, self.registry.names(kind)) or any(name in self.registry.names(k) for k in KINDS)
+        return not misspelt and any(plugin.broken for plugin in self.registry.plugins)
+
+    def _validated(self, offer: Offer, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
+        lacking = lacking_libraries(offer.component)
+        if lacking:
+            what = f"{offer.kind} '{offer.component.name}' needs {' and '.join(lacking)}, which is not installed"
+            self.problems.append(Problem(f"{what}: {pip_command(offer.component, lacking)}", place, exit_code=5))
+        options, problems = validate(offer, values)
+        self.problems += [problem.under(*path) for problem in problems]
+        if options is None:
+            return None
+        step: Step[Any] = Step(offer.kind, offer, options)
+        self._check(step, path, lacking)
+        try:
+            return path, step, step.traits
+        except PluginError as error:
+            self.problems.append(Problem(str(error), place, exit_code=5))
+            return None
+
+    def _check(self, step: Step[Any], path: KeyPath, lacking: list[str]) -> None:
+        """Ask the component what is wrong here and now; a problem of exit code 0 is a warning."""
+        try:
+            found = step.check()
+        except PluginError as error:
+            if not lacking:
+                self.problems.append(Problem(str(error), path, exit_code=5))
+            return
+        placed = [problem.under(*path) for problem in found]
+        self.problems += [problem for problem in placed if problem.exit_code]
+        self.warnings += [str(problem) for problem in placed if not problem.exit_code]
+
+    def fit(
+        self,
+        dataset: Placed | None,
+        encoder: Placed | None,
+        trainer: Placed | None,
+        metrics: list[Placed],
+        data_traits: Traits | None,
+    ) -> None:
+        """Check what must fit between the steps that could be read."""
+        settings = self.recipe.settings
+        if encoder and trainer:
+            self.problems += unread_features(encoder, trainer, self.registry)
+        data = dataset[2] if dataset else data_traits
+        if data is not None:
+            task = next(iter(data.tasks)) if len(data.tasks) == 1 else None
+            steps: Iterable[Placed | None] = (encoder, trainer, *metrics)
+            self.problems += unfit_for(task, data.pairs, [step for step in steps if step])
+        self.readers = readers_of_validation(settings, trainer and trainer[1], trainer and trainer[2])
+        self.problems += wrong_shares(settings, self.readers)
+        self.problems += unknown_metrics(settings, self._metric_names())
+        if settings.seeds is not None and "seed" in self.recipe.values:
+            self.warnings.append("seed is not used: seeds names the seeds of the study's runs")
+        if settings.split.folds is not None and settings.split.test is not None:
+            self.warnings.append("split.test is not used: with split.folds each fold is the test split once")
+
+    def _metric_names(self) -> list[str]:
+        """Return the names the recipe gives its metrics, also of those with problems of their own."""
+        values = self.recipe.values.get("metrics")
+        steps = values if isinstance(values, list) else list(DEFAULT_METRICS)
+        names = [step.get("use") if isinstance(step, dict) else step for step in steps]
+        return [name for name in names if isinstance(name, str)]

@@ -1,0 +1,144 @@
+"""Owns Recipe: the values of a recipe with overrides applied, where each of them stands, and its settings."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import Location, Problem, RecipeError
+from . import overrides as flags
+from .messages import UnknownKey
+from .overrides import Override
+from .settings import Settings, read_settings
+from .source import Source as Source
+from .source import locate as locate
+from .yaml12 import MAX_DEPTH, Document, KeyPath, load, nowhere
+
+MAPPING = "recipe"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What somebody wants done: plain values, validated settings, and what was wrong with them so far.
+
+    values: with overrides applied and a name. settings: without the options of components, and without what is wrong.
+    unreadable: paths of values that already have a problem and mean nothing.
+    """
+
+    source: str
+    values: dict[str, Any]
+    settings: Settings
+    problems: tuple[Problem, ...] = ()
+    unreadable: frozenset[KeyPath] = frozenset()
+    document: Document | None = field(default=None, repr=False)
+    overrides: tuple[Override, ...] = ()
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+        """Return the recipe that a mapping of plain values is; its problems have a path but no position."""
+        problems: list[Problem] = []
+        plain = _plain(values, (), problems)
+        if not isinstance(plain, dict):
+            raise RecipeError("a recipe is a mapping, a file, or the name of a bundled recipe")
+        unreadable = frozenset(problem.path for problem in problems)
+        return _recipe(MAPPING, plain, problems, unreadable, None, overrides)
+
+    def locate(self, path: KeyPath, *, key: bool = False) -> Location | None:
+        """Return where the value at `path` stands, or its key; of what is absent, where the nearest above it stands.
+
+        A value that came with a flag stands in the flag; None for a recipe that came as a mapping.
+        """
+        for override in reversed(self.overrides):
+            if path[: len(override.path)] == override.path:
+                return override.place
+        if self.document is None:
+            return None
+        for length in range(len(path), 0, -1):
+            above = length < len(path) and not self.document.is_scalar(path[:length])
+            place = self.document.locate(path[:length], key=key or above)
+            if place is not None:
+                return place
+        return nowhere(self.source)
+
+    def located(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return the problems with positions, in the file's order, without those of values that could not be read."""
+        placed = [p if p.location else replace(p, location=self._place(p)) for p in problems]
+        heard = [p for p in placed if p in self.problems or not self._is_unreadable(p.path)]
+        return sorted(dict.fromkeys(heard), key=self._order)
+
+    def _place(self, problem: Problem) -> Location | None:
+        return self.locate(problem.path, key=isinstance(problem, UnknownKey))
+
+    def _is_unreadable(self, path: KeyPath) -> bool:
+        return any(path[: len(unread)] == unread for unread in self.unreadable)
+
+    def _order(self, problem: Problem) -> tuple[bool, int, int]:
+        place = problem.location
+        return (place is None or place.source != self.source, place.line if place else 0, place.column if place else 0)
+
+
+def parse(source: Source, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe's text and apply `--set` overrides; a RecipeError where the text cannot be read to its end.
+
+    All else that is wrong is collected in `problems`, for `make_plan` to raise with what it finds.
+    """
+    document = load(source.text, source.name)
+    unreadable = frozenset(document.root.unreadable_paths())
+    return _recipe(source.name, document.values, document.problems, unreadable, document, overrides)
+
+
+def _recipe(
+    source: str,
+    values: dict[str, Any],
+    problems: Iterable[Problem],
+    unreadable: frozenset[KeyPath],
+    document: Document | None,
+    overrides: Sequence[str],
+) -> Recipe:
+    wanted, malformed = flags.read(overrides)
+    values, done, nowhere_to = flags.apply(values, wanted)
+    if values.get("name") is None and ("name",) not in unreadable:
+        values["name"] = _name_of(source)
+    settings, wrong = read_settings(values)
+    unreadable -= {override.path for override in done}
+    recipe = Recipe(source, values, settings, (), unreadable, document, tuple(done))
+    found = (*problems, *malformed, *nowhere_to)
+    return replace(recipe, problems=tuple(found) + tuple(p for p in recipe.located(wrong) if p not in found))
+
+
+def _name_of(source: str) -> str:
+    """Return the name of a recipe that has none: its file's, as far as a folder can be called so."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source).stem)[:100].lstrip(".-")
+    return stem or "recipe"
+
+
+def _plain(value: Any, path: KeyPath, problems: list[Problem]) -> Any:
+    """Return a value as JSON would hold it; a problem for what it could not."""
+    if len(path) > MAX_DEPTH:
+        problems.append(Problem(f"nests more than {MAX_DEPTH} levels deep", path[:3]))
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry, (*path, str(key)), problems) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry, (*path, index), problems) for index, entry in enumerate(value)]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        if math.isfinite(value):
+            return float(value)
+        problems.append(Problem(f"must be a finite number, not {float(value)}", path))
+    else:
+        problems.append(Problem(f"a {type(value).__name__} is no value of a recipe", path))
+    return None

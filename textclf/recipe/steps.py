@@ -1,0 +1,190 @@
+"""Owns Step: a component with validated options, whose object is built only here, and kept to its contract."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from ..errors import PluginError, Problem, TextclfError
+from ..hooks.components import Component, Kind, Options, Traits
+from ..hooks.registry import Offer, Registry
+from .messages import explain
+
+T = TypeVar("T")
+
+# What the contracts of `hooks.contracts` ask of the objects behind components.
+CONTRACTS: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("load",),
+    "encoder": ("fit", "encode", "fingerprint", "save"),
+    "trainer": ("train", "restore"),
+    "metric": ("__call__",),
+    "output": ("write",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[T]):
+    """One component of a plan with its options."""
+
+    kind: Kind
+    offer: Offer
+    options: Options
+
+    @property
+    def name(self) -> str:
+        return self.offer.component.name
+
+    @property
+    def component(self) -> Component[T, Any]:
+        return self.offer.component
+
+    @property
+    def traits(self) -> Traits:
+        """Return what these options make, read and can do; a PluginError where the plugin cannot say."""
+        traits = self._guard("traits", lambda: self.component.traits_of(self.options))
+        if not isinstance(traits, Traits):
+            raise PluginError(f"{self}: traits() returns a {type(traits).__name__}, not textclf.Traits")
+        return traits
+
+    def build(self) -> T:
+        """Build the object; a PluginError names the plugin where that fails or breaks the contract."""
+        return self._kept(self._guard("build", lambda: self.component.build(self.options)), "build")
+
+    def restore(self, folder: Path) -> T:
+        """Build the object from a saved model folder, as `build` does where the component has nothing to restore."""
+        restore = self.component.restore
+        if restore is None:
+            return self.build()
+        return self._kept(self._guard("restore", lambda: restore(self.options, folder)), "restore")
+
+    def check(self) -> list[Problem]:
+        """Return what is wrong here and now, such as a missing file; paths begin at the options."""
+        check = self.component.check
+        if check is None:
+            return []
+        found = self._guard("check", lambda: list(check(self.options)))
+        if not all(isinstance(problem, Problem) for problem in found):
+            raise PluginError(f"{self}: check() returns something other than textclf.Problem")
+        return list(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return {"use": name, every option, "plugin": module, "version": version}; `restored_step` reads it."""
+        plugin = self.offer.plugin
+        return {**self.to_recipe(), "plugin": plugin.module, "version": plugin.version}
+
+    def to_recipe(self) -> dict[str, Any]:
+        """Return the step as a recipe says it, every default written out."""
+        return {"use": self.name, **self.options.model_dump(mode="json", by_alias=True)}
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}' ({self.offer.plugin})"
+
+    def _guard(self, method: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (TextclfError, KeyboardInterrupt, MemoryError):
+            raise
+        except ImportError as error:
+            raise PluginError(f"{self}: {method}() fails: {_say(error)}{_way_out(self.component)}") from error
+        except BaseException as error:
+            raise PluginError(f"{self}: {method}() fails: {_say(error)}") from error
+
+    def _kept(self, built: Any, method: str) -> T:
+        lacking = [name for name in CONTRACTS[self.kind] if not callable(getattr(built, name, None))]
+        if self.kind == "metric" and not isinstance(getattr(built, "greater_is_better", None), bool):
+            lacking.append("greater_is_better")
+        if lacking:
+            words = ", ".join(f"'{name}'" for name in lacking)
+            raise PluginError(
+                f"{self}: {method}() returns a {type(built).__name__} without {words}, which the contract of "
+                f"textclf.{_CONTRACT_NAMES[self.kind]} asks for"
+            )
+        return built  # type: ignore[no-any-return]
+
+
+_CONTRACT_NAMES: dict[Kind, str] = {
+    "dataset": "DatasetProvider", "encoder": "Encoder", "trainer": "Trainer", "metric": "Metric", "output": "Output",
+}  # fmt: skip
+
+
+def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, list[Problem]]:
+    """Return validated options, or what is wrong with the values; paths begin at the options.
+
+    In pydantic's JSON mode, strictly: Python mode would refuse text for a Path and a list for a tuple.
+    """
+    options = offer.component.options
+    try:
+        return options.model_validate_json(json.dumps(values)), []
+    except ValidationError as error:
+        owner = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
+        return None, explain(error, options, values, owner)
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a validator of the plugin's may raise anything
+        what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
+        return None, [Problem(f"the options of {what} cannot be checked: {_say(error)}", exit_code=5)]
+
+
+def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> Step[Any]:
+    """Return the step that `to_json` wrote, its options migrated; a PluginError where the plugin cannot read them."""
+    values = dict(saved)
+    name, plugin, version = (str(values.pop(key, "")) for key in ("use", "plugin", "version"))
+    try:
+        offer = registry.find(kind, name)
+    except PluginError as error:
+        origin = f" (saved with plugin {plugin} {version}".rstrip() + ")" if plugin else ""
+        raise PluginError(f"{error}{origin}; install the plugin that offers it") from None
+    try:
+        values = offer.component.options.migrate(version, values)
+    except Exception as error:
+        raise PluginError(f"{kind} '{name}' ({offer.plugin}): migrate() fails: {_say(error)}") from error
+    options, problems = validate(offer, values)
+    if options is None:
+        reasons = "; ".join(str(problem) for problem in problems)
+        newer = f"saved with {plugin} {version}, installed is {offer.plugin.version}"
+        raise PluginError(f"{kind} '{name}' ({offer.plugin}) cannot read its saved options ({newer}): {reasons}")
+    return Step(kind, offer, options)
+
+
+def lacking_libraries(component: Component[Any, Any]) -> list[str]:
+    """Return those of the modules a component needs that cannot be found; nothing is imported to see."""
+    return [name for name in component.needs if not _is_there(name)]
+
+
+def pip_command(component: Component[Any, Any], lacking: list[str]) -> str:
+    wanted = component.install.split() or [name.partition(".")[0] for name in lacking]
+    return "pip install " + " ".join(shlex.quote(word) for word in wanted)
+
+
+def _is_there(name: str) -> bool:
+    top, *inner = name.split(".")
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    try:
+        spec = importlib.util.find_spec(top)
+        # `find_spec` of a dotted name would import its parents.
+        for depth, _ in enumerate(inner, start=2):
+            if spec is None or spec.submodule_search_locations is None:
+                return False
+            spec = PathFinder.find_spec(".".join(name.split(".")[:depth]), list(spec.submodule_search_locations))
+    except (ImportError, ValueError):
+        return False
+    return spec is not None
+
+
+def _way_out(component: Component[Any, Any]) -> str:
+    lacking = lacking_libraries(component)
+    return f"; {pip_command(component, lacking)}" if lacking or component.install else ""
+
+
+def _say(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
