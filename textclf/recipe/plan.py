@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..data.dataset import Task
@@ -51,6 +51,19 @@ class Plan:
         values["metrics"] = [step.to_recipe() for step in self.metrics]
         values["outputs"] = [step.to_recipe() for step in self.outputs]
         return values
+
+    def steps(self) -> tuple[Step[Any], ...]:
+        """Return every step of the plan, in the order in which a run comes to them."""
+        first = () if self.dataset is None else (self.dataset,)
+        return (*first, self.encoder, self.trainer, *self.metrics, *self.outputs)
+
+    def plugins(self) -> dict[str, str]:
+        """Return the version of each plugin module that the plan uses."""
+        return {step.offer.plugin.module: step.offer.plugin.version for step in self.steps()}
+
+    def with_seed(self, seed: int) -> Plan:
+        """Return the same plan for one run of a study."""
+        return replace(self, settings=self.settings.model_copy(update={"seed": seed, "seeds": None}))
 
     def check_data(self, task: Task, pairs: bool) -> None:
         """Raise a RecipeError where a step cannot do the loaded data's task, or its pairs."""

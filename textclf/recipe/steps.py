@@ -50,28 +50,28 @@ class Step(Generic[T]):
     @property
     def traits(self) -> Traits:
         """Return what these options make, read and can do; a PluginError where the plugin cannot say."""
-        traits = self._guard("traits", lambda: self.component.traits_of(self.options))
+        traits = self.call("traits", lambda: self.component.traits_of(self.options))
         if not isinstance(traits, Traits):
             raise PluginError(f"{self}: traits() returns a {type(traits).__name__}, not textclf.Traits")
         return traits
 
     def build(self) -> T:
         """Build the object; a PluginError names the plugin where that fails or breaks the contract."""
-        return self._kept(self._guard("build", lambda: self.component.build(self.options)), "build")
+        return self._kept(self.call("build", lambda: self.component.build(self.options)), "build")
 
     def restore(self, folder: Path) -> T:
         """Build the object from a saved model folder, as `build` does where the component has nothing to restore."""
         restore = self.component.restore
         if restore is None:
             return self.build()
-        return self._kept(self._guard("restore", lambda: restore(self.options, folder)), "restore")
+        return self._kept(self.call("restore", lambda: restore(self.options, folder)), "restore")
 
     def check(self) -> list[Problem]:
         """Return what is wrong here and now, such as a missing file; paths begin at the options."""
         check = self.component.check
         if check is None:
             return []
-        found = self._guard("check", lambda: list(check(self.options)))
+        found = self.call("check", lambda: list(check(self.options)))
         if not all(isinstance(problem, Problem) for problem in found):
             raise PluginError(f"{self}: check() returns something other than textclf.Problem")
         return list(found)
@@ -88,9 +88,10 @@ class Step(Generic[T]):
     def __str__(self) -> str:
         return f"{self.kind} '{self.name}' ({self.offer.plugin})"
 
-    def _guard(self, method: str, call: Callable[[], Any]) -> Any:
+    def call(self, method: str, function: Callable[[], Any]) -> Any:
+        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's."""
         try:
-            return call()
+            return function()
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except ImportError as error:
