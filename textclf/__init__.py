@@ -18,7 +18,7 @@ _HOMES = {
     "Predictions": "data.predictions",
     "Tokens": "data.tokens",
     "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
-    "write_table": "data.table_writer",
+    "table_format": "data.tables", "write_table": "data.table_writer",
     "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
     "Encoder": "hooks.contracts", "Finished": "hooks.contracts", "Judgement": "hooks.contracts",
     "Layout": "hooks.contracts", "Metric": "hooks.contracts", "Model": "hooks.contracts",
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .data.tables import Row as Row
     from .data.tables import Table as Table
     from .data.tables import read_table as read_table
+    from .data.tables import table_format as table_format
     from .data.tokens import Tokens as Tokens
     from .engine import Engine as Engine
     from .engine import Result as Result

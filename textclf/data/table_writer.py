@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
+from ..durable import sync
 from ..errors import RecipeError, ResourceError
 from .parquet import ParquetRows
-from .tables import Format, format_of
+from .tables import Format, table_format
 from .text import whole
 
 _NEEDS_QUOTES = {",": re.compile('[,"\r\n]'), "\t": re.compile('[\t"\r\n]')}
@@ -39,7 +40,7 @@ def write_table(
         with _saying("output"):
             target.flush()
         return
-    kind = format or format_of(target.name)
+    kind = format or table_format(target.name)
     if kind is None:
         raise RecipeError(f"{target}: the name does not tell the format; end it with .csv, .tsv, .jsonl or .parquet")
     with _whole_file(target) as file:
@@ -72,7 +73,7 @@ def _whole_file(target: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
         with _saying(name):
             part.replace(place)
-        _sync_folder(place.parent)
+            sync(place.parent)
     finally:
         with suppress(OSError):
             part.unlink()
@@ -185,13 +186,3 @@ def _saying(name: str) -> Iterator[None]:
         raise RecipeError(f"{name}: cannot be written: {error.strerror}; name another file") from None
     except OSError as error:
         raise ResourceError(f"{name}: cannot be written: {error.strerror}; free space or name another place") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

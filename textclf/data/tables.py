@@ -139,13 +139,13 @@ def read_table(
         raise
 
 
-def format_of(name: str) -> Format | None:
+def table_format(name: str) -> Format | None:
     """Tell the format by a file's name, with or without `.gz`, or None where it does not tell."""
     return _SUFFIXES.get(Path(name.lower().removesuffix(".gz")).suffix)
 
 
 def _format_of(source: Source) -> Format:
-    if source.path is not None and (known := format_of(source.path.name)):
+    if source.path is not None and (known := table_format(source.path.name)):
         return known
     if source.regular:
         raise DataError(

@@ -1,0 +1,183 @@
+"""Owns the way from files to a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from textclf import Context, DataError, Dataset, Labels, Row, Split, Table, Texts, read_table
+
+from .columns import Columns, find_columns
+from .download import Limits, fetch
+from .labels import label_reader, lookalikes
+from .options import FilesOptions, Role, is_url, local
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one file, by column; `unlabelled` are those without a label."""
+
+    first: list[str] = field(default_factory=list)
+    second: list[str] = field(default_factory=list)
+    members: list[tuple[str, ...]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    unlabelled: list[tuple[str, str]] = field(default_factory=list)
+
+    def texts(self, pairs: bool) -> Texts:
+        return Texts(self.first, self.second if pairs else None)
+
+
+@dataclass(frozen=True, slots=True)
+class FilesDataset:
+    options: FilesOptions
+
+    def load(self, context: Context) -> Dataset:
+        """Read every file that is given; a DataError names the file, the row, the cause and the way out."""
+        files: dict[Role, _Rows] = {}
+        for role, place in self.options.places().items():
+            with self._open(place, context) as table:
+                files[role] = self._read(table, role, context)
+        labels = self._labels(files, context)
+        train = files["path"] if "path" in files else files["train"]
+        return Dataset(
+            labels,
+            self._split(train, labels),
+            validation=self._split(files["validation"], labels) if "validation" in files else None,
+            test=self._split(files["test"], labels) if "test" in files else None,
+            unlabelled=self._unlabelled(train, files.get("unlabelled")),
+            source=", ".join(self.options.places().values()),
+        )
+
+    def _open(self, place: str, context: Context) -> Table:
+        options = self.options
+        path, name = local(place), place
+        if is_url(place):
+            limits = Limits(options.timeout, options.deadline, options.tries, options.size_limit * 2**20)
+            path = fetch(place, limits, context)
+        return read_table(
+            Path(path), name=name, format=options.format, encoding=options.encoding,
+            delimiter=options.delimiter, quotes=options.quotes,
+        )  # fmt: skip
+
+    def _read(self, table: Table, role: Role, context: Context) -> _Rows:
+        columns, problems = find_columns(self.options, table.columns, labelled=role != "unlabelled")
+        if problems:
+            raise DataError("\n".join(f"{table.name}: {problem.message}" for problem in problems))
+        rows = _read_texts(table, columns) if role == "unlabelled" else self._read_labelled(table, columns, role)
+        _warn_of_empty_texts(rows, table.name, context)
+        if rows.unlabelled:
+            context.warn(f"{table.name}: {_count(len(rows.unlabelled), 'row')} without a label taken as unlabelled")
+        return rows
+
+    def _read_labelled(self, table: Table, columns: Columns, role: Role) -> _Rows:
+        rows = _Rows()
+        labels_of = label_reader(self.options, columns)
+        taking = self.options.unlabelled_rows == "take" and role in ("path", "train")
+        seen: dict[str, int] = {}
+        for row in table.some_rows():
+            first, second = _texts_of(row, columns)
+            members = labels_of(row)
+            if members is None:
+                _check_may_be_unlabelled(row, columns, role, taking)
+                rows.unlabelled.append((first, second))
+                continue
+            rows.first.append(first)
+            if columns.pair is not None:
+                rows.second.append(second)
+            rows.members.append(members)
+            rows.ids.append(_id_of(row, columns, seen))
+            if columns.group is not None:
+                rows.groups.append(_group_of(row, columns.group))
+        if not rows.first:
+            raise DataError(f"{table.name}: none of its {_count(len(rows.unlabelled), 'row')} has a label")
+        return rows
+
+    def _labels(self, files: dict[Role, _Rows], context: Context) -> Labels:
+        seen = {label for rows in files.values() for members in rows.members for label in members}
+        for group in lookalikes(seen):
+            alike = " and ".join(f"'{label}'" for label in group)
+            context.warn(f"the labels {alike} look alike and stay apart; `label_names` can bring them together")
+        multi = bool(self.options.labels)
+        task = "multi-label" if multi else "single-label"
+        # Flag columns name their labels whether or not a row has them; so does label_names, in its own order.
+        fixed = list(self.options.label_names.values()) or list(self.options.labels)
+        if len(self.options.labels) > 1 or self.options.label_names:
+            names = tuple(name for name in dict.fromkeys(fixed) if name in seen or len(self.options.labels) > 1)
+            return Labels(names, task, self.options.positive)  # type: ignore[arg-type]
+        return Labels.of(seen, task, self.options.positive)  # type: ignore[arg-type]
+
+    def _split(self, rows: _Rows, labels: Labels) -> Split:
+        if labels.task == "multi-label":
+            encoded = labels.encode_sets(rows.members)
+        else:
+            encoded = labels.encode([members[0] for members in rows.members])  # type: ignore[assignment]
+        groups = rows.groups if self.options.group is not None else None
+        return Split(rows.texts(self.options.pair is not None), encoded, rows.ids, groups)
+
+    def _unlabelled(self, train: _Rows, file: _Rows | None) -> Texts | None:
+        first = [first for first, _ in train.unlabelled] + (file.first if file else [])
+        second = [second for _, second in train.unlabelled] + (file.second if file else [])
+        if not first:
+            return None
+        return Texts(first, second if self.options.pair is not None else None)
+
+
+def _read_texts(table: Table, columns: Columns) -> _Rows:
+    rows = _Rows()
+    for row in table.some_rows():
+        first, second = _texts_of(row, columns)
+        rows.first.append(first)
+        if columns.pair is not None:
+            rows.second.append(second)
+    return rows
+
+
+def _texts_of(row: Row, columns: Columns) -> tuple[str, str]:
+    if len(columns.text) == 1:
+        first = row.text(columns.text[0])
+    else:
+        first = "\n".join(text for column in columns.text if (text := row.text(column)))
+    return first, row.text(columns.pair) if columns.pair is not None else ""
+
+
+def _id_of(row: Row, columns: Columns, seen: dict[str, int]) -> str:
+    if columns.id is None:
+        return str(row.number)
+    value = row.text(columns.id)
+    if value in seen:
+        raise DataError(f"{row.place}: the id '{value[:60]}' was already given in row {seen[value]}; make ids unique")
+    seen[value] = row.number
+    return value
+
+
+def _group_of(row: Row, column: str) -> str:
+    value = row.text(column)
+    if not value.strip():
+        raise DataError(f"{row.place}: '{column}' is empty; every row needs a group, if need be one of its own")
+    return value
+
+
+def _check_may_be_unlabelled(row: Row, columns: Columns, role: Role, taking: bool) -> None:
+    column = columns.label or ", ".join(columns.labels)
+    if role in ("validation", "test"):
+        raise DataError(f"{row.place}: has no label in '{column}'; every row of the {role} file needs one")
+    if not taking:
+        raise DataError(
+            f"{row.place}: has no label in '{column}'; give it one, leave the row out, or set "
+            "`unlabelled_rows: take` to use such rows as unlabelled texts"
+        )
+
+
+def _warn_of_empty_texts(rows: _Rows, name: str, context: Context) -> None:
+    columns: Sequence[list[str]] = (rows.first, rows.second)
+    empty = sum(not text.strip() for column in columns for text in column)
+    if empty:
+        context.warn(f"{name}: {_count(empty, 'text')} {'is' if empty == 1 else 'are'} empty")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
