@@ -1,0 +1,1 @@
+"""The command `textclf`: typer commands, one short module each, over the engine."""

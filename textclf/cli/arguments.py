@@ -1,0 +1,54 @@
+"""Owns the arguments and options that several commands share, and what completes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Return the bundled recipes and the recipe files at hand that begin so."""
+    from ..hooks.discovery import discover
+
+    files = (str(path) for folder in (".", "recipes") for path in Path(folder).glob("*.y*ml"))
+    return sorted(name for name in {*discover().recipes, *files} if name.startswith(incomplete))
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Return the runs in ./runs that begin so: by name, by name and id, or `latest`."""
+    return sorted(name for name in {"latest", *_run_names(Path("runs"))} if name.startswith(incomplete))
+
+
+def _run_names(folder: Path) -> Iterator[str]:
+    for record in folder.glob("*/*/record.json"):
+        yield record.parent.parent.name
+        yield f"{record.parent.parent.name}/{record.parent.name}"
+
+
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="A recipe file, or the name of a bundled recipe.", autocompletion=complete_recipe
+    ),
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: NAME (its newest finished run), NAME/ID, a folder, or 'latest'.",
+        autocompletion=complete_run,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe, as trainer.epochs=1. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
+Runs = Annotated[str, typer.Option("--runs", metavar="DIR", help="The folder of all runs.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Open no connection; use only what is already here.")]
+TextColumn = Annotated[
+    str | None, typer.Option("--text", metavar="COLUMN", help="The column of the texts; guessed where that is safe.")
+]

@@ -1,0 +1,82 @@
+"""Owns `textclf check`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .arguments import Json, Overrides, RecipeArgument
+from .session import Session
+from .terminal import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..recipe.plan import Plan
+    from ..recipe.steps import Step
+
+
+def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Check a recipe without running it, and print the plan."""
+    session = Session.of(ctx)
+    plan = session.engine().plan(recipe, overrides=tuple(overrides or ()))
+    if as_json:
+        session.terminal.document(_json(plan))
+        return
+    session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is sound; nothing was run", "", _table(plan))
+    for warning in plan.warnings:
+        session.terminal.note(f"warning: {warning}")
+    session.terminal.answer("", f"next: textclf run {recipe}")
+
+
+def _steps(plan: Plan) -> Iterator[Step[Any]]:
+    if plan.dataset is not None:
+        yield plan.dataset
+    yield plan.encoder
+    yield plan.trainer
+    yield from plan.metrics
+    yield from plan.outputs
+
+
+def _table(plan: Plan) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(no_wrap=False)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for step in _steps(plan):
+        options = {key: value for key, value in step.to_recipe().items() if key != "use"}
+        table.add_row(step.kind, Text(plain(step.name), style="bold"), Text(plain(_said(options))))
+    settings = plan.settings.model_dump(mode="json", exclude_none=True)
+    for key in ("clean", "split", "seed", "seeds", "decide", "gates", "report"):
+        if settings.get(key):
+            table.add_row(key, "", Text(plain(_said(settings[key]))))
+    reader = f"best epoch by {plan.select}" if plan.uses_validation else "no validation split: nothing reads one"
+    table.add_row("select", "", Text(plain(reader)))
+    return table
+
+
+def _said(value: Any) -> str:
+    """Return plain values in a line, as a recipe would say them."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "[" + ", ".join(_said(inner) for inner in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def _json(plan: Plan) -> dict[str, Any]:
+    return {
+        "source": plan.recipe.source,
+        "recipe": plan.resolved(),
+        "components": [
+            {"kind": step.kind, "name": step.name, "plugin": step.offer.plugin.module} for step in _steps(plan)
+        ],
+        "select": plan.select,
+        "uses_validation": plan.uses_validation,
+        "warnings": list(plan.warnings),
+    }

@@ -1,0 +1,143 @@
+"""Owns how reports and summaries look on a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..runs.report import Estimate, LabelRow, Report, Spread, Summary
+from .words import clock, cut, fixed, plural, thousands
+
+# Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.
+_LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
+
+
+def report_parts(report: Report) -> list[RenderableType]:
+    """Return what a person wants to know of a run, most important first."""
+    parts: list[RenderableType] = ["", _title(report), "", _metrics(report), ""]
+    parts += [_labels(report), *_cut_note(report), ""]
+    parts += _confusion(report)
+    return parts + _remarks(report)
+
+
+def summary_parts(summary: Summary) -> list[RenderableType]:
+    """Return a study's table: a row for each member, then mean and interval."""
+    names = list(summary.metrics)
+    table = _table("", *names)
+    for member in summary.members:
+        table.add_row(cut(member.label, _WIDTH), *(fixed(member.metrics.get(name)) for name in names))
+    spreads = [summary.metrics[name] for name in names]
+    table.add_row("mean", *(fixed(spread.mean) for spread in spreads), style="bold")
+    table.add_row("deviation", *(fixed(spread.deviation) for spread in spreads))
+    table.add_row("95 % interval", *(_range(spread) for spread in spreads))
+    return ["", f"{summary.name}: {plural(len(summary.members), 'run')}", "", table, ""]
+
+
+def _title(report: Report) -> str:
+    sizes = ", ".join(f"{thousands(size)} {name}" for name, size in report.sizes.items())
+    return f"{report.name}: {plural(len(report.labels), 'label')}; texts: {sizes}"
+
+
+def _metrics(report: Report) -> Table:
+    table = _table("on the test split", "value", "95 % interval", "majority baseline")
+    for name, estimate in report.metrics.items():
+        style = "bold" if name == report.headline else ""
+        baseline = fixed(report.baseline[name]) if name in report.baseline else ""
+        table.add_row(cut(name, _WIDTH), fixed(estimate.value), _range(estimate), baseline, style=style)
+    for name, value in report.validation.items():
+        table.add_row(f"{cut(name, _WIDTH)} on validation", fixed(value), "", "", style="dim")
+    return table
+
+
+def _range(estimate: Estimate | Spread) -> str:
+    return "" if math.isnan(estimate.low) else f"{fixed(estimate.low)} to {fixed(estimate.high)}"
+
+
+def _labels(report: Report) -> Table:
+    table = _table("label", "precision", "recall", "F1", "texts")
+    rows: Sequence[LabelRow] = report.per_label
+    if len(rows) > _LABELS:
+        rows = sorted(rows, key=lambda row: row.f1)[:_LABELS]
+    for row in rows:
+        table.add_row(*_label_cells(row))
+    for row in report.averages:
+        table.add_row(*_label_cells(row), style="dim")
+    return table
+
+
+def _label_cells(row: LabelRow) -> list[str]:
+    numbers = (fixed(value) for value in (row.precision, row.recall, row.f1))
+    return [cut(row.label, _WIDTH), *numbers, thousands(row.support)]
+
+
+def _cut_note(report: Report) -> list[RenderableType]:
+    if len(report.per_label) <= _LABELS:
+        return []
+    return [f"the {_LABELS} labels with the lowest F1, of {len(report.per_label)}; all are in metrics.json"]
+
+
+def _confusion(report: Report) -> list[RenderableType]:
+    if not report.confusion:
+        return []
+    if len(report.labels) <= _MATRIX:
+        return [_matrix(report.labels, report.confusion), ""]
+    cells = [
+        (count, true, said)
+        for true, row in zip(report.labels, report.confusion, strict=False)
+        for said, count in zip((*report.labels, "(abstained)"), row, strict=False)
+        if count and true != said
+    ]
+    table = _table("most confused: true label", "texts", "predicted as")
+    table.columns[2].justify = "left"
+    for count, true, said in sorted(cells, key=lambda cell: -cell[0])[:_CONFUSIONS]:
+        table.add_row(cut(true, _WIDTH), thousands(count), cut(said, _WIDTH))
+    return [table, ""] if cells else []
+
+
+def _matrix(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> Table:
+    headings = [*labels, "(abstained)"][: len(confusion[0])]
+    width = max(6, 56 // len(headings) - 2)
+    table = _table("true label \\ predicted", *(cut(label, width) for label in headings))
+    for row, (label, counts) in enumerate(zip(labels, confusion, strict=False)):
+        cells = [Text(thousands(count), style="bold" if row == column else "") for column, count in enumerate(counts)]
+        table.add_row(cut(label, _WIDTH), *cells)
+    return table
+
+
+def _remarks(report: Report) -> list[RenderableType]:
+    lines = [f"intervals: {thousands(report.draws)} bootstrap draws of {report.resampled} of the test split"]
+    if report.coverage < 1:
+        lines.append(f"decided: {report.coverage:.1%} of the texts; the others were left without a label")
+    lines += [f"split: {', '.join(_notes(report.split))}"] if report.split else []
+    lines += [f"chosen: {', '.join(_notes(report.choices))}"] if report.choices else []
+    if report.stages:
+        times = ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in report.stages.items())
+        speed = report.tokens_per_second
+        lines.append(f"time: {times}" + (f"; {thousands(speed)} tokens per second" if speed else ""))
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    return [*lines]
+
+
+def _notes(notes: Any) -> Iterable[str]:
+    for key, value in notes.items():
+        name = str(key).replace("_", " ")
+        if isinstance(value, dict):
+            yield from (f"{name} {inner}" for inner in _notes(value))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{name} {thousands(value)}"
+        elif value is not None and value != "":
+            yield f"{name} {value}"
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for heading in others:
+        # Headings may be labels and metric names: as Text they are not read as markup.
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    return table

@@ -1,0 +1,136 @@
+"""Owns `main`: arguments to exit code; the only place that prints errors and installs signal handlers."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from ..errors import Cancelled, RecipeError, ResourceError, Stopped, TextclfError
+from .app import make
+from .session import Session
+from .usage import UsageError, usage_message
+
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, print its errors, and return the exit code."""
+    _mend_streams()
+    session = Session(sys.argv[1:] if arguments is None else arguments)
+    with session.interrupts.installed():
+        try:
+            code = _invoke(session)
+            sys.stdout.flush()
+            return code
+        except BaseException as error:  # noqa: BLE001 - the one place where every error ends
+            return _ended(error, session)
+
+
+def _invoke(session: Session) -> int:
+    command = get_command(make())
+    arguments = [word for word in session.arguments if word != "--debug" or not session.debug]
+    outcome = command.main(args=arguments, prog_name="textclf", standalone_mode=False, obj=session)
+    # A number is the code of a typer.Exit; commands themselves return nothing.
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _ended(error: BaseException, session: Session) -> int:
+    """Say what went wrong, on stderr or in the one document, and return the exit code."""
+    if _closed_pipe(error):
+        _drop_stdout()
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, UsageError) and type(error).__name__ == "NoArgsIsHelpError":
+        return 2
+    if session.debug and not isinstance(error, (UsageError, Stopped)):
+        traceback.print_exception(error)
+    known = _known(error, session)
+    with suppress(OSError, ValueError):
+        _show(known, session)
+    return known.exit_code
+
+
+def _known(error: BaseException, session: Session) -> TextclfError:
+    """Return the error as one that users can read."""
+    if isinstance(error, TextclfError):
+        return error
+    if isinstance(error, UsageError):
+        return RecipeError(usage_message(error))
+    if isinstance(error, KeyboardInterrupt):
+        return (Stopped if session.interrupts.exit_code == Stopped.exit_code else Cancelled)("stopped")
+    if isinstance(error, MemoryError):
+        return ResourceError("there is not enough memory; use less data, a smaller model or smaller batches")
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        place = f"{error.filename}: " if error.filename else "output: "
+        return ResourceError(f"{place}{(error.strerror or str(error)).lower()}")
+    return TextclfError(_bug(error, session))
+
+
+def _bug(error: BaseException, session: Session) -> str:
+    words = " ".join(traceback.format_exception_only(error)[-1].split())
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    hint = "" if session.debug else "; run it again as 'textclf --debug ...' for the traceback, and report it"
+    return f"a bug in textclf: {words}{place}{hint}"
+
+
+def _show(error: TextclfError, session: Session) -> None:
+    terminal = session.terminal
+    if terminal.as_json and not terminal.answered:
+        terminal.document({"error": error_json(error)})
+        terminal.out.flush()
+        return
+    positioned = isinstance(error, RecipeError) and any(problem.location for problem in error.problems)
+    terminal.note(str(error) if positioned else f"textclf: {error}")
+
+
+def error_json(error: TextclfError) -> dict[str, Any]:
+    """Return an error's stable JSON form."""
+    problems = error.problems if isinstance(error, RecipeError) else ()
+    return {
+        "message": str(error),
+        "exit_code": error.exit_code,
+        "problems": [
+            {
+                "message": problem.message,
+                "path": ".".join(map(str, problem.path)),
+                "source": problem.location and problem.location.source,
+                "line": problem.location and problem.location.line,
+                "column": problem.location and problem.location.column,
+            }
+            for problem in problems
+        ],
+    }
+
+
+def _closed_pipe(error: BaseException) -> bool:
+    """Tell whether a reader went away: typer turns that into SystemExit(1)."""
+    return isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError)
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter can end quietly."""
+    with suppress(OSError, ValueError, io.UnsupportedOperation):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _mend_streams() -> None:
+    """Let streams that are closed swallow, and streams that know only ASCII escape, what is written to them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,69 @@
+"""Owns `textclf plugins`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .arguments import Json
+from .session import Session
+from .terminal import plain
+
+if TYPE_CHECKING:
+    from ..hooks.registry import Plugin, Registry
+
+
+def plugins(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the installed plugins and what they offer; broken ones with the reason."""
+    session = Session.of(ctx)
+    registry = session.engine().registry
+    if as_json:
+        session.terminal.document({"plugins": [_json(plugin, registry) for plugin in registry.plugins]})
+        return
+    session.terminal.answer(_table(registry))
+    for plugin in registry.plugins:
+        if plugin.broken:
+            session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
+
+
+def _table(registry: Registry) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+    for heading in ("plugin", "from", "offers", "name", "what it is"):
+        table.add_column(heading, no_wrap=heading != "what it is")
+    for plugin in registry.plugins:
+        first = [plugin.name, f"{plugin.distribution} {plugin.version}".strip()]
+        components = [(offer.kind, offer.component) for offer in registry.of(plugin)]
+        offers: list[tuple[str, str, str]] = [(kind, found.name, found.summary) for kind, found in components]
+        offers += [("recipe", stem, "") for stem in _recipes(plugin, registry)]
+        offers = offers or [("broken" if plugin.broken else "nothing", "", "")]
+        for row, offer in enumerate(offers):
+            cells = [*(first if row == 0 else ("", "")), *offer]
+            table.add_row(*(Text(plain(cell)) for cell in cells), style="red" if plugin.broken else "")
+    return table
+
+
+def _recipes(plugin: Plugin, registry: Registry) -> list[str]:
+    return sorted(stem for stem, found in registry.recipes.items() if any(by == plugin for by, _ in found))
+
+
+def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "module": plugin.module,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "broken": plugin.reason or None,
+        "offers": [
+            {
+                "kind": offer.kind,
+                "name": offer.component.name,
+                "summary": offer.component.summary,
+                "needs": list(offer.component.needs),
+            }
+            for offer in registry.of(plugin)
+        ],
+        "recipes": _recipes(plugin, registry),
+    }

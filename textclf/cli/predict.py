@@ -1,0 +1,95 @@
+"""Owns `textclf predict`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import RecipeError, did_you_mean, listing
+from .arguments import RunArgument, Runs, TextColumn
+from .columns import Columns, dataset_options
+from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table, sink
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
+
+def predict(
+    ctx: typer.Context,
+    run: RunArgument,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to classify.")] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option("--pair", metavar="TEXT", help="The second text of a pair; with --input, the column of them."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--input", metavar="FILE", help="A table: CSV, TSV, JSONL or Parquet; - is stdin.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--output", metavar="FILE", help="Where to write the table; - is stdout.")
+    ] = None,
+    text: TextColumn = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="csv, tsv, jsonl or parquet; told by --output.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as formulas as they are.")
+    ] = False,
+    runs: Runs = "runs",
+) -> None:
+    """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept."""
+    _check(texts, pair, source, format)
+    session = Session.of(ctx)
+    engine = session.engine(runs=runs)
+    wanted = Wanted(Columns(text, pair), format, raw)
+    with ExitStack() as stack:
+        if source is None and not texts and sys.stdin.isatty():
+            raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
+        classifier = engine.load(run)
+        rows = _rows(texts, source, wanted, classifier, dataset_options(engine, run), stack)
+        write = stack.enter_context(sink(session.terminal, target, rows.columns, classifier, wanted))
+        for values, prediction in _predicted(classifier, rows):
+            write(values, prediction)
+
+
+def _check(texts: list[str] | None, pair: str | None, source: str | None, format: str | None) -> None:
+    if source is not None and texts:
+        raise RecipeError("give texts or --input, not both")
+    if pair is not None and source is None and len(texts or ()) != 1:
+        raise RecipeError("--pair is the second text of one TEXT; for many pairs use --input with two columns")
+    if format is not None and format not in FORMATS:
+        raise RecipeError(f"--format: '{format}' is unknown{did_you_mean(format, FORMATS)} (known: {listing(FORMATS)})")
+
+
+def _rows(
+    texts: list[str] | None, source: str | None, wanted: Wanted, classifier: Classifier, options: dict[str, Any], stack: ExitStack
+) -> Rows:
+    if source is not None:
+        return rows_of_table(source, wanted, classifier.pairs, options, stack)
+    if classifier.pairs and wanted.columns.pair is None:
+        raise RecipeError("this classifier reads pairs of texts; add --pair TEXT, or use --input with two columns")
+    if wanted.columns.pair is not None:
+        given = [(text, wanted.columns.pair) for text in texts or ()]
+        return Rows(("text", "pair"), [(pair, pair) for pair in given])
+    lines: Iterable[str] = texts or rows_of_lines(sys.stdin)
+    return Rows(("text",), (((line,), line) for line in lines))
+
+
+def _predicted(classifier: Classifier, rows: Rows) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Pair each row with its prediction, holding no more rows than the classifier reads ahead."""
+    from collections import deque
+
+    waiting: deque[tuple[Any, ...]] = deque()
+
+    def texts() -> Iterator[Any]:
+        for values, text in rows.items:
+            waiting.append(values)
+            yield text
+
+    for prediction in classifier.stream(texts()):
+        yield waiting.popleft(), prediction

@@ -1,0 +1,120 @@
+"""Owns what `textclf predict` reads and writes: rows with their texts, and rows with their predictions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..errors import RecipeError
+from .columns import Columns
+from .terminal import Terminal
+from .words import cut, fixed
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier, Prediction
+
+FORMATS = ("csv", "tsv", "jsonl", "parquet")
+Write = Callable[[tuple[Any, ...], "Prediction"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options say about columns and form."""
+
+    columns: Columns
+    format: str | None
+    raw: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to classify: the columns that are kept, and each row's values with its text, or pair of texts."""
+
+    columns: tuple[str, ...]
+    items: Iterable[tuple[tuple[Any, ...], str | tuple[str, str]]]
+
+
+def rows_of_lines(stream: TextIO) -> Iterator[str]:
+    """Return the lines of a stream, without their ends; empty ones at the very end are none."""
+    for line in stream:
+        yield line.rstrip("\r\n")
+
+
+def rows_of_table(source: str, wanted: Wanted, pairs: bool, options: dict[str, Any], stack: ExitStack) -> Rows:
+    """Open a table, find the columns of the texts, and keep all others."""
+    from ..data.tables import read_table
+
+    name = "stdin" if source == "-" else source
+    table = stack.enter_context(read_table(sys.stdin.buffer if source == "-" else Path(source), name=name))
+    first = wanted.columns.find("text", table.columns, options, name)
+    second = wanted.columns.find("pair", table.columns, options, name) if pairs else None
+    if wanted.columns.pair is not None and not pairs:
+        raise RecipeError("--pair: this classifier reads single texts")
+
+    def items() -> Iterator[tuple[tuple[Any, ...], str | tuple[str, str]]]:
+        for row in table:
+            text = row.text(first)
+            kept = tuple(row.values.get(column) for column in table.columns)
+            yield kept, text if second is None else (text, row.text(second))
+
+    return Rows(tuple(table.columns), items())
+
+
+@contextmanager
+def sink(
+    terminal: Terminal, target: str | None, columns: tuple[str, ...], classifier: Classifier, wanted: Wanted
+) -> Iterator[Write]:
+    """Yield what writes a row and its prediction: lines for a person at a terminal, else a table."""
+    if target is None and wanted.format is None and terminal.out.isatty():
+        yield _line_writer(terminal, classifier)
+        return
+    from ..data.table_writer import write_table
+
+    names = classifier.labels.names
+    score = () if classifier.labels.task == "multi-label" else ("score",)
+    added = ("predicted", *score, *(f"score_{name}" for name in names))
+    place = terminal.out.buffer if target in (None, "-") else Path(str(target))
+    format: Any = wanted.format or ("csv" if target in (None, "-") else None)
+    headings = (*columns, *_fresh(added, columns))
+    listed = format == "jsonl" or (format is None and str(target).removesuffix(".gz").endswith(("jsonl", "ndjson")))
+    with write_table(place, headings, format=format, raw=wanted.raw) as write:
+
+        def write_row(values: tuple[Any, ...], prediction: Prediction) -> None:
+            best = () if isinstance(prediction.label, tuple) else (prediction.score,)
+            scores = (prediction.scores[name] for name in names)
+            write((*values, _label(prediction, listed=listed), *best, *scores))
+
+        yield write_row
+
+
+def _line_writer(terminal: Terminal, classifier: Classifier) -> Write:
+    width = min(max(map(len, classifier.labels.names), default=1), 24)
+
+    def write_line(values: tuple[Any, ...], prediction: Prediction) -> None:
+        label = cut(_label(prediction, listed=False) or "(none)", max(width, 6))
+        score = fixed(max(prediction.scores.values()) if prediction.score is None else prediction.score, 3)
+        text = " | ".join(str(value) for value in values)
+        terminal.answer(f"{label:{max(width, 6)}}  {score}  {cut(text, max(terminal.answers.width - width - 12, 20))}")
+
+    return write_line
+
+
+def _label(prediction: Prediction, *, listed: bool) -> Any:
+    if isinstance(prediction.label, tuple):
+        return list(prediction.label) if listed else "|".join(prediction.label)
+    return prediction.label if listed else prediction.label or ""
+
+
+def _fresh(added: Iterable[str], taken: tuple[str, ...]) -> Iterator[str]:
+    """Return the names of the added columns; one that the table already has gets a number."""
+    names = set(taken)
+    for name in added:
+        unique, count = name, 2
+        while unique in names:
+            unique, count = f"{name}_{count}", count + 1
+        names.add(unique)
+        yield unique

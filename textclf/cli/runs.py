@@ -1,0 +1,79 @@
+"""Owns `textclf runs` and `textclf runs show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .arguments import Json, RunArgument, Runs
+from .session import Command, Session
+from .words import cut
+
+if TYPE_CHECKING:
+    from ..runs.folder import RunInfo
+
+
+def make() -> typer.Typer:
+    """Return the group: the list when called alone, and `show`."""
+    group = typer.Typer(name="runs", invoke_without_command=True, suggest_commands=False)
+    group.callback()(runs)
+    group.command(cls=Command)(show)
+    return group
+
+
+def runs(ctx: typer.Context, folder: Runs = "runs", as_json: Json = False) -> None:
+    """List the runs, the newest first; `textclf runs show RUN` prints the report of one."""
+    if ctx.invoked_subcommand is not None:
+        return
+    session = Session.of(ctx)
+    with session.terminal.answering():
+        infos = session.engine(runs=folder).runs_list()
+        if as_json:
+            session.terminal.document({"runs": [_json(info) for info in infos]})
+        elif infos:
+            session.terminal.answer(_table(infos))
+        else:
+            session.terminal.answer(f"there are no runs in '{folder}'; start with: textclf run reviews_tfidf")
+
+
+def _table(infos: list[RunInfo]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("run", "state", "started", "headline on test"):
+        table.add_column(heading, no_wrap=heading != "headline on test")
+    for info in infos:
+        first = next(iter(info.headline.items()), None)
+        score = f"{first[0]} {first[1]}" if first else ""
+        started = info.started.replace("T", " ").removesuffix("+00:00")
+        cells = (cut(f"{info.name}/{info.id}", 48), info.state, started, score)
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _json(info: RunInfo) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ..runs.report import finite
+
+    headline = {name: finite(asdict(estimate)) for name, estimate in info.headline.items()}
+    about = {name: getattr(info, name) for name in ("name", "id", "state", "started", "source")}
+    return {**about, "folder": str(info.folder), "headline": headline}
+
+
+def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
+    """Print the report of a finished run, or the summary of a study."""
+    from ..runs.report import SUMMARY_FILE, Report, Summary
+    from .console import report_parts, summary_parts
+
+    session = Session.of(ctx)
+    path: Path = session.engine(runs=folder).find(run)
+    report = Summary.load(path) if (path / SUMMARY_FILE).exists() else Report.load(path)
+    if as_json:
+        kind = "report" if isinstance(report, Report) else "summary"
+        session.terminal.document({"folder": str(path), kind: report.to_json()})
+        return
+    parts = report_parts(report) if isinstance(report, Report) else summary_parts(report)
+    session.terminal.answer(*parts, "", f"everything is in {path}")

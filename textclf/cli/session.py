@@ -1,0 +1,97 @@
+"""Owns what one call of the command carries along: its terminal, its signals and how it makes an engine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ..errors import Cancelled, RecipeError, Stopped, TextclfError
+from .interrupts import Interrupts
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from .progress import Watcher
+
+
+class Session:
+    """One call of the command, reached by commands through `Session.of(ctx)`."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        options = list(arguments)
+        options = options[: options.index("--")] if "--" in options else options
+        self.arguments = tuple(arguments)
+        self.debug = "--debug" in options
+        self.terminal = Terminal(as_json="--json" in options)
+        self.interrupts = Interrupts()
+
+    @classmethod
+    def of(cls, ctx: typer.Context) -> Session:
+        session = ctx.obj
+        assert isinstance(session, cls)
+        return session
+
+    def engine(
+        self, *, runs: str = "runs", offline: bool = False, observers: Sequence[Callable[[Any], None]] = ()
+    ) -> Engine:
+        from ..engine import Engine
+
+        return Engine(runs=runs, offline=offline, observers=observers, stopping=self.interrupts.stopping)
+
+    @contextmanager
+    def watching(self) -> Iterator[Watcher]:
+        """Show a run's progress on stderr, and let Ctrl-C end it in order."""
+        from .progress import Watcher
+
+        with self.interrupts.patiently(), Watcher(self.terminal.notes) as watcher:
+            try:
+                yield watcher
+            except Stopped as stop:
+                raise _stopped(str(stop), self.interrupts, watcher.run) from None
+            except KeyboardInterrupt:
+                raise _stopped("stopped at once", self.interrupts, watcher.run) from None
+
+
+def _stopped(message: str, interrupts: Interrupts, run: str) -> Stopped:
+    hint = f"; go on with: textclf resume {shlex.quote(_whole(run))}" if run else ""
+    kind = Stopped if interrupts.exit_code == Stopped.exit_code else Cancelled
+    return kind(message.partition("; `textclf resume`")[0] + hint)
+
+
+def _whole(run: str) -> str:
+    """Return the study's folder where the run is a member of one."""
+    from ..runs.folder import open_run
+
+    try:
+        study = open_run(Path(run)).record.get("study")
+    except TextclfError:
+        return run
+    return str(Path(run).with_name(study)) if study else run
+
+
+class Command(TyperCommand):
+    """A command whose stdout carries only its answer."""
+
+    def invoke(self, ctx: Any) -> Any:
+        session = Session.of(ctx)
+        _refuse_launchers()
+        with session.terminal.answering():
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                raise (Stopped if session.interrupts.exit_code == Stopped.exit_code else Cancelled)("stopped") from None
+
+
+def _refuse_launchers() -> None:
+    if "RANK" in os.environ:
+        raise RecipeError(
+            "textclf starts its own workers and cannot run under a launcher such as torchrun (RANK is set): "
+            "start it once, without the launcher, or unset RANK"
+        )

@@ -1,0 +1,110 @@
+"""Owns the two channels of a command: answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from typing import Any, TextIO
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+# Directional overrides can make a line read as what it is not; marks and joiners, which real scripts need, stay.
+_BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_CONTROLS: dict[int, str] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *map(ord, _BIDI)), "")
+_CONTROLS |= {ord(space): " " for space in "\t\n\r\x0b\x0c\u2028\u2029"}
+
+
+def plain(text: str) -> str:
+    """Return text that came from data, as one line without control characters."""
+    return text.translate(_CONTROLS)
+
+
+def plain_lines(text: str) -> str:
+    """Return text that came from data without control characters, its lines kept."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+class Terminal:
+    """Where a command writes. `as_json`: stdout carries exactly one JSON document."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json, self.answered = as_json, False
+        self.out: TextIO = sys.stdout
+        self.answers = console(self.out)
+        self.notes = console(sys.stderr)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Keep stdout for answers: what plugins and libraries print meanwhile, in whatever language, goes to stderr."""
+        with ExitStack() as stack:
+            if _descriptor(sys.stdout) == 1 and (errors := _descriptor(sys.stderr)) is not None:
+                stack.enter_context(self._own_descriptor(errors))
+            stack.enter_context(redirect_stdout(sys.stderr))
+            yield
+            self.out.flush()
+
+    @contextmanager
+    def _own_descriptor(self, errors: int) -> Iterator[None]:
+        standard = sys.stdout
+        standard.flush()
+        private = os.dup(1)
+        os.dup2(errors, 1)
+        self.out = open(private, "w", encoding=standard.encoding, errors="backslashreplace")  # noqa: SIM115, PTH123
+        self.answers = console(self.out)
+        try:
+            yield
+        finally:
+            os.dup2(private, 1)
+            try:
+                self.out.close()
+            finally:
+                self.out = standard
+
+    def answer(self, *parts: RenderableType) -> None:
+        """Print renderables to stdout; a string is printed literally, unwrapped."""
+        _print(self.answers, parts)
+
+    def note(self, *parts: RenderableType) -> None:
+        """Print renderables to stderr."""
+        _print(self.notes, parts)
+
+    def document(self, value: Any) -> None:
+        """Print the one JSON document of `--json`."""
+        self.answered = True
+        ascii_only = not self.out.encoding.lower().startswith("utf")
+        self.out.write(json.dumps(_encodable(value), indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n")
+
+
+def console(stream: TextIO) -> Console:
+    """Return a console that neither interprets nor decorates what it is given."""
+    # A pipe has no width; 100 columns hold the report's tables. COLUMNS, where set, decides.
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 100
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def _print(target: Console, parts: tuple[RenderableType, ...]) -> None:
+    for part in parts:
+        literal = isinstance(part, (str, Text))
+        target.print(Text(plain_lines(part)) if isinstance(part, str) else part, soft_wrap=literal)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _encodable(value: Any) -> Any:
+    """Return the value with lone surrogates, which UTF-8 cannot carry, replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_encodable(str(k)): _encodable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_encodable(v) for v in value]
+    return value
