@@ -1,4 +1,4 @@
-"""Owns the Classifier: an encoder and a model with their labels, cleaning and decision, which predicts, saves and loads."""
+"""Owns the Classifier: encoder, model, labels, cleaning and decision; it predicts, saves and loads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from .hooks.context import RunContext
 from .hooks.contracts import Encoder, Model
 from .hooks.events import Event
 from .hooks.registry import Registry
-from .recipe.plan import Step, saved_step
+from .recipe.plan import Step, restored_step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,7 @@ class Classifier:
     model: Model
     steps: Mapping[Kind, Step[Any]]
     cleaning: tuple[str, ...] = ()
-    decision: Decision = Decision()
+    decision: Decision = field(default_factory=Decision)
     pairs: bool = False
 
     def scores(self, texts: Sequence[str] | Texts, pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
@@ -111,11 +111,11 @@ class Classifier:
         about = _about(folder)
         try:
             labels = Labels(tuple(about["labels"]["names"]), about["labels"]["task"], about["labels"]["positive"])
-            steps = {kind: saved_step(kind, about["components"][kind], registry) for kind in ("encoder", "trainer")}
+            steps = {kind: restored_step(kind, about["components"][kind], registry) for kind in ("encoder", "trainer")}
             cleaning, decision = tuple(about["clean"]), Decision(**about["decide"])
             pairs = bool(about["pairs"])
         except (KeyError, TypeError) as error:
-            raise ArtefactError(f"{folder / FILE} lacks {error}: it was not written by textclf, or is damaged") from None
+            raise ArtefactError(f"{folder / FILE} lacks {error}: it is damaged, or not of textclf's writing") from None
         encoder = steps["encoder"].restore(folder)
         model = steps["trainer"].call("restore", lambda: steps["trainer"].build().restore(folder, encoder, labels))
         return cls(labels, encoder, model, steps, cleaning, decision, pairs)  # type: ignore[arg-type]
@@ -153,11 +153,12 @@ class Classifier:
         decided = self.decide(scores)
         for row, label, column in zip(scores, named(decided, self.labels), decided, strict=True):
             by_name = {name: float(score) for name, score in zip(self.labels.names, row, strict=True)}
-            if isinstance(label, list):
+            if not isinstance(label, str):
                 found.append(Prediction(tuple(label), None, by_name))
+            elif column < 0:
+                found.append(Prediction(None, float(row.max()), by_name))
             else:
-                score = float(row.max()) if column < 0 else float(row[column])
-                found.append(Prediction(label or None if column < 0 else label, score, by_name))
+                found.append(Prediction(label, float(row[column]), by_name))
         return found
 
 
@@ -166,7 +167,7 @@ def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> 
     import numpy as np
 
     def broken(what: str) -> PluginError:
-        return PluginError(f"{step.owner}: Model.scores {what}")
+        return PluginError(f"{step}: Model.scores {what}")
 
     if not isinstance(scores, np.ndarray):
         raise broken(f"returned a {type(scores).__name__}, not an array of float32 [texts, labels]")

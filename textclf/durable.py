@@ -28,9 +28,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise ResourceError(f"the disk is full: cannot write {path}; free some space, or use another folder") from error
+            raise ResourceError(f"the disk is full: cannot write {path}; free space or use another folder") from error
         if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise ResourceError(f"cannot write {path}: {error.strerror}; choose a folder that can be written") from error
+            raise ResourceError(f"cannot write {path}: {error.strerror}; use a folder that can be written") from error
         raise
 
 

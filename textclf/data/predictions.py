@@ -79,6 +79,21 @@ class Predictions:
         w = np.ones(len(self)) if weights is None else weights
         return Counts(w @ (truth * predicted), w @ predicted, w @ truth)
 
+    def log_losses(self) -> NDArray[np.float64]:
+        """Return the negative log likelihood of each text's true labels, float64[n]; multi-label: mean over labels."""
+        import numpy as np
+
+        scores = self.scores.astype(np.float64)
+        # As scikit-learn: probabilities at the ends are moved in by the resolution of the scores' own type.
+        edge = float(np.finfo(self.scores.dtype).eps)
+        truth = self.truth_matrix()
+        if self.labels.task == "multi-label":
+            likely = np.clip(np.where(truth, scores, 1 - scores), edge, 1 - edge)
+            return -np.log(likely).mean(axis=1)  # type: ignore[no-any-return]
+        likely = np.clip(scores, edge, 1 - edge)
+        likely = likely / likely.sum(axis=1, keepdims=True)
+        return -np.log(likely[truth])  # type: ignore[no-any-return]
+
     def frame(self) -> pd.DataFrame:
         """Return a pandas DataFrame: id, text, (pair,) label, predicted, and one score column a label."""
         import pandas as pd
@@ -131,7 +146,8 @@ def _membership(values: NDArray[np.int64] | NDArray[np.bool_], labels: int) -> N
 
     if values.ndim == 2:
         return values.astype(np.bool_)
-    return values[:, None] == np.arange(labels)
+    belongs: NDArray[np.bool_] = values[:, None] == np.arange(labels)
+    return belongs
 
 
 def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:

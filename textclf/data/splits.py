@@ -103,7 +103,7 @@ def draw(
     import numpy as np
 
     chosen = np.zeros(len(units), np.bool_)
-    sizes = np.bincount(stratum[available], weights=units.sizes[available])
+    sizes = np.bincount(stratum[available], weights=units.sizes[available]).astype(np.float64)
     quotas = _largest_remainders(sizes, rows)
     ranked = ranks(units, seed, purpose)
     ranked = ranked[available[ranked]]
@@ -123,7 +123,7 @@ def draw(
 
 
 def deal(units: Units, stratum: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each unit: each stratum is dealt out in ranked order, always to the fold that has fewest rows."""
+    """Return the fold of each unit: each stratum is dealt out, always to the fold that has fewest rows."""
     import numpy as np
 
     fold_of = np.zeros(len(units), np.int64)
@@ -156,6 +156,7 @@ def _largest_remainders(sizes: NDArray[np.float64], rows: int) -> NDArray[np.int
     share = sizes * (rows / max(1.0, sizes.sum()))
     quotas = np.floor(share).astype(np.int64)
     rest = int(rows - quotas.sum())
-    for name in np.argsort(quotas - share, kind="stable")[: max(0, rest)]:
-        quotas[name] += 1
-    return quotas
+    nearest = np.argsort(quotas - share, kind="stable")[: max(0, rest)]
+    quotas[nearest] += 1
+    whole: NDArray[np.int64] = quotas
+    return whole

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from importlib.resources.abc import Traversable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
+from .. import __version__
 from ..errors import closest
-from . import hookspecs
+from . import hookspecs, versions
 from .components import Component, Kind, Options
 from .events import Event
 from .registry import Offer, Plugin, Registry, sorted_plugins
@@ -63,6 +64,10 @@ def discover(plugins: Sequence[ModuleType | object] = (), *, entry_points: bool 
 def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
     dist = entry.dist
     identity = (entry.name, entry.value, dist.name if dist else "", dist.version if dist else "")
+    bounds = versions.refused(dist.requires or () if dist else (), __version__)
+    if bounds:
+        needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {__version__}"
+        return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
         return Plugin(*identity), entry.load()
     except KeyboardInterrupt:
@@ -114,7 +119,7 @@ class _Answers:
         for implementation in manager.hook.textclf_recipes.get_hookimpls():
             self._recipes(_call("textclf_recipes", implementation.function))
         for implementation in manager.hook.textclf_event.get_hookimpls():
-            self.observers.append((plugin, implementation.function))
+            self.observers.append((plugin, cast(Callable[[Event], None], implementation.function)))
 
     def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
         try:
@@ -168,4 +173,5 @@ def _say(error: BaseException) -> str:
 
 
 def _kind_of(value: Any) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    return "nothing" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Texts
-from ..data.predictions import Predictions
+from ..data.predictions import Counts, Predictions
 from ..errors import PluginError
 from ..hooks.contracts import Judgement, Metric
 from .report import Estimate, LabelRow
@@ -151,21 +151,19 @@ def average_rows(predictions: Predictions) -> tuple[LabelRow, ...]:
     columns = (counts.precision, counts.recall, counts.f1)
     weights = counts.support / max(1.0, counts.support.sum())
     rows = [
-        LabelRow("macro", *(float(np.mean(c)) for c in columns), support),
-        LabelRow("weighted", *(float(c @ weights) for c in columns), support),
+        _average("macro", [float(np.mean(c)) for c in columns], support),
+        _average("weighted", [float(c @ weights) for c in columns], support),
     ]
     if predictions.labels.task == "multi-label":
-        hits, predicted, real = counts.hits.sum(), counts.predicted.sum(), counts.support.sum()
-        rows.append(
-            LabelRow(
-                "micro",
-                float(hits / predicted) if predicted else 0.0,
-                float(hits / real) if real else 0.0,
-                float(2 * hits / (predicted + real)) if predicted + real else 0.0,
-                support,
-            )
-        )
+        hits, predicted, real = (np.asarray(c.sum()) for c in (counts.hits, counts.predicted, counts.support))
+        micro = Counts(hits, predicted, real)
+        rows.append(_average("micro", [float(micro.precision), float(micro.recall), float(micro.f1)], support))
     return tuple(rows)
+
+
+def _average(name: str, values: Sequence[float], support: int) -> LabelRow:
+    precision, recall, f1 = values
+    return LabelRow(name, precision, recall, f1, support)
 
 
 def confusion(predictions: Predictions) -> tuple[tuple[int, ...], ...] | None:

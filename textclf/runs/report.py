@@ -66,6 +66,7 @@ class Report:
     sizes: Mapping[str, int]
     metrics: Mapping[str, Estimate]
     baseline: Mapping[str, float]
+    log_loss: float
     per_label: tuple[LabelRow, ...]
     averages: tuple[LabelRow, ...]
     confusion: tuple[tuple[int, ...], ...] | None
@@ -102,6 +103,7 @@ class Report:
         try:
             given["metrics"] = {k: _estimate(v) for k, v in given["metrics"].items()}
             given["baseline"] = {k: _number(v) for k, v in given["baseline"].items()}
+            given["log_loss"] = _number(given.get("log_loss"))
             given["validation"] = {k: _number(v) for k, v in given.get("validation", {}).items()}
             for rows in ("per_label", "averages"):
                 given[rows] = tuple(LabelRow(**row) for row in given[rows])
@@ -163,11 +165,11 @@ class Summary:
             raise ArtefactError(f"{folder / SUMMARY_FILE} is not a summary of textclf's: {error}") from None
 
 
-def finite(value: Any) -> Any:
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return JSON-ready values: NaN and infinities become null, and are named under "undefined" at the top."""
     undefined: list[str] = []
-    clean = _finite(value, "", undefined)
-    if undefined and isinstance(clean, dict):
+    clean: dict[str, Any] = _finite(values, "", undefined)
+    if undefined:
         clean["undefined"] = undefined
     return clean
 

@@ -181,5 +181,7 @@ def _label_counts(split: Split, labels: Labels) -> NDArray[np.int64]:
     import numpy as np
 
     if labels.task == "multi-label":
-        return split.labels.sum(axis=0).astype(np.int64)
-    return np.bincount(split.labels, minlength=len(labels)).astype(np.int64)
+        counts: NDArray[np.int64] = split.labels.sum(axis=0).astype(np.int64)
+    else:
+        counts = np.bincount(split.labels, minlength=len(labels)).astype(np.int64)
+    return counts

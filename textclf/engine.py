@@ -1,0 +1,224 @@
+"""Owns the Engine: the library's one door to planning, running, resuming, loading and judging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .classifier import Classifier
+from .data.dataset import Dataset
+from .errors import ArtefactError
+from .hooks.context import never
+from .hooks.discovery import discover
+from .hooks.events import Event
+from .hooks.registry import Registry
+from .recipe.plan import Plan, make_plan
+from .recipe.recipe import Recipe, locate, parse
+from .runs import cache as caches
+from .runs import comparison, evaluation, execution, folder, given, study
+from .runs.report import Report, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run leaves: its report, its folder, and, for a study, the results of its members."""
+
+    report: Report | Summary
+    folder: Path
+    members: tuple[Result, ...] = ()
+    trained: Classifier | None = None
+
+    @property
+    def classifier(self) -> Classifier:
+        if self.trained is None:
+            raise ArtefactError("a study has a classifier for each of its members: result.members[0].classifier")
+        return self.trained
+
+
+class Engine:
+    """Plans and runs recipes with the plugins that are installed, and those given here.
+
+    plugins: modules or objects with textclf hooks, beside the installed ones. observers: called with each event.
+    runs: where run folders go. cache: the folder shared between runs; by default TEXTCLF_CACHE or the system's.
+    offline: open no socket. stopping: asked between steps; True ends a run so that it can be resumed.
+    """
+
+    def __init__(
+        self,
+        *,
+        plugins: Sequence[object] = (),
+        observers: Sequence[Callable[[Event], None]] = (),
+        runs: str | Path = "runs",
+        cache: str | Path | None = None,
+        offline: bool = False,
+        stopping: Callable[[], bool] = never,
+        entry_points: bool = True,
+    ) -> None:
+        self.runs = Path(runs)
+        self._plugins, self._entry_points = tuple(plugins), entry_points
+        self._observers, self._cache = tuple(observers), cache
+        self._offline, self._stopping = offline, stopping
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What the plugins offer; they are looked up when this is first read."""
+        return discover(self._plugins, entry_points=self._entry_points)
+
+    def plan(
+        self,
+        recipe: str | Path | Mapping[str, Any],
+        data: Any = None,
+        *,
+        overrides: Sequence[str] = (),
+        seed: int | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Plan:
+        """Return the plan of a recipe, or raise one RecipeError with all that is wrong with it.
+
+        recipe: a file, the name of a bundled recipe, or a mapping. data: see `run`. overrides: "trainer.epochs=1".
+        """
+        return self._planned(recipe, None if data is None else given.dataset_of(data), overrides, seed, seeds)
+
+    def run(
+        self,
+        recipe: str | Path | Mapping[str, Any],
+        data: Any = None,
+        *,
+        overrides: Sequence[str] = (),
+        seed: int | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Result:
+        """Run a recipe in a new run folder; with several seeds or folds, each in a folder of its own.
+
+        data, in place of the recipe's dataset step: a pandas DataFrame with columns text and label, (texts, labels),
+        (texts, pairs, labels), or a Dataset.
+        """
+        dataset = None if data is None else given.dataset_of(data)
+        plan = self._planned(recipe, dataset, overrides, seed, seeds)
+        settings = plan.settings
+        each = study.members(settings.seed, settings.seeds, settings.split.folds)
+        if len(each) == 1:
+            return self._execute(plan, self._create(plan), dataset, None)
+        whole = folder.create(self.runs, settings.name, plan.resolved(), kind=folder.STUDY, source=plan.recipe.source)
+        return self._study(plan, whole, each, dataset)
+
+    def resume(self, run: str | Path, data: Any = None, *, allow_changed: bool = False) -> Result:
+        """Go on with a run that was interrupted or failed; a finished one is returned as it is.
+
+        Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`.
+        """
+        path = folder.locate(self.runs, run)
+        opened = folder.open_run(path)
+        dataset = None if data is None else given.dataset_of(data)
+        plan = self._planned(path / folder.RECIPE, dataset, (), None, None)
+        if opened.state == "finished":
+            return self._finished(opened)
+        if not allow_changed:
+            folder.refuse_changes(opened, plan.plugins())
+        if opened.record.get("kind") == folder.STUDY:
+            settings = plan.settings
+            each = study.members(settings.seed, settings.seeds, settings.split.folds)
+            return self._study(plan, opened, each, dataset, allow_changed=allow_changed)
+        return self._execute(plan, opened, dataset, opened.record.get("fold"), allow_changed=allow_changed)
+
+    def load(self, run: str | Path) -> Classifier:
+        """Return the classifier of a run, or of a model folder that lies anywhere."""
+        if (Path(run) / "textclf.json").is_file():
+            return Classifier.load(run, self.registry)
+        return Classifier.load(folder.find(self.runs, run) / folder.MODEL, self.registry)
+
+    def evaluate(self, classifier: Classifier, data: Any, *, draws: int = 2000) -> Report:
+        """Judge a classifier on labelled data (see `run`): accuracy and macro F1, all of the data as test."""
+        dataset = given.dataset_of(data, classifier.labels)
+        split = dataset.test or dataset.train
+        metrics = comparison.usual_metrics(self.registry)
+        predictions = comparison.predict(classifier, split)
+        judged = evaluation.evaluate(predictions, metrics, split.labels, draws)
+        return evaluation.report("evaluation", judged, {"test": len(split)}, gates={}, draws=draws)
+
+    def compare(self, runs: Sequence[str | Path], *, draws: int = 2000) -> comparison.Comparison:
+        """Compare finished runs on the same test texts: each metric's difference from the first run's, paired."""
+        return comparison.compare([folder.find(self.runs, run) for run in runs], self.registry, draws)
+
+    def find(self, run: str | Path) -> Path:
+        """Return the folder of a finished run: a path, its model folder, NAME (the newest), NAME/ID, or "latest"."""
+        return folder.find(self.runs, run)
+
+    def runs_list(self) -> list[folder.RunInfo]:
+        """Return all runs, the newest first."""
+        return folder.infos(self.runs)
+
+    def _planned(
+        self,
+        recipe: str | Path | Mapping[str, Any],
+        data: Dataset | None,
+        overrides: Sequence[str],
+        seed: int | None,
+        seeds: Sequence[int] | None,
+    ) -> Plan:
+        changes = [*overrides]
+        changes += [] if seed is None else [f"seed={seed}"]
+        changes += [] if seeds is None else [f"seeds=[{', '.join(map(str, seeds))}]"]
+        if isinstance(recipe, Mapping):
+            read = Recipe.from_mapping(recipe, changes)
+        else:
+            read = parse(locate(recipe, self.registry), changes)
+        return make_plan(read, self.registry, data_traits=None if data is None else given.traits_of(data))
+
+    def _around(self) -> execution.Surroundings:
+        observers = [*self.registry.observers]
+        named = [(plugin.module, observer) for plugin, observer in observers]
+        named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
+        cache = caches.default_folder() if self._cache is None else Path(self._cache)
+        return execution.Surroundings(named, cache, self._offline, self._stopping)
+
+    def _create(self, plan: Plan, member: study.MemberPlan | None = None, whole: str = "") -> folder.RunFolder:
+        resolved = plan.resolved()
+        extra: dict[str, Any] = {}
+        if member is not None:
+            resolved = {**resolved, "seed": member.seed, "seeds": None}
+            extra = {"study": whole, "fold": member.fold}
+        return folder.create(
+            self.runs, plan.settings.name, resolved, suffix=member.suffix() if member else "",
+            source=plan.recipe.source, plugins=plan.plugins(), **extra,
+        )  # fmt: skip
+
+    def _execute(
+        self, plan: Plan, into: folder.RunFolder, data: Dataset | None, fold: int | None, *, allow_changed: bool = False
+    ) -> Result:
+        done = execution.execute(plan, into, self._around(), data=data, fold=fold, allow_changed=allow_changed)
+        return Result(done.report, into.path, (), done.classifier)
+
+    def _study(
+        self, plan: Plan, whole: folder.RunFolder, each: Sequence[study.MemberPlan], data: Dataset | None,
+        *, allow_changed: bool = False,
+    ) -> Result:  # fmt: skip
+        """Run each member that is not finished, and summarise; the study's record names its members' folders."""
+        begun: dict[str, str] = dict(whole.record.get("members", {}))
+        results = []
+        for member in each:
+            plan_of_one = plan.with_seed(member.seed)
+            key = member.suffix()
+            if key not in begun:
+                begun[key] = str(self._create(plan_of_one, member, whole.path.name).path)
+                whole.update(members=begun)
+            opened = folder.open_run(Path(begun[key]))
+            if opened.state == "finished":
+                results.append(self._finished(opened))
+            else:
+                results.append(self._execute(plan_of_one, opened, data, member.fold, allow_changed=allow_changed))
+        judged = [comparison.evaluation_of(r.folder, self.registry, plan) for r in results]
+        summary = study.summarise(plan.settings.name, each, [str(r.folder) for r in results], judged)
+        summary.save(whole.path)
+        whole.update(state="finished")
+        return Result(summary, whole.path, tuple(results))
+
+    def _finished(self, opened: folder.RunFolder) -> Result:
+        if opened.record.get("kind") == folder.STUDY:
+            members = [folder.open_run(Path(path)) for path in opened.record["members"].values()]
+            return Result(Summary.load(opened.path), opened.path, tuple(map(self._finished, members)))
+        classifier = Classifier.load(opened.model, self.registry)
+        return Result(Report.load(opened.path), opened.path, (), classifier)

@@ -1,0 +1,125 @@
+"""Owns what is read back from finished runs to be compared: predictions, their draws, and paired differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..classifier import Classifier
+from ..data.dataset import Labels, Split, Texts
+from ..data.predictions import ABSTAINED, Predictions
+from ..data.tables import Row, read_table
+from ..errors import ArtefactError, DataError
+from ..hooks.contracts import Metric
+from ..hooks.registry import Registry
+from ..recipe.plan import Plan, restored_step
+from ..recipe.settings import DEFAULT_METRICS
+from .evaluation import Evaluation
+from .execution import PREDICTIONS, SCORES
+from .folder import open_run
+from .metrics import Draws, bootstrap, interval
+from .report import Report
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A run's metric, and by how much it exceeds the first run's, with the interval of the paired bootstrap."""
+
+    value: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs on the same test texts; `metrics` holds for each metric one Difference a run, the first one's is 0."""
+
+    runs: tuple[str, ...]
+    metrics: Mapping[str, tuple[Difference, ...]]
+
+
+def compare(folders: Sequence[Path], registry: Registry, draws: int) -> Comparison:
+    """Compare runs by the paired bootstrap; runs on different test texts are refused."""
+    if len(folders) < 2:
+        raise DataError("a comparison needs at least two runs")
+    tested = [open_run(folder).record.get("splits", {}).get("test") for folder in folders]
+    for folder, digest in zip(folders[1:], tested[1:], strict=True):
+        if digest != tested[0]:
+            raise DataError(f"{folders[0]} and {folder} were tested on different texts, so their scores do not compare")
+    metrics = usual_metrics(registry)
+    measured = [bootstrap(metrics, read_predictions(folder), draws) for folder in folders]
+    return Comparison(
+        tuple(str(folder) for folder in folders),
+        {name: tuple(_difference(m[name], measured[0][name]) for m in measured) for name in metrics},
+    )
+
+
+def _difference(one: Draws, first: Draws) -> Difference:
+    low, high = interval(one.draws - first.draws)
+    return Difference(one.value, one.value - first.value, low, high)
+
+
+def usual_metrics(registry: Registry) -> dict[str, Metric]:
+    """Return the metrics of a recipe that names none."""
+    return {name: restored_step("metric", {"use": name}, registry).build() for name in DEFAULT_METRICS}
+
+
+def predict(classifier: Classifier, split: Split) -> Predictions:
+    """Return a classifier's predictions of labelled texts."""
+    scores = classifier.scores(split.texts)
+    decided = classifier.decide(scores)
+    return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
+
+
+def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
+    """Measure a finished run again from its folder, by the plan's metrics; the draws are those of its report."""
+    predictions = read_predictions(folder)
+    report = Report.load(folder)
+    found = {step.name: step.build() for step in plan.metrics}
+    ordered = {name: found[name] for name in report.metrics}
+    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read what a run predicted for its test texts; the texts themselves are left out."""
+    import numpy as np
+
+    report = Report.load(folder)
+    positive = open_run(folder).record.get("positive")
+    labels = Labels(report.labels, report.task, positive)
+    rows = list(read_table(folder / PREDICTIONS))
+    try:
+        scores = np.load(folder / SCORES, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{folder / SCORES} cannot be read: {error}") from None
+    if scores.shape != (len(rows), len(labels)):
+        raise ArtefactError(f"{folder}: {PREDICTIONS} has {len(rows)} rows, but {SCORES} has shape {scores.shape}")
+    groups = [row.text("group") for row in rows] if rows and "group" in rows[0].values else None
+    ids = [row.text("id") for row in rows]
+    truth, predicted = _columns(rows, "label", labels), _columns(rows, "predicted", labels)
+    return Predictions(labels, truth, predicted, scores, Texts([""] * len(rows)), ids, groups)
+
+
+def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
+    """Return a column of label names as Predictions holds it."""
+    import numpy as np
+
+    cells = [row.text(column) for row in rows]
+    if labels.task == "multi-label":
+        return labels.encode_sets([json.loads(_bare(cell, ())) for cell in cells])
+    columns = {name: i for i, name in enumerate(labels.names)} | {"": ABSTAINED}
+    if "" in labels.names:
+        columns[""] = labels.names.index("")
+    return np.array([columns[_bare(cell, labels.names)] for cell in cells], np.int64)
+
+
+def _bare(cell: str, names: Sequence[str]) -> str:
+    """Undo the apostrophe that keeps spreadsheets from running a cell."""
+    return cell[1:] if cell.startswith("'") and cell not in names else cell

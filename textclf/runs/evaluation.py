@@ -1,0 +1,87 @@
+"""Owns the Report's making: predictions on the test split become metrics with intervals, beside their baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..data.dataset import Split
+from ..data.predictions import Predictions
+from ..hooks.contracts import Metric
+from . import metrics
+from .metrics import Draws
+from .report import Estimate, Gate, Report
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Predictions on test texts, and each metric with its bootstrap draws, headline first."""
+
+    predictions: Predictions
+    draws: Mapping[str, Draws]
+    baseline: Mapping[str, float]
+
+
+def evaluate(
+    predictions: Predictions,
+    found: Mapping[str, Metric],
+    train_labels: NDArray[np.int64] | NDArray[np.bool_],
+    draws: int,
+) -> Evaluation:
+    """Measure predictions by every metric, and what the commonest training label alone would have reached."""
+    names = metrics.headline_first(list(found), _largest_share(predictions))
+    ordered = {name: found[name] for name in names}
+    chance = metrics.commonest(predictions, train_labels)
+    baseline = {name: metrics.measure(name, metric, chance) for name, metric in ordered.items()}
+    return Evaluation(predictions, metrics.bootstrap(ordered, predictions, draws), baseline)
+
+
+def report(
+    name: str, evaluation: Evaluation, sizes: Mapping[str, int], *, gates: Mapping[str, float], **rest: Any
+) -> Report:
+    """Write the report of an evaluation; `rest` are further fields of Report."""
+    predictions = evaluation.predictions
+    estimates = {metric: draws.estimate() for metric, draws in evaluation.draws.items()}
+    return Report(
+        name=name,
+        task=predictions.labels.task,
+        labels=predictions.labels.names,
+        sizes=dict(sizes),
+        metrics=estimates,
+        baseline=dict(evaluation.baseline),
+        log_loss=float(predictions.log_losses().mean()) if len(predictions) else math.nan,
+        per_label=metrics.label_rows(predictions),
+        averages=metrics.average_rows(predictions),
+        confusion=metrics.confusion(predictions),
+        coverage=_coverage(predictions),
+        resampled="texts" if predictions.groups is None else "groups",
+        gates=judged_gates(gates, estimates),
+        **rest,
+    )
+
+
+def judged_gates(gates: Mapping[str, float], estimates: Mapping[str, Estimate]) -> tuple[Gate, ...]:
+    """Hold each gate against the lower end of its metric's interval; what is not defined does not clear it."""
+    return tuple(Gate(name, bound, estimates[name].low, estimates[name].low >= bound) for name, bound in gates.items())
+
+
+def sizes_of(splits: Mapping[str, Split]) -> dict[str, int]:
+    return {name: len(split) for name, split in splits.items()}
+
+
+def _coverage(predictions: Predictions) -> float:
+    if predictions.labels.task == "multi-label" or len(predictions) == 0:
+        return 1.0
+    return float((predictions.predicted >= 0).mean())
+
+
+def _largest_share(predictions: Predictions) -> float:
+    if len(predictions) == 0 or predictions.labels.task == "multi-label":
+        return 0.0
+    return float(predictions.truth_matrix().mean(axis=0).max())

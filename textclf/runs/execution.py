@@ -1,0 +1,255 @@
+"""Owns one run from its plan to its finished folder: the stages in order, and what is left behind by each outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..classifier import Classifier
+from ..data.dataset import Dataset
+from ..data.predictions import Predictions, named
+from ..data.table_writer import write_table
+from ..durable import disk_errors, write_file
+from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
+from ..hooks.context import RunContext
+from ..hooks.contracts import Finished
+from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
+from ..recipe.plan import Plan
+from . import pipeline
+from .checkpoints import CheckpointStore
+from .evaluation import Evaluation, evaluate, report, sizes_of
+from .folder import RunFolder
+from .journal import Journal
+from .metrics import judge
+from .report import Report
+from .splitting import Parts, part
+
+if TYPE_CHECKING:
+    pass
+
+PREDICTIONS, SCORES = "predictions.csv", "scores.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run needs beside its plan and its folder."""
+
+    observers: Sequence[tuple[str, Callable[[Event], None]]]
+    cache: Path | None
+    offline: bool
+    stopping: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What a run leaves in memory."""
+
+    report: Report
+    classifier: Classifier
+    evaluation: Evaluation
+
+
+def execute(
+    plan: Plan,
+    folder: RunFolder,
+    around: Surroundings,
+    *,
+    data: Dataset | None = None,
+    fold: int | None = None,
+    allow_changed: bool = False,
+) -> Finish:
+    """Run a plan in its locked folder; running it again in the same folder resumes it."""
+    journal = Journal(list(around.observers), folder.observe)
+    resumed = folder.state != "running" or folder.checkpoints.exists()
+    began = time.perf_counter()
+    with folder.locked(), _outcome(folder, journal):
+        folder.update(state="running", error=None)
+        journal.emit(RunStarted(name=folder.name, folder=str(folder.path), resumed=resumed))
+        context = RunContext(
+            plan.settings.seed, folder.work, journal.emit, cache=around.cache, offline=around.offline,
+            stopping=around.stopping,
+        )  # fmt: skip
+        for warning in plan.warnings:
+            journal.emit(Warned(message=warning))
+        finish = _Stages(plan, folder, journal, context, fold, allow_changed).run(data)
+        folder.update(
+            state="finished", seconds=round(time.perf_counter() - began, 3), stages=journal.stages,
+            choices=journal.choices, warnings=journal.warnings,
+        )  # fmt: skip
+        # The model is saved: checkpoints of several times its size serve nothing any more.
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        values = {name: estimate.value for name, estimate in finish.report.metrics.items()}
+        journal.emit(RunFinished(folder=str(folder.path), metrics=values, seconds=time.perf_counter() - began))
+    return finish
+
+
+@contextlib.contextmanager
+def _outcome(folder: RunFolder, journal: Journal) -> Iterator[None]:
+    """Record how a run ended when it did not finish; what it saved so far stays and can be resumed."""
+    try:
+        with disk_errors(folder.path):
+            yield
+    except BaseException as error:
+        stopped = isinstance(error, (Stopped, KeyboardInterrupt))
+        if isinstance(error, MemoryError):
+            failure: BaseException = ResourceError("out of memory; use less data, a smaller model or smaller batches")
+        else:
+            failure = Cancelled("interrupted") if isinstance(error, KeyboardInterrupt) else error
+        code = failure.exit_code if isinstance(failure, TextclfError) else 1
+        # A full disk must not hide why the run ended.
+        with contextlib.suppress(ResourceError, OSError):
+            folder.update(state="interrupted" if stopped else "failed", error=str(failure))
+            journal.emit(RunFailed(folder=str(folder.path), error=str(failure), exit_code=code))
+        if failure is not error:
+            raise failure from error
+        raise
+    finally:
+        folder.clear_work()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """The stages of one run, which share its plan, folder, journal and context."""
+
+    plan: Plan
+    folder: RunFolder
+    journal: Journal
+    context: RunContext
+    fold: int | None
+    allow_changed: bool
+
+    def run(self, data: Dataset | None) -> Finish:
+        plan, journal = self.plan, self.journal
+        found = pipeline.build_metrics(plan)
+        with journal.stage("load") as notes:
+            dataset = pipeline.load(plan, data, self.context.at("load", plan.dataset.name if plan.dataset else "data"))
+            notes.update(sizes_of(dataset.splits()), source=dataset.source)
+        self._stop_if_asked()
+        with journal.stage("split") as notes:
+            parts = self._split(dataset)
+            notes.update(sizes_of(parts.splits()))
+        with journal.stage("encode"):
+            encoded = pipeline.encode(plan, parts, self.context.at("encode", plan.encoder.name))
+        self._stop_if_asked()
+        with journal.stage("train"):
+            model = pipeline.train(plan, parts, encoded, self._training(parts, found))
+        with journal.stage("evaluate"):
+            context = self.context.at("evaluate", plan.trainer.name)
+            validation = None
+            if parts.validation is not None:
+                validation = pipeline.score(plan, parts, encoded, "validation", model, context)
+            decision = pipeline.decide(plan, parts, validation, found)
+            scores = pipeline.score(plan, parts, encoded, "test", model, context)
+            predictions = pipeline.predictions(parts, parts.test, scores, decision)
+            evaluation = evaluate(predictions, found, parts.train.labels, plan.settings.report.draws)
+        classifier = pipeline.classifier(plan, parts, encoded, model, decision)
+        on_validation = {}
+        if parts.validation is not None and validation is not None:
+            judged = pipeline.predictions(parts, parts.validation, validation, decision)
+            on_validation = judge(found, plan.select, judged).metrics
+        written = self._write(parts, evaluation, classifier, on_validation)
+        return Finish(written, classifier, evaluation)
+
+    def _split(self, dataset: Dataset) -> Parts:
+        context = self.context.at("split")
+        parts = part(
+            dataset, self.plan.settings.split, validate=self.plan.uses_validation, fold=self.fold, warn=context.warn
+        )
+        seen, now = self.folder.record.get("splits"), pipeline.digests(parts)
+        if seen is not None and seen != now and not self.allow_changed:
+            changed = ", ".join(name for name in {**seen, **now} if seen.get(name) != now.get(name))
+            raise ArtefactError(
+                f"the data has changed since this run began ({changed}); run the recipe anew, or resume with "
+                f"--allow-changed"
+            )
+        about = {"source": dataset.source, "licence": dataset.licence, "sizes": sizes_of(parts.splits())}
+        self.folder.update(splits=now, data=about, split=parts.notes, positive=parts.labels.positive)
+        return parts
+
+    def _training(self, parts: Parts, found: Mapping[str, Any]) -> RunContext:
+        def saved(step: int, path: Path) -> None:
+            self.journal.emit(CheckpointSaved(step=step, folder=str(path)))
+
+        context = self.context.at("train", self.plan.trainer.name)
+        store = CheckpointStore(self.folder.checkpoints, context.warn, saved)
+        judging = pipeline.judge_of(self.plan, parts, found)
+        return self.context.at("train", self.plan.trainer.name, checkpoints=store, judging=judging)
+
+    def _write(
+        self, parts: Parts, evaluation: Evaluation, classifier: Classifier, on_validation: Mapping[str, float]
+    ) -> Report:
+        settings, folder = self.plan.settings, self.folder.path
+        with self.journal.stage("save"):
+            write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
+            if not self.folder.model.exists():
+                classifier.save(self.folder.model)
+        made = self._report(parts, evaluation, on_validation)
+        finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, self.plan.resolved())
+        for step in self.plan.outputs:
+            self._output(step, finished)
+        made = self._report(parts, evaluation, on_validation)
+        made.save(folder)
+        return made
+
+    def _report(self, parts: Parts, evaluation: Evaluation, on_validation: Mapping[str, float]) -> Report:
+        settings, journal = self.plan.settings, self.journal
+        return report(
+            self.folder.name, evaluation, sizes_of(parts.splits()), gates=settings.gates, validation=on_validation,
+            draws=settings.report.draws, split=parts.notes, stages=dict(journal.stages),
+            tokens_per_second=journal.tokens_per_second, choices=journal.choices, warnings=tuple(journal.warnings),
+        )  # fmt: skip
+
+    def _output(self, step: Any, finished: Finished) -> None:
+        """Let an output write; one that fails is a warning, since the result is already there."""
+        try:
+            step.build().write(finished, self.folder.path)
+        except Exception as error:  # noqa: BLE001 - whatever an output raises must not cost the run
+            self.context.warn(f"{step}: write fails, the run goes on: {type(error).__name__}: {error}")
+
+    def _stop_if_asked(self) -> None:
+        if self.context.stopping():
+            raise Stopped("stopped before training; `textclf resume` starts it again")
+
+
+def write_predictions(folder: Path, predictions: Predictions, *, texts: bool) -> None:
+    """Write predictions.csv (id, label, predicted, score, one score a label, the texts) and scores.npy."""
+    import numpy as np
+
+    labels = predictions.labels
+    columns = ["id", "label", "predicted", "score", *(f"score_{name}" for name in labels.names)]
+    second, groups = predictions.texts.second, predictions.groups
+    columns += [] if groups is None else ["group"]
+    if texts:
+        columns += ["text"] if second is None else ["text", "pair"]
+    truth, decided = named(predictions.truth, labels), named(predictions.predicted, labels)
+    with disk_errors(folder / PREDICTIONS), write_table(folder / PREDICTIONS, columns) as write:
+        for row, scores in enumerate(predictions.scores):
+            best: Any = None if labels.task == "multi-label" else float(_decided_score(predictions, row))
+            values = [predictions.ids[row], _cell(truth[row]), _cell(decided[row]), best, *map(float, scores)]
+            values += [] if groups is None else [groups[row]]
+            if texts:
+                values.append(predictions.texts.first[row])
+                values += [] if second is None else [second[row]]
+            write(values)
+
+    def save(part: Path) -> None:
+        with part.open("wb") as file:
+            np.save(file, predictions.scores, allow_pickle=False)
+
+    write_file(folder / SCORES, save)
+
+
+def _decided_score(predictions: Predictions, row: int) -> Any:
+    column, scores = predictions.predicted[row], predictions.scores[row]
+    return scores.max() if column < 0 else scores[column]
+
+
+def _cell(names: str | list[str]) -> str:
+    """Write several labels as JSON, since a label may hold any separator."""
+    return names if isinstance(names, str) else json.dumps(names, ensure_ascii=False)

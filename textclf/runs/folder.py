@@ -1,0 +1,239 @@
+"""Owns run folders: creating, locking, finding and recording them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from .. import __version__
+from ..durable import digest, disk_errors, read_json, write_text
+from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean
+from ..hooks.events import Event
+from .report import FILE as REPORT_FILE
+from .report import Estimate, Report
+
+RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
+_LOCK, _WORK = ".lock", "work"
+STUDY = "study"
+# What decides a result beside the plugins themselves.
+_LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """One run's folder. `record` is what is known of it so far; `update` writes it anew, whole."""
+
+    path: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return str(self.record.get("name", self.path.parent.name))
+
+    @property
+    def model(self) -> Path:
+        return self.path / MODEL
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def work(self) -> Path:
+        return self.path / _WORK
+
+    @property
+    def state(self) -> str:
+        return str(self.record.get("state", "unknown"))
+
+    def update(self, **values: Any) -> None:
+        self.record.update(values)
+        write_text(self.path / RECORD, json.dumps(self.record, indent=1, ensure_ascii=False, default=str) + "\n")
+
+    def observe(self, event: Event) -> None:
+        """Append an event to the run's journal."""
+        with disk_errors(self.path / EVENTS), (self.path / EVENTS).open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(event.to_json(), ensure_ascii=True, default=str) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the journal's epochs, in order; a line that a kill has cut is left out."""
+        found: dict[int, dict[str, Any]] = {}
+        path = self.path / EVENTS
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if event.get("event") == "EpochFinished":
+                found[event["epoch"]] = event
+        return [found[epoch] for epoch in sorted(found)]
+
+    def clear_work(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run: a second process is told who holds it."""
+        lock = FileLock(self.path / _LOCK, timeout=0)
+        holder = self.path / ".holder"
+        try:
+            with disk_errors(self.path):
+                lock.acquire()
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+            raise ArtefactError(f"{self.path} is held by {who}; wait for it, or stop it first") from None
+        try:
+            holder.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A line of the list of runs. `kind` is "run" or "study"; `study` is the id of the study a run belongs to."""
+
+    name: str
+    id: str
+    folder: Path
+    state: str
+    started: str
+    headline: Mapping[str, Estimate] = field(default_factory=dict)
+    source: str = ""
+    kind: str = "run"
+    study: str = ""
+
+
+def create(runs: Path, name: str, recipe: Mapping[str, Any], *, suffix: str = "", **record: Any) -> RunFolder:
+    """Make a new run folder `runs/NAME/DATE-TIME-XXXX` with its resolved recipe and a record in state "running"."""
+    started = datetime.now(UTC)
+    identity = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}{suffix}"
+    path = runs / name / identity
+    with disk_errors(path):
+        path.mkdir(parents=True)
+    folder = RunFolder(path, {"format": 1, "name": name, "id": identity, "state": "running"})
+    write_text(path / RECIPE, dump_recipe(recipe))
+    folder.update(
+        started=started.isoformat(timespec="seconds"), machine=machine(), versions=versions(),
+        recipe_sha256=digest(path / RECIPE), **record,
+    )  # fmt: skip
+    return folder
+
+
+def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
+    """Refuse to go on with a run whose recipe, plugins or libraries are not those it began with."""
+    then: dict[str, Any] = {**folder.record.get("versions", {}), **folder.record.get("plugins", {})}
+    now: dict[str, Any] = {**versions(), **plugins}
+    if folder.record.get("kind") == STUDY:
+        then.update(folder.record.get("versions", {}))
+        now = {name: version for name, version in now.items() if name in then}
+    changed = [
+        f"{name} was {then.get(name, 'absent')} and is {now.get(name, 'absent')}"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+    if digest(folder.path / RECIPE) != folder.record.get("recipe_sha256"):
+        changed.insert(0, f"{RECIPE} was edited")
+    if changed:
+        raise ArtefactError(
+            f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
+            f"run the recipe anew, or resume with --allow-changed"
+        )
+
+
+def open_run(path: Path) -> RunFolder:
+    record = read_json(path / RECORD)
+    if not isinstance(record, dict):
+        raise ArtefactError(f"{path / RECORD} is no record of a run")
+    return RunFolder(path, record)
+
+
+def dump_recipe(recipe: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def find(runs: Path, reference: str | Path) -> Path:
+    """Return the folder of the finished run that RUN means: a path, its model folder, NAME, NAME/ID, or `latest`."""
+    candidates = _candidates(runs, reference)
+    finished = [i for i in candidates if i.state == "finished" and i.kind != STUDY]
+    if not finished:
+        newest = candidates[0]
+        raise ArtefactError(
+            f"'{reference}' has no finished run; the newest is {newest.folder} ({newest.state}): "
+            f"`textclf resume {newest.folder}`"
+        )
+    return finished[0].folder
+
+
+def locate(runs: Path, reference: str | Path) -> Path:
+    """Return the run folder that RUN means, in whatever state: the newest one of a name that is not finished first."""
+    candidates = _candidates(runs, reference)
+    whole = [i for i in candidates if i.state not in ("finished", "damaged") and not i.study]
+    unfinished = whole or [i for i in candidates if i.state not in ("finished", "damaged")]
+    return (unfinished or candidates)[0].folder
+
+
+def _candidates(runs: Path, reference: str | Path) -> list[RunInfo]:
+    """Return the runs that a reference can mean, the newest first; there is at least one."""
+    text = str(reference)
+    for path in (Path(text), runs / text):
+        if (path / RECORD).is_file():
+            return [_info(path)]
+        if path.name == MODEL and (path.parent / RECORD).is_file():
+            return [_info(path.parent)]
+    everything = infos(runs)
+    candidates = [i for i in everything if text in ("latest", i.name)]
+    if not candidates:
+        known = sorted({info.name for info in everything})
+        listed = f" (runs here: {', '.join(known)})" if known else f" (there are no runs in '{runs}')"
+        raise RecipeError(f"no run is called '{text}'{did_you_mean(text, known)}{listed}")
+    return candidates
+
+
+def infos(runs: Path) -> list[RunInfo]:
+    """List all runs, the newest first; a folder that cannot be read is listed as damaged."""
+    found = [_info(record.parent) for record in runs.glob(f"*/*/{RECORD}")]
+    return sorted(found, key=lambda info: (info.started, info.id), reverse=True)
+
+
+def _info(path: Path) -> RunInfo:
+    try:
+        values = open_run(path).record
+        headline: dict[str, Estimate] = {}
+        if values["state"] == "finished" and (path / REPORT_FILE).exists():
+            headline = dict(Report.load(path).metrics)
+        return RunInfo(
+            path.parent.name, path.name, path, str(values["state"]), str(values["started"]), headline,
+            str(values.get("source", "")), str(values.get("kind", "run")), str(values.get("study", "")),
+        )  # fmt: skip
+    except (TextclfError, KeyError):
+        return RunInfo(path.parent.name, path.name, path, "damaged", "")
+
+
+def machine() -> dict[str, Any]:
+    return {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of textclf and of those libraries that are installed, without importing them."""
+    found = {"textclf": __version__}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,93 @@
+"""Owns data that a program hands over in place of a dataset step: a DataFrame, texts with labels, or a Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..data.dataset import Dataset, Labels, Split, Task, Texts
+from ..errors import DataError, did_you_mean
+from ..hooks.components import Traits
+
+_TEXT, _LABEL, _PAIR = ("text", "review", "sentence"), ("label", "labels"), ("pair",)
+
+
+def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
+    """Return what the caller gave as a Dataset.
+
+    data: a Dataset; a pandas DataFrame with columns text and label (pair, id and group are used where they are there);
+    or (texts, labels) or (texts, pairs, labels). Labels may be str, int or bool; a set or list of them a text makes a
+    multi-label task. labels: those of a trained classifier, which then must cover all that are given.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if hasattr(data, "columns") and hasattr(data, "to_dict"):
+        return _of_frame(data, labels)
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        texts = Texts(list(data[0]), list(data[1]) if len(data) == 3 else None)
+        return _dataset(texts, list(data[-1]), labels)
+    raise DataError(
+        f"data is a {type(data).__name__}; give a DataFrame with columns text and label, a tuple (texts, labels) or "
+        f"(texts, pairs, labels), or a textclf.Dataset"
+    )
+
+
+def traits_of(dataset: Dataset) -> Traits:
+    """Return what the plan must know of given data."""
+    return Traits(tasks=frozenset({dataset.labels.task}), pairs=dataset.train.texts.pairs)
+
+
+def _of_frame(frame: Any, labels: Labels | None) -> Dataset:
+    columns = [str(name) for name in frame.columns]
+    text, label = _column(columns, _TEXT, "text"), _column(columns, _LABEL, "label")
+    pair = "pair" if "pair" in columns else None
+    texts = Texts(_strings(frame, text), _strings(frame, pair) if pair else None)
+    ids = [str(v) for v in frame["id"]] if "id" in columns else ()
+    groups = [str(v) for v in frame["group"]] if "group" in columns else None
+    return _dataset(texts, list(frame[label]), labels, ids, groups)
+
+
+def _column(columns: Sequence[str], names: Sequence[str], what: str) -> str:
+    for name in names:
+        if name in columns:
+            return name
+    raise DataError(
+        f"the DataFrame has no column '{what}'{did_you_mean(what, columns)} (it has: {', '.join(columns)}); rename it"
+    )
+
+
+def _strings(frame: Any, column: str) -> list[str]:
+    values = list(frame[column])
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise DataError(f"row {row}: '{column}' is {value!r}, not a text; fill or drop it")
+    return values
+
+
+def _dataset(
+    texts: Texts, values: list[Any], labels: Labels | None, ids: Sequence[str] = (), groups: list[str] | None = None
+) -> Dataset:
+    if len(values) != len(texts):
+        raise DataError(f"{len(texts)} texts but {len(values)} labels")
+    several = bool(values) and all(isinstance(v, (list, tuple, set, frozenset)) for v in values)
+    task: Task = labels.task if labels else "multi-label" if several else "single-label"
+    if task == "multi-label":
+        sets = [[_name(member, row) for member in value] for row, value in enumerate(values)]
+        known = labels or Labels.of((member for members in sets for member in members), task)
+        return Dataset(known, Split(texts, known.encode_sets(sets), ids, groups), source="given")
+    names = [_name(value, row) for row, value in enumerate(values)]
+    known = labels or Labels.of(names)
+    return Dataset(known, Split(texts, known.encode(names), ids, groups), source="given")
+
+
+def _name(value: Any, row: int) -> str:
+    """Return a label as text; missing values and fractions are no labels."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        if isinstance(value, bool):
+            return str(value).lower()
+        raise DataError(f"row {row}: the label is {value!r}; give a str or an int, or leave the row out")
+    return str(value)

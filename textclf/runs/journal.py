@@ -1,0 +1,71 @@
+"""Owns what is heard of a run: events go to its folder and its observers, and what the report needs is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..hooks.events import Chosen, EpochFinished, Event, Progress, StageFinished, StageStarted, Warned
+
+_BETWEEN_PROGRESS = 0.25
+
+
+@dataclass(slots=True)
+class Journal:
+    """The events of one run. An observer that raises is heard of once, in a warning, and then left out."""
+
+    observers: list[tuple[str, Callable[[Event], None]]]
+    keep: Callable[[Event], None]
+    warnings: list[str] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    tokens_per_second: float | None = None
+    _last_progress: float = 0.0
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            if event.stage == "train" and event.tokens_per_second is not None:
+                self.tokens_per_second = event.tokens_per_second
+            if not self._due(event):
+                return
+        elif isinstance(event, Warned):
+            if event.message in self.warnings:
+                return
+            self.warnings.append(event.message)
+        elif isinstance(event, Chosen):
+            self.choices[event.what] = event.choice
+        elif isinstance(event, EpochFinished):
+            self.history.append(event.to_json())
+        if not isinstance(event, Progress):
+            self.keep(event)
+        self._tell(event)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Time a stage; what is put into the yielded notes goes into its event."""
+        self.emit(StageStarted(stage=name))
+        notes: dict[str, Any] = {}
+        began = time.perf_counter()
+        yield notes
+        self.stages[name] = round(time.perf_counter() - began, 3)
+        self.emit(StageFinished(stage=name, seconds=self.stages[name], notes=notes))
+
+    def _due(self, event: Progress) -> bool:
+        now = time.monotonic()
+        if event.done != event.total and now - self._last_progress < _BETWEEN_PROGRESS:
+            return False
+        self._last_progress = now
+        return True
+
+    def _tell(self, event: Event) -> None:
+        for entry in list(self.observers):
+            name, observer = entry
+            try:
+                observer(event)
+            except Exception as error:  # noqa: BLE001 - an observer must not be able to end a run
+                self.observers.remove(entry)
+                self.emit(Warned(message=f"observer {name} fails and is left out: {type(error).__name__}: {error}"))

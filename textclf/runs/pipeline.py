@@ -1,0 +1,197 @@
+"""Owns the stages of a run, as functions from plan, values and context to values; none of them makes a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..classifier import Classifier, checked_scores
+from ..data.dataset import Dataset, Split
+from ..data.predictions import Decision, Encoded, Predictions
+from ..data.text import clean, strings_digest, texts_digest
+from ..data.tokens import Tokens
+from ..errors import DataError, PluginError, RecipeError
+from ..hooks.context import Judge, RunContext
+from ..hooks.contracts import Encoder, Judgement, Metric, Model
+from ..recipe.plan import Plan
+from . import cache, metrics
+from .deciding import tune
+from .splitting import Parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
+    """Return the dataset, checked, with its texts cleaned."""
+    if data is None:
+        if plan.dataset is None:
+            raise RecipeError("the recipe has no dataset step, and no data was given in its place")
+        step = plan.dataset
+        provider = step.build()
+        data = step.call("load", lambda: provider.load(context))
+        if not isinstance(data, Dataset):
+            raise PluginError(f"{step}: load returned a {type(data).__name__}, not a textclf.Dataset")
+        reason = _unsound(data)
+        if reason:
+            raise PluginError(f"{step}: load returned a dataset whose {reason}")
+    else:
+        reason = _unsound(data)
+        if reason:
+            raise DataError(f"the given dataset's {reason}")
+    plan.check_data(data.labels.task, data.train.texts.pairs)
+    return clean_dataset(data, plan.settings.clean)
+
+
+def clean_dataset(dataset: Dataset, steps: tuple[str, ...]) -> Dataset:
+    """Clean every text of every split in the same way."""
+    changed: dict[str, Any] = {
+        name: replace(split, texts=clean(split.texts, steps)) for name, split in dataset.splits().items()
+    }
+    if dataset.unlabelled is not None:
+        changed["unlabelled"] = clean(dataset.unlabelled, steps)
+    return replace(dataset, **changed)
+
+
+def _unsound(dataset: Dataset) -> str | None:
+    """Say in which way a dataset breaks the contract, or return None."""
+    import numpy as np
+
+    n = len(dataset.labels)
+    pairs = dataset.train.texts.pairs
+    for name, split in dataset.splits().items():
+        given = split.labels
+        if not isinstance(given, np.ndarray):
+            return f"{name} labels are a {type(given).__name__}, not an array"
+        if dataset.labels.task == "multi-label":
+            if given.dtype != np.bool_ or given.shape != (len(split), n):
+                return f"{name} labels are {given.dtype}{list(given.shape)}, not bool[{len(split)}, {n}]"
+        elif given.ndim != 1 or given.dtype.kind not in "iu":
+            return f"{name} labels are {given.dtype}{list(given.shape)}, not int64[{len(split)}]"
+        elif len(given) and (given.min() < 0 or given.max() >= n):
+            return f"{name} labels run from {given.min()} to {given.max()}, but there are {n} labels (0 to {n - 1})"
+        if split.texts.pairs != pairs:
+            return f"{name} texts are {'pairs' if split.texts.pairs else 'single'}, unlike those of train"
+        if not all(isinstance(text, str) for text in split.texts.first):
+            return f"{name} texts are not all of type str"
+    return None
+
+
+def digests(parts: Parts) -> dict[str, str]:
+    """Return what tells one split from another: a digest of each split's texts, labels and ids."""
+    return {
+        name: strings_digest([texts_digest(split.texts), split.labels.tobytes().hex(), *split.ids])
+        for name, split in parts.splits().items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedParts:
+    """The fitted encoder and the features of each split."""
+
+    encoder: Encoder
+    splits: Mapping[str, Encoded]
+
+
+def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
+    """Fit the encoder on the training split and encode every split, from the cache where that was done before."""
+    step = plan.encoder
+    encoder: Encoder = step.build()
+    step.call("fit", lambda: encoder.fit(parts.train, context))
+    fingerprint = step.call("fingerprint", encoder.fingerprint)
+    if not isinstance(fingerprint, str):
+        raise PluginError(f"{step}: fingerprint returned a {type(fingerprint).__name__}, not a str")
+    encoded: dict[str, Encoded] = {}
+    for name, split in parts.splits().items():
+        make = partial(_encode, plan, encoder, split, context)
+        features = cache.features(context.cache, fingerprint, split.texts, make)
+        encoded[name] = Encoded(features, split.labels)
+    return EncodedParts(encoder, encoded)
+
+
+def _encode(plan: Plan, encoder: Encoder, split: Split, context: RunContext) -> Any:
+    step = plan.encoder
+    features = step.call("encode", lambda: encoder.encode(split.texts, context))
+    try:
+        rows = features.shape[0] if hasattr(features, "shape") else len(features)
+    except TypeError:
+        raise PluginError(f"{step}: encode returned a {type(features).__name__}, which has no rows") from None
+    if rows != len(split):
+        raise PluginError(f"{step}: encode returned {rows} rows of features for {len(split)} texts")
+    declared = step.traits.makes
+    if declared == "tokens" and not isinstance(features, Tokens):
+        raise PluginError(f"{step}: encode returned a {type(features).__name__}, but its traits say 'tokens'")
+    return features
+
+
+def build_metrics(plan: Plan) -> dict[str, Metric]:
+    return {step.name: step.build() for step in plan.metrics}
+
+
+def judge_of(plan: Plan, parts: Parts, found: Mapping[str, Metric]) -> Judge | None:
+    """Return what `context.judge` answers with: the recipe's metrics on the validation split, or None without one."""
+    split = parts.validation
+    if split is None:
+        return None
+    decision = fixed_decision(plan)
+
+    def judging(scores: NDArray[np.float32]) -> Judgement:
+        checked = checked_scores(scores, len(split), parts.labels, plan.trainer)
+        return metrics.judge(found, plan.select, predictions(parts, split, checked, decision))
+
+    return judging
+
+
+def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) -> Model:
+    """Train a model on the training split; the validation split is there only where somebody reads it."""
+    step = plan.trainer
+    trainer = step.build()
+    model: Model = step.call(
+        "train",
+        lambda: trainer.train(
+            encoded.encoder, encoded.splits["train"], encoded.splits.get("validation"), parts.labels, context
+        ),
+    )
+    for method in ("scores", "save"):
+        if not callable(getattr(model, method, None)):
+            raise PluginError(f"{step}: train returned a {type(model).__name__} without a method '{method}'")
+    return model
+
+
+def fixed_decision(plan: Plan) -> Decision:
+    """Return the recipe's decision, a tuned threshold left open."""
+    decide = plan.settings.decide
+    return Decision(None if decide.threshold == "tuned" else decide.threshold, decide.abstain_below)
+
+
+def decide(
+    plan: Plan, parts: Parts, validation_scores: NDArray[np.float32] | None, found: Mapping[str, Metric]
+) -> Decision:
+    """Return the decision: as the recipe says it, or tuned on the validation split."""
+    if plan.settings.decide.threshold != "tuned" or parts.validation is None or validation_scores is None:
+        return fixed_decision(plan)
+    undecided = predictions(parts, parts.validation, validation_scores, Decision())
+    return tune(undecided, found, plan.select, plan.settings.decide.abstain_below)
+
+
+def score(
+    plan: Plan, parts: Parts, encoded: EncodedParts, name: str, model: Model, context: RunContext
+) -> NDArray[np.float32]:
+    """Return the model's scores of one split, checked."""
+    step, split = plan.trainer, encoded.splits[name]
+    scores = step.call("scores", lambda: model.scores(split.features, context))
+    return checked_scores(scores, len(split.labels), parts.labels, step)
+
+
+def predictions(parts: Parts, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:
+    decided = decision.decide(scores, parts.labels)
+    return Predictions(parts.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
+
+
+def classifier(plan: Plan, parts: Parts, encoded: EncodedParts, model: Model, decision: Decision) -> Classifier:
+    steps: Any = {"encoder": plan.encoder, "trainer": plan.trainer}
+    pairs = parts.train.texts.pairs
+    return Classifier(parts.labels, encoded.encoder, model, steps, plan.settings.clean, decision, pairs)

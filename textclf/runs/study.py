@@ -1,0 +1,74 @@
+"""Owns studies: several seeds or folds of one recipe, each an ordinary run, and the summary over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .evaluation import Evaluation
+from .metrics import interval
+from .report import Member, Spread, Summary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlan:
+    """What tells one run of a study from the others."""
+
+    seed: int
+    fold: int | None = None
+
+    def label(self, seeds: int) -> str:
+        words = [] if self.fold is None else [f"fold {self.fold + 1}"]
+        return " ".join([*words, f"seed {self.seed}"] if seeds > 1 or not words else words)
+
+    def suffix(self) -> str:
+        return f"-s{self.seed}" + ("" if self.fold is None else f"-f{self.fold + 1}")
+
+
+def members(seed: int, seeds: Sequence[int] | None, folds: int | None) -> list[MemberPlan]:
+    """Return the runs that a recipe asks for: one, or each seed and fold."""
+    return [
+        MemberPlan(each, fold) for each in seeds or (seed,) for fold in (range(folds) if folds else (None,))
+    ]
+
+
+def summarise(
+    name: str, plans: Sequence[MemberPlan], folders: Sequence[str], evaluations: Sequence[Evaluation]
+) -> Summary:
+    """Return mean, spread and interval of each metric over the runs.
+
+    The interval resamples the texts within each run and then the runs: with the same test texts in each run, a draw
+    uses the same resample of them in all.
+    """
+    import numpy as np
+
+    seeds = len({plan.seed for plan in plans})
+    rows = [
+        Member(plan.label(seeds), folder, {metric: draws.value for metric, draws in evaluation.draws.items()})
+        for plan, folder, evaluation in zip(plans, folders, evaluations, strict=True)
+    ]
+    generator = np.random.default_rng(0)
+    draws = min(len(d.draws) for e in evaluations for d in e.draws.values())
+    picked = generator.integers(0, len(rows), (draws, len(rows)))
+    spreads = {}
+    for metric in evaluations[0].draws:
+        values = np.array([row.metrics[metric] for row in rows])
+        resampled = np.array([evaluation.draws[metric].draws[:draws] for evaluation in evaluations])
+        low, high = interval(_mean_of_picked(resampled, picked))
+        deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        spreads[metric] = Spread(float(values.mean()), deviation, low, high)
+    return Summary(name=name, members=tuple(rows), metrics=spreads)
+
+
+def _mean_of_picked(resampled: NDArray[np.float64], picked: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for each draw the mean over the runs picked in it; resampled: [runs, draws], picked: [draws, runs]."""
+    import numpy as np
+
+    columns = np.arange(resampled.shape[1])[:, None]
+    mean: NDArray[np.float64] = resampled[picked, columns].mean(axis=1)
+    return mean
