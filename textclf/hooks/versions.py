@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 DISTRIBUTION = "textclf-engine"
 _REQUIREMENT = re.compile(r"^\s*textclf[-_.]engine\s*(?:\[[^]]*])?\s*\(?([^;)]*)", re.IGNORECASE)
-_BOUND = re.compile(r"^\s*(~=|==|!=|<=|>=|<|>)\s*([0-9.]+)(\.\*)?")
+_BOUND = re.compile(r"^\s*(~=|==|!=|<=|>=|<|>)\s*([0-9]+(?:\.[0-9]+)*)(\.\*)?")
 _COMPARE: dict[str, Callable[[int], bool]] = {
     ">=": lambda order: order >= 0,
     "<=": lambda order: order <= 0,
