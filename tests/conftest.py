@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages import installed as installed
+
 # Tiny networks train many times slower with two threads than with one on a busy two-core machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
