@@ -133,7 +133,8 @@ def _vectorizer(options: TfidfOptions, vocabulary: dict[str, int] | None) -> Cou
     limits = {} if vocabulary is not None else {"min_df": options.min_df, "max_df": options.max_df}
     return CountVectorizer(
         analyzer=options.analyzer, ngram_range=options.ngrams, lowercase=options.lowercase, binary=options.binary,
-        token_pattern=_token_pattern(options), vocabulary=vocabulary, dtype=np.float32,
+        token_pattern=_token_pattern(options) if options.analyzer == "word" else None,
+        vocabulary=vocabulary, dtype=np.float32,
         max_features=None if vocabulary is not None else options.max_features, **limits,
     )  # fmt: skip
 
