@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
@@ -118,7 +119,8 @@ class Nbsvm(LinearTrainer[NbsvmOptions]):
 
         def answer(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
             ratios = log_count_ratios(features, wanted, o.alpha)
-            weights, intercept = svm(features.multiply(ratios).tocsr(), wanted)
+            scaled = features.multiply(ratios).tocsr() if sparse.issparse(features) else features * ratios
+            weights, intercept = svm(scaled, wanted)
             mixed = (1 - o.beta) * np.abs(weights).mean() + o.beta * weights
             return mixed * ratios, intercept
 

@@ -105,7 +105,7 @@ def test_nbsvm_without_interpolation_is_the_machine_on_scaled_features(context: 
         assert np.corrcoef(odds, margins)[0, 1] > 0.99999
 
 
-@pytest.mark.parametrize("name", ["logistic", "linear_svm"])
+@pytest.mark.parametrize("name", TRAINERS)
 def test_dense_features_give_what_sparse_ones_give(name: str, context: LocalContext) -> None:
     data = dense(200, context)
     thin = Encoded(sparse.csr_matrix(data.features), data.labels)
