@@ -49,6 +49,8 @@ def _metrics(report: Report) -> Table:
         style = "bold" if name == report.headline else ""
         baseline = fixed(report.baseline[name]) if name in report.baseline else ""
         table.add_row(cut(name, _WIDTH), fixed(estimate.value), _range(estimate), baseline, style=style)
+    if "log_loss" not in report.metrics:
+        table.add_row("log_loss", fixed(report.log_loss), "", "")
     for name, value in report.validation.items():
         table.add_row(f"{cut(name, _WIDTH)} on validation", fixed(value), "", "", style="dim")
     return table
@@ -66,7 +68,8 @@ def _labels(report: Report) -> Table:
     for row in rows:
         table.add_row(*_label_cells(row))
     for row in report.averages:
-        table.add_row(*_label_cells(row), style="dim")
+        label, *numbers = _label_cells(row)
+        table.add_row(f"{label} average", *numbers, style="dim")
     return table
 
 

@@ -48,10 +48,15 @@ def predict(
     engine = session.engine(runs=runs)
     wanted = Wanted(Columns(text, pair), format, raw)
     with ExitStack() as stack:
-        if source is None and not texts and sys.stdin.isatty():
+        if source is None and not texts and (sys.stdin is None or sys.stdin.isatty()):
             raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
         classifier = engine.load(run)
-        rows = _rows(texts, source, wanted, classifier, dataset_options(engine, run), stack)
+        if pair is not None and not classifier.pairs:
+            raise RecipeError("--pair: this classifier reads single texts, not pairs")
+        if source is None:
+            rows = _given(texts, wanted, classifier)
+        else:
+            rows = rows_of_table(source, wanted, classifier.pairs, dataset_options(engine, run), stack)
         write = stack.enter_context(sink(session.terminal, target, rows.columns, classifier, wanted))
         for values, prediction in _predicted(classifier, rows):
             write(values, prediction)
@@ -66,17 +71,14 @@ def _check(texts: list[str] | None, pair: str | None, source: str | None, format
         raise RecipeError(f"--format: '{format}' is unknown{did_you_mean(format, FORMATS)} (known: {listing(FORMATS)})")
 
 
-def _rows(
-    texts: list[str] | None, source: str | None, wanted: Wanted, classifier: Classifier, options: dict[str, Any], stack: ExitStack
-) -> Rows:
-    if source is not None:
-        return rows_of_table(source, wanted, classifier.pairs, options, stack)
+def _given(texts: list[str] | None, wanted: Wanted, classifier: Classifier) -> Rows:
+    """Return the texts of the command line, or of the lines on stdin."""
     if classifier.pairs and wanted.columns.pair is None:
         raise RecipeError("this classifier reads pairs of texts; add --pair TEXT, or use --input with two columns")
     if wanted.columns.pair is not None:
         given = [(text, wanted.columns.pair) for text in texts or ()]
         return Rows(("text", "pair"), [(pair, pair) for pair in given])
-    lines: Iterable[str] = texts or rows_of_lines(sys.stdin)
+    lines: Iterable[str] = texts or rows_of_lines(sys.stdin.buffer)
     return Rows(("text",), (((line,), line) for line in lines))
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from ..errors import RecipeError
+from ..errors import DataError, RecipeError
 from .columns import Columns
 from .terminal import Terminal
 from .words import cut, fixed
@@ -38,10 +38,14 @@ class Rows:
     items: Iterable[tuple[tuple[Any, ...], str | tuple[str, str]]]
 
 
-def rows_of_lines(stream: TextIO) -> Iterator[str]:
-    """Return the lines of a stream, without their ends; empty ones at the very end are none."""
-    for line in stream:
-        yield line.rstrip("\r\n")
+def rows_of_lines(stream: Iterable[bytes]) -> Iterator[str]:
+    """Return the lines of a stream of UTF-8, without their ends."""
+    for number, line in enumerate(stream, 1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            place = f"stdin: line {number}, byte {error.start + 1}"
+            raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
 
 
 def rows_of_table(source: str, wanted: Wanted, pairs: bool, options: dict[str, Any], stack: ExitStack) -> Rows:
@@ -52,8 +56,6 @@ def rows_of_table(source: str, wanted: Wanted, pairs: bool, options: dict[str, A
     table = stack.enter_context(read_table(sys.stdin.buffer if source == "-" else Path(source), name=name))
     first = wanted.columns.find("text", table.columns, options, name)
     second = wanted.columns.find("pair", table.columns, options, name) if pairs else None
-    if wanted.columns.pair is not None and not pairs:
-        raise RecipeError("--pair: this classifier reads single texts")
 
     def items() -> Iterator[tuple[tuple[Any, ...], str | tuple[str, str]]]:
         for row in table:

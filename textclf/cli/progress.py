@@ -58,13 +58,12 @@ def _started(event: events.RunStarted) -> str:
 
 
 def _stage(event: events.StageFinished) -> str:
-    notes = ", ".join(f"{key.replace('_', ' ')} {_note(value)}" for key, value in event.notes.items())
+    # Texts, such as a citation of the data, are in the record; a line has room for numbers.
+    notes = ", ".join(f"{key} {_note(value)}" for key, value in event.notes.items() if not isinstance(value, str))
     return f"{event.stage}: {clock(event.seconds)}" + (f" ({notes})" if notes else "")
 
 
 def _note(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{key} {_note(inner)}" for key, inner in value.items())
     if isinstance(value, int) and not isinstance(value, bool):
         return thousands(value)
     return fixed(value) if isinstance(value, float) else str(value)

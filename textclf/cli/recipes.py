@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.resources.abc import Traversable
 
 import typer
@@ -17,7 +18,7 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
     """List the bundled recipes."""
     session = Session.of(ctx)
     rows = [
-        {"name": stem, "plugin": plugin.name, "summary": _first_comment(recipe)}
+        {"name": stem, "plugin": plugin.name, "summary": _first_sentence(recipe)}
         for stem, found in sorted(session.engine().registry.recipes.items())
         for plugin, recipe in found
     ]
@@ -32,10 +33,12 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
     session.terminal.answer(table, "", "run one: textclf run NAME      make it yours: textclf copy NAME")
 
 
-def _first_comment(recipe: Traversable) -> str:
-    """Return what the recipe's opening comment says in its first line."""
+def _first_sentence(recipe: Traversable) -> str:
+    """Return the first sentence of the recipe's opening comment."""
     try:
         lines = recipe.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         return f"cannot be read: {error}"
-    return lines[0].removeprefix("#").strip() if lines and lines[0].startswith("#") else ""
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    words = " ".join(line.removeprefix("#").strip() for line in comment)
+    return words.partition(". ")[0].rstrip(".")

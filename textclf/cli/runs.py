@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .arguments import Json, RunArgument, Runs
 from .session import Command, Session
-from .words import cut
+from .words import cut, fixed
 
 if TYPE_CHECKING:
     from ..runs.folder import RunInfo
@@ -43,10 +43,10 @@ def runs(ctx: typer.Context, folder: Runs = "runs", as_json: Json = False) -> No
 def _table(infos: list[RunInfo]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("run", "state", "started", "headline on test"):
-        table.add_column(heading, no_wrap=heading != "headline on test")
+        table.add_column(heading, no_wrap=True)
     for info in infos:
         first = next(iter(info.headline.items()), None)
-        score = f"{first[0]} {first[1]}" if first else ""
+        score = f"{first[0]} {fixed(first[1].value)}" if first else ""
         started = info.started.replace("T", " ").removesuffix("+00:00")
         cells = (cut(f"{info.name}/{info.id}", 48), info.state, started, score)
         table.add_row(*(Text(cell) for cell in cells))

@@ -88,8 +88,13 @@ def console(stream: TextIO) -> Console:
 
 def _print(target: Console, parts: tuple[RenderableType, ...]) -> None:
     for part in parts:
-        literal = isinstance(part, (str, Text))
-        target.print(Text(plain_lines(part)) if isinstance(part, str) else part, soft_wrap=literal)
+        if isinstance(part, str):
+            target.print(Text(plain_lines(part)), soft_wrap=True)
+            continue
+        with target.capture() as drawn:
+            target.print(part)
+        # Tables fill their last column with spaces, which a file or a narrow window has no use for.
+        target.file.write("".join(line.rstrip() + "\n" for line in drawn.get().splitlines()))
 
 
 def _descriptor(stream: TextIO) -> int | None:
