@@ -21,6 +21,7 @@ from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import trustme
 
 FILE_ID = "1zfM5E6HvKIe7f3rEt1V2gBpw5QOSSKQz"
@@ -93,18 +94,25 @@ class Reply:
     def file(self, body: bytes, asked: Asked, *, name: str = "imdb_reviews.csv", cut: int | None = None) -> None:
         """Send a download as Drive does, from the byte asked for; `cut` ends the connection after so many bytes."""
         start = int(asked.headers.get("range", "bytes=0-")[6:-1])
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Content-Length": str(len(body) - start),
-            "ETag": '"8f3c"',
-        }
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        self.head(206 if start else 200, headers)
+        span = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
+        self.download(len(body) - start, name, status=206 if start else 200, **span)
         self.write(body[start:cut])
         if cut is not None:
             self.hang_up()
+
+    def download(self, length: int | None, name: str = "imdb_reviews.csv", status: int = 200, **more: str) -> None:
+        """Send the head of a download; without a length it ends where the connection does."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "ETag": '"8f3c"',
+            **more,
+        }
+        if length is None:
+            self.handler.close_connection = True
+        else:
+            headers["Content-Length"] = str(length)
+        self.head(status, headers)
 
     def write(self, data: bytes) -> None:
         self.handler.wfile.write(data)
@@ -114,8 +122,10 @@ class Reply:
         with suppress(OSError):
             self.handler.connection.shutdown(socket.SHUT_RDWR)
 
-    def silence(self, ended: threading.Event) -> None:
-        ended.wait(60)
+    def silence(self) -> None:
+        """Say nothing more until the client hangs up."""
+        with suppress(OSError):
+            self.handler.connection.recv(1)
         self.handler.close_connection = True
 
 
@@ -164,8 +174,12 @@ def serving(body: bytes, *, cuts: int = 0, at: int = 0) -> Scenario:
 
 
 @contextmanager
-def drive(folder: Path, scenario: Scenario) -> Iterator[Drive]:
-    """Run the proxy on a free loopback port; the authority's certificate is written into the folder."""
+def drive(folder: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch | None = None) -> Iterator[Drive]:
+    """Run the proxy on a free loopback port, where it is an https server as well.
+
+    The authority's certificate is written into the folder. With `monkeypatch`, this process is sent through the proxy;
+    for a child process there is `Drive.environment`.
+    """
     authority = trustme.CA()
     state = Drive(scenario, authority=folder / "authority.pem")
     authority.cert_pem.write_to_path(str(state.authority))
@@ -174,9 +188,12 @@ def drive(folder: Path, scenario: Scenario) -> Iterator[Drive]:
 
     class Tunnel(StreamRequestHandler):
         def handle(self) -> None:
-            host = _connect_line(self)
+            if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
+                host = "direct"  # a TLS handshake: somebody came without a proxy
+            else:
+                host = _connect_line(self)
+                self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             state.tunnels.append(host)
-            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             with suppress(OSError), tls.wrap_socket(self.connection, server_side=True) as inner:
                 _Requests(inner, self.client_address, host, state)
 
@@ -188,6 +205,8 @@ def drive(folder: Path, scenario: Scenario) -> Iterator[Drive]:
     with Server(("127.0.0.1", 0), Tunnel) as server:
         state.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        for name, value in state.environment.items() if monkeypatch else ():
+            monkeypatch.setenv(name, value)
         try:
             yield state
         finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import re
+from http.client import HTTPException
 
 import gdown
 import requests
@@ -72,7 +72,7 @@ def _given_up(error: Exception) -> Exception:
     """Tell an exhausted network, which gdown has tried often enough, from a file that must be begun anew."""
     if isinstance(error.__cause__, requests.RequestException):
         return DownloadError(cause(error.__cause__))
-    return Passing("the connection was cut before the file was complete")
+    return Passing("the connection was cut")
 
 
 def _status(error: requests.HTTPError) -> Exception:
@@ -89,9 +89,10 @@ def cause(error: BaseException) -> str:
         error, inner = inner, _inside(inner)
     if isinstance(error, TimeoutError) or "timed out" in str(error):
         return f"{via}no answer in time"
-    text = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
-    known = errno.errorcode.get(getattr(error, "errno", None) or 0)
-    return f"{via}{text[:1].lower()}{text[1:]}" if known or text else f"{via}{type(error).__name__}"
+    if isinstance(error, (HTTPException, ConnectionResetError, BrokenPipeError)):
+        return f"{via}the connection was cut"
+    text = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
+    return f"{via}{text[:1].lower()}{text[1:]}"
 
 
 def _inside(error: BaseException) -> BaseException | None:

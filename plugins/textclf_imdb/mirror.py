@@ -25,6 +25,7 @@ from textclf import DownloadError
 from .transfer import Passing, Transfer
 
 _CHUNK = 2**16
+Origin = tuple[str | None, int]
 
 
 def fetch(url: str, transfer: Transfer) -> None:
@@ -77,8 +78,8 @@ def _failure(error: BaseException) -> Exception:
         return DownloadError(f"its certificate cannot be trusted: {reason.verify_message}")
     if isinstance(reason, TimeoutError):
         return Passing("no answer in time")
-    if isinstance(reason, http.client.IncompleteRead):
-        return Passing("the connection was cut before the file was complete")
+    if isinstance(reason, (http.client.HTTPException, ConnectionResetError, BrokenPipeError)):
+        return Passing("the connection was cut")
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return Passing(f"{text[:1].lower()}{text[1:]}")
 
@@ -86,8 +87,9 @@ def _failure(error: BaseException) -> Exception:
 def _opener(url: str) -> OpenerDirector:
     """Return an opener that knows https alone; urllib's own would also open files and FTP addresses."""
     opener = OpenerDirector()
-    https = _Https(context=ssl.create_default_context())
-    for handler in (ProxyHandler(), https, _Redirects(url), HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
+    origin = _origin(urlsplit(url))
+    https = _Https(ssl.create_default_context(), origin)
+    for handler in (ProxyHandler(), https, _Redirects(origin), HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
         opener.add_handler(handler)
     return opener
 
@@ -95,8 +97,8 @@ def _opener(url: str) -> OpenerDirector:
 class _Redirects(HTTPRedirectHandler):
     """Follows redirects to other https addresses of the open internet, or of the mirror itself."""
 
-    def __init__(self, url: str) -> None:
-        self.origin = _origin(urlsplit(url))
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
 
     def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
         target = urljoin(req.full_url, headers.get("location", ""))
@@ -111,13 +113,14 @@ class _Redirects(HTTPRedirectHandler):
 
 
 class _Https(HTTPSHandler):
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, origin: Origin) -> None:
         super().__init__(context=context)
-        self.context = context
+        self.context, self.origin = context, origin
 
     def https_open(self, req: Request) -> http.client.HTTPResponse:
-        # urllib marks a request `unverifiable` when a redirect made it; the user's own address may be a private one.
-        connection = partial(_Connection, guarded=req.unverifiable)
+        # The user's own address may be a private one.
+        guarded = _origin(urlsplit(req.full_url)) != self.origin
+        connection = partial(_Connection, guarded=guarded)
         return self.do_open(connection, req, context=self.context)
 
 
@@ -147,7 +150,7 @@ def _parts(target: str) -> SplitResult:
         raise DownloadError(f"it redirects to '{target[:200]}', which is no address") from None
 
 
-def _origin(parts: SplitResult) -> tuple[str | None, int]:
+def _origin(parts: SplitResult) -> Origin:
     return parts.hostname, parts.port or 443
 
 

@@ -52,13 +52,14 @@ class Transfer:
             raise DownloadError(f"more than {self.limits.size // 2**20:,} MiB would come, which is not this file")
 
     def persist(self, once: Callable[[], None]) -> None:
-        """Call `once` until it gets through, with pauses that double; a DownloadError says why it never did."""
+        """Call `once` until it gets through, with growing pauses; a DownloadError says why it never did."""
         for attempt in range(self.limits.tries):
             try:
                 return once()
             except Passing as failure:
                 last = failure
-            if attempt + 1 < self.limits.tries and self.cancel.wait(2**attempt):
+            # A pause is never longer than a request is given.
+            if attempt + 1 < self.limits.tries and self.cancel.wait(min(2**attempt, self.limits.timeout)):
                 break
         raise DownloadError(str(last))
 
