@@ -78,7 +78,7 @@ class FilesOptions(Options):
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(
         None, description="the files' format, where their names do not tell it"
     )
-    encoding: str = Field("utf-8", max_length=40, description="how CSV, TSV and JSONL files are encoded, such as cp1252")
+    encoding: str = Field("utf-8", max_length=40, description="how the files are encoded, such as cp1252")
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="what parts the columns; a comma in CSV, a tab in TSV unless said"
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RECORD_LIMIT = 64 * 2**20
 # Text packs 2 to 20 times, very repetitive text 100 times; gzip itself ends at 1,032.
 _RATIO_LIMIT = 200
-_RATIO_FROM = 64 * 2**20
+_RATIO_FROM = 16 * 2**20
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**16
 
@@ -111,7 +111,7 @@ class Source:
             raise DataError(f"{self.name}: is not written in {encoding} ({error}); set `encoding`") from None
         finally:
             # The stream belongs to whoever opened it: it must outlive this reader.
-            with suppress(UnicodeError):
+            with suppress(ValueError):
                 text.detach()
 
     def seekable(self) -> BinaryIO:

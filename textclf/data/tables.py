@@ -190,7 +190,7 @@ def _objects(lines: Iterator[str], name: str) -> Iterator[tuple[int, dict[str, A
             continue
         place = f"{name}:{number}"
         try:
-            value = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_object)
+            value = json.loads(line.rstrip("\r\n"), parse_constant=_refuse_constant, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
             raise DataError(_bad_json(place, number, line, error)) from None
         except (ValueError, RecursionError) as error:
