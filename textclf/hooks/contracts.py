@@ -147,7 +147,10 @@ class TokenEncoder(Encoder, Protocol):
     def collate(
         self, tokens: Tokens, rows: NDArray[np.int64], layout: Layout, device: torch.device
     ) -> dict[str, torch.Tensor]:
-        """Return the keyword arguments with which `network(**it)` gives logits [rows, labels], in order of `rows`."""
+        """Return the keyword arguments with which `network(**it)` gives logits [rows, labels], in order of `rows`.
+
+        The network returns them, or, as Hugging Face networks do, an object that carries them as `logits`.
+        """
 
     def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         """Return every parameter once: embeddings first, the head last."""
