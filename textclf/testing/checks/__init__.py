@@ -16,7 +16,7 @@ from .datasets import DATASET
 from .encoders import ENCODER
 from .metrics import METRIC
 from .outputs import OUTPUT
-from .plugins import PLUGIN
+from .plugins import PLUGIN, PluginModule
 from .subject import StandIns, Subject
 from .token_encoders import TOKEN_ENCODER
 from .trainers import TRAINER
@@ -53,7 +53,7 @@ def check_plugin(
     stand_ins: StandIns | None = None,
 ) -> list[Finding]:
     """Try every clause of a plugin's contract and of each component it offers; `options` is by component name."""
-    findings = attempt(f"plugin {module.__name__}", PLUGIN, module)
+    findings = attempt(f"plugin {module.__name__}", PLUGIN, PluginModule(module))
     for offer in discover([module], entry_points=False).offers:
         chosen = (options or {}).get(offer.component.name)
         findings += check_component(offer.component, offer.kind, chosen, stand_ins)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cached_property
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -15,14 +16,25 @@ from ...hooks.discovery import discover
 from ..clauses import Broken, Check, Clause, NotApplicable
 
 
-def _loads(module: ModuleType) -> None:
-    for plugin in discover([module], entry_points=False).plugins:
-        if plugin.broken:
-            raise Broken(plugin.reason)
+class PluginModule:
+    """A plugin under check; the look from a fresh interpreter is taken once."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+
+    @cached_property
+    def probed(self) -> dict[str, list[str]]:
+        return _probe(self.module)
 
 
-def _offers_the_same_again(module: ModuleType) -> None:
-    one, other = (discover([module], entry_points=False) for _ in range(2))
+def _loads(plugin: PluginModule) -> None:
+    for found in discover([plugin.module], entry_points=False).plugins:
+        if found.broken:
+            raise Broken(found.reason)
+
+
+def _offers_the_same_again(plugin: PluginModule) -> None:
+    one, other = (discover([plugin.module], entry_points=False) for _ in range(2))
     described = [[_described(offer.kind, offer.component) for offer in found.offers] for found in (one, other)]
     if described[0] != described[1] or sorted(one.recipes) != sorted(other.recipes):
         raise Broken("called twice, its hooks offer different things")
@@ -32,21 +44,21 @@ def _described(kind: str, component: Any) -> tuple[Any, ...]:
     return kind, component.name, component.summary, component.options.model_json_schema(), component.needs
 
 
-def _names_are_single(module: ModuleType) -> None:
-    names = [(offer.kind, offer.component.name) for offer in discover([module], entry_points=False).offers]
+def _names_are_single(plugin: PluginModule) -> None:
+    names = [(offer.kind, offer.component.name) for offer in discover([plugin.module], entry_points=False).offers]
     twice = sorted({f"{kind} '{name}'" for kind, name in names if names.count((kind, name)) > 1})
     if twice:
         raise Broken(f"offered twice: {', '.join(twice)}")
 
 
-def _is_light(module: ModuleType) -> None:
-    heavy = _probe(module)["heavy"]
+def _is_light(plugin: PluginModule) -> None:
+    heavy = plugin.probed["heavy"]
     if heavy:
         raise Broken(f"importing it and calling its hooks imports {', '.join(heavy)}")
 
 
-def _hooks_do_nothing(module: ModuleType) -> None:
-    acts = _probe(module)["acts"]
+def _hooks_do_nothing(plugin: PluginModule) -> None:
+    acts = plugin.probed["acts"]
     if acts:
         raise Broken(f"its hooks act: {'; '.join(acts[:3])}")
 
@@ -64,8 +76,8 @@ def _probe(module: ModuleType) -> dict[str, list[str]]:
     return found
 
 
-def _observes_in_peace(module: ModuleType) -> None:
-    observe = getattr(module, "textclf_event", None)
+def _observes_in_peace(plugin: PluginModule) -> None:
+    observe = getattr(plugin.module, "textclf_event", None)
     if observe is None:
         raise NotApplicable("it observes nothing")
     for event in _one_of_each():
@@ -89,7 +101,7 @@ def _one_of_each() -> list[events.Event]:
     ]
 
 
-PLUGIN: tuple[Check[ModuleType], ...] = (
+PLUGIN: tuple[Check[PluginModule], ...] = (
     Check(
         Clause("plugin.loads", "every hook is one that exists and answers", "a broken plugin offers nothing"),
         _loads,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...data.dataset import Labels
+from ...data.dataset import Labels, Texts
 from ...data.tokens import Tokens
 from ..clauses import Broken, Check, Clause, NotApplicable
+from .comparing import demand_no_pickle, demand_same
 from .encoders import fitted
 from .subject import Subject
 
@@ -34,11 +36,14 @@ def _encoder(subject: Subject) -> Any:
 def _tokens(subject: Subject) -> Tokens:
     """Return the tokens of texts of very different lengths."""
     if "tokens" not in subject.memory:
-        texts = subject.dataset().train.texts.take(range(8))
-        long = [" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)]
-        subject.memory["tokens"] = _encoder(subject).encode(type(texts)(long), subject.context())
+        subject.memory["tokens"] = _encoder(subject).encode(_texts(subject), subject.context())
     tokens: Tokens = subject.memory["tokens"]
     return tokens
+
+
+def _texts(subject: Subject) -> Texts:
+    texts = subject.dataset().train.texts.take(range(8))
+    return Texts([" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)])
 
 
 def _network(subject: Subject) -> torch.nn.Module:
@@ -59,9 +64,11 @@ def _logits(
 
     with torch.inference_mode():
         found = (network or _network(subject))(**_collated(subject, rows, encoder))
-    if not isinstance(found, torch.Tensor):
-        raise Broken(f"the network returns a {type(found).__name__}, no tensor of logits")
-    return found.numpy()
+    logits = getattr(found, "logits", found)
+    if not isinstance(logits, torch.Tensor):
+        raise Broken(f"the network returns a {type(found).__name__}: neither a tensor nor an object with logits")
+    array: NDArray[np.float32] = logits.numpy()
+    return array
 
 
 def _collated(subject: Subject, rows: Sequence[int], encoder: Any = None) -> dict[str, torch.Tensor]:
@@ -120,10 +127,7 @@ def _covers_every_parameter(subject: Subject) -> None:
 
 
 def _network_comes_back(subject: Subject) -> None:
-    folder = subject.folder()
-    encoder = _encoder(subject)
-    encoder.save(folder)
-    encoder.save_network(_network(subject), folder)
+    folder = _saved(subject)
     again = subject.restore(folder)
     network = again.load_network(folder, subject.dataset().labels).eval()
     _demand_near(_logits(subject, _ROWS), _logits(subject, _ROWS, network, again), "logits after save and load")
@@ -132,15 +136,26 @@ def _network_comes_back(subject: Subject) -> None:
 def _refuses_other_labels(subject: Subject) -> None:
     from ...errors import ArtefactError
 
-    folder, labels = subject.folder(), subject.dataset().labels
-    _encoder(subject).save(folder)
-    _encoder(subject).save_network(_network(subject), folder)
+    folder, labels = _saved(subject), subject.dataset().labels
     more = Labels((*labels.names, "one more"), labels.task)
     try:
         subject.restore(folder).load_network(folder, more)
     except ArtefactError:
         return
     raise Broken(f"a head of {len(labels)} labels is loaded for {len(more)}")
+
+
+def _saved(subject: Subject) -> Path:
+    """Write what a model folder holds of a token encoder: its own files, then its network's."""
+    folder = subject.folder()
+    _encoder(subject).save(folder)
+    _encoder(subject).save_network(_network(subject), folder)
+    return folder
+
+
+def _tokens_come_back(subject: Subject) -> None:
+    again = subject.restore(_saved(subject))
+    demand_same(_tokens(subject), again.encode(_texts(subject), subject.context()), "saved and restored")
 
 
 def _demand_near(one: Any, other: Any, what: str) -> None:
@@ -174,6 +189,14 @@ TOKEN_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("tokens.restore", "a network saved and loaded gives the same logits", "models are made to be loaded"),
         _network_comes_back,
+    ),
+    Check(
+        Clause("tokens.encoder", "restored with its network, it gives the same tokens", "models are made to be loaded"),
+        _tokens_come_back,
+    ),
+    Check(
+        Clause("tokens.pickle", "no weights are saved as a pickle", "loading a pickle runs whatever is in it"),
+        lambda subject: demand_no_pickle(_saved(subject)),
     ),
     Check(
         Clause("tokens.labels", "a head is refused for another number of labels", "nothing is silently initialised"),

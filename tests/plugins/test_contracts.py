@@ -1,0 +1,66 @@
+"""Every built-in plugin and each of its components keeps its contract, checked as any author's would be."""
+
+from __future__ import annotations
+
+import csv
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import tiny_bert
+from textclf.hooks.discovery import discover
+from textclf.testing import StandIns, check_component, require
+from textclf.testing.checks.plugins import PLUGIN, PluginModule
+from textclf.testing.checks.subject import toy_dataset
+from textclf.testing.clauses import attempt
+
+OFFERS = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
+MODULES = sorted({offer.plugin.module for offer in OFFERS})
+TRAINED = {"device": "cpu", "epochs": 12, "batch_size": 16, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A BERT of few weights that knows the words of the stand-in dataset."""
+    return tiny_bert(tmp_path_factory.mktemp("bert"), toy_dataset("single-label", False).train.texts.first)
+
+
+@pytest.fixture(scope="module")
+def film_reviews(tmp_path_factory) -> Path:
+    """A CSV with the columns of the IMDB file."""
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    texts = toy_dataset("single-label", False).train.texts.first
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("review", "label"), *((text, i % 2) for i, text in enumerate(texts))])
+    return path
+
+
+def _options(name: str, checkpoint: Path, film_reviews: Path) -> dict[str, Any]:
+    known: dict[str, dict[str, Any]] = {
+        "imdb": {"path": str(film_reviews), "rows": 0},
+        "files": {"path": str(film_reviews)},
+        "bert": {"checkpoint": str(checkpoint), "max_length": 48},
+        "transformer": {"checkpoint": str(checkpoint), "max_length": 48},
+        "torch": TRAINED,
+    }
+    return known.get(name, {})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_built_in_plugin_keeps_its_contract(module):
+    require(attempt(module, PLUGIN, PluginModule(import_module(module))))
+
+
+@pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: f"{offer.kind}-{offer.component.name}")
+def test_a_built_in_component_keeps_its_contract(offer, checkpoint, film_reviews):
+    stand_ins = StandIns()
+    if "tokens" in offer.component.traits_of(offer.component.options.model_construct()).reads:
+        (bert,) = [o.component for o in OFFERS if o.component.name == "bert"]
+        stand_ins = StandIns(encoder=bert, encoder_options=_options("bert", checkpoint, film_reviews))
+    options = _options(offer.component.name, checkpoint, film_reviews)
+    findings = check_component(offer.component, offer.kind, options, stand_ins)
+    require(findings)
+    own = [finding for finding in findings if finding.clause.id.startswith(offer.kind)]
+    assert any(finding.state == "passed" for finding in own), "no clause of its kind applies"
