@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
+from textclf_sklearn.linear import LinearModel
 
 from textclf import ArtefactError, DataError, Encoded, Labels, Texts
 from textclf.testing.context import LocalContext
@@ -223,3 +224,19 @@ def test_what_trainers_read_is_declared() -> None:
         "logistic": {"matrix", "counts"}, "linear_svm": {"matrix", "counts"},
         "naive_bayes": {"counts"}, "nbsvm": {"counts"},
     }  # fmt: skip
+
+
+def test_a_uniform_prior_forgets_how_often_labels_were_seen(context: LocalContext) -> None:
+    _, data = encoded(sentences(TWO, 600), context)
+    keep = np.flatnonzero((data.labels == 0) | (np.arange(600) % 6 == 0))
+    rare = Encoded(data.features[keep], data.labels[keep])
+    nothing = sparse.csr_matrix((1, rare.features.shape[1]))
+    seen = train("naive_bayes", rare, TWO, context).scores(nothing, context)
+    assert seen[0, 1] == pytest.approx((rare.labels == 1).mean(), abs=1e-6)
+    even = train("naive_bayes", rare, TWO, context, prior="uniform").scores(nothing, context)
+    assert even[0].tolist() == [0.5, 0.5]
+
+
+def test_a_text_far_from_every_label_is_undecided(context: LocalContext) -> None:
+    far = LinearModel(THREE, np.arange(3), "one-vs-rest", np.full((3, 1), -1.0), np.zeros(3))
+    assert far.scores(np.array([[1e6]]), context)[0] == pytest.approx(1 / 3)
