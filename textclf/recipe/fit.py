@@ -9,9 +9,9 @@ from ..data.dataset import Task
 from ..errors import PluginError, Problem, listing
 from ..hooks.components import Kind, Traits
 from ..hooks.registry import Registry
+from .nodes import KeyPath
 from .settings import Settings
 from .steps import Step
-from .yaml12 import KeyPath
 
 Placed = tuple[KeyPath, Step[Any], Traits]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import Problem, did_you_mean, listing
-from .yaml12 import KeyPath
+from .nodes import KeyPath
 
 _EXPECTED = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
@@ -81,7 +81,7 @@ def _message(group: list[ErrorDetails]) -> str:
     if bounds:
         return bounds[0]
     expected = list(dict.fromkeys(_expected(details) for details in group))
-    choices = [word for details in group for word in _choices(details)]
+    choices = [word.strip("'") for details in group for word in _choices(details) if word.startswith("'")]
     meant = did_you_mean(value, choices) if isinstance(value, str) else ""
     return f"must be {' or '.join(expected)}, not {_shown(value)}{meant or _quoted(value, expected)}"
 
@@ -133,13 +133,15 @@ def _choices(details: ErrorDetails) -> list[str]:
     if details["type"] not in ("literal_error", "enum"):
         return []
     text = str(details.get("ctx", {}).get("expected", ""))
-    return [word.strip("'") for part in text.split(" or ") for word in part.split(", ")]
+    return [word for part in text.split(" or ") for word in part.split(", ")]
 
 
 def _quoted(value: Any, expected: list[str]) -> str:
     """Say how to write a value that only its quotes, or YAML 1.1, made text."""
     if not isinstance(value, str):
         return ""
+    if value in expected:
+        return f"; write {value} without quotes"
     if any(word in _NUMBERS for word in expected):
         try:
             float(value)

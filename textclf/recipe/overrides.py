@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import Location, Problem, RecipeError
 from . import yaml12
-from .yaml12 import KeyPath
+from .nodes import KeyPath, nowhere
 
 _EXAMPLE = "write KEY=VALUE, such as trainer.epochs=1"
 _STEPS = frozenset({"dataset", "encoder", "trainer"})
@@ -34,7 +34,7 @@ def read(flags: Sequence[str]) -> tuple[list[Override], list[Problem]]:
     overrides: list[Override] = []
     problems: list[Problem] = []
     for flag in flags:
-        place = yaml12.nowhere(f"--set {flag}")
+        place = nowhere(f"--set {flag}")
         key, equals, text = flag.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):

@@ -12,12 +12,12 @@ from ..hooks.components import KINDS, Kind, Traits
 from ..hooks.contracts import DatasetProvider, Encoder, Metric, Output, Trainer
 from ..hooks.registry import Offer, Registry
 from .fit import Placed, readers_of_validation, unfit_for, unknown_metrics, unread_features, wrong_shares
+from .nodes import KeyPath
 from .recipe import Recipe
 from .settings import DEFAULT_METRICS, Settings
 from .steps import Step as Step
 from .steps import lacking_libraries, pip_command, validate
 from .steps import restored_step as restored_step
-from .yaml12 import KeyPath
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")

@@ -14,11 +14,12 @@ from typing import Any
 from ..errors import Location, Problem, RecipeError
 from . import overrides as flags
 from .messages import UnknownKey
+from .nodes import Document, KeyPath, nowhere
 from .overrides import Override
 from .settings import Settings, read_settings
 from .source import Source as Source
 from .source import locate as locate
-from .yaml12 import MAX_DEPTH, Document, KeyPath, load, nowhere
+from .yaml12 import MAX_DEPTH, load
 
 MAPPING = "recipe"
 
@@ -62,6 +63,8 @@ class Recipe:
         for length in range(len(path), 0, -1):
             above = length < len(path) and not self.document.is_scalar(path[:length])
             place = self.document.locate(path[:length], key=key or above)
+            made = (override.place for override in self.overrides if override.path[:length] == path[:length])
+            place = place or next(made, None)
             if place is not None:
                 return place
         return nowhere(self.source)

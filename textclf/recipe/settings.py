@@ -14,7 +14,7 @@ from ..data.text import CLEANERS
 from ..errors import Problem, did_you_mean, listing
 from ..hooks.components import Options
 from .messages import explain
-from .yaml12 import KeyPath
+from .nodes import KeyPath
 
 DEFAULT_METRICS = ("accuracy", "f1_macro")
 SEED_LIMIT = 2**32 - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import shlex
@@ -14,12 +15,14 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from ..errors import PluginError, Problem, TextclfError
+from ..errors import PluginError, Problem, ResourceError, TextclfError
 from ..hooks.components import Component, Kind, Options, Traits
 from ..hooks.registry import Offer, Registry
 from .messages import explain
 
 T = TypeVar("T")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # What the contracts of `hooks.contracts` ask of the objects behind components.
 CONTRACTS: dict[Kind, tuple[str, ...]] = {
@@ -77,9 +80,10 @@ class Step(Generic[T]):
         return list(found)
 
     def to_json(self) -> dict[str, Any]:
-        """Return {"use": name, every option, "plugin": module, "version": version}; `restored_step` reads it."""
+        """Return name, plugin module and version, and every option; `restored_step` reads it."""
         plugin = self.offer.plugin
-        return {**self.to_recipe(), "plugin": plugin.module, "version": plugin.version}
+        options = self.options.model_dump(mode="json", by_alias=True)
+        return {"use": self.name, "plugin": plugin.module, "version": plugin.version, "options": options}
 
     def to_recipe(self) -> dict[str, Any]:
         """Return the step as a recipe says it, every default written out."""
@@ -97,6 +101,8 @@ class Step(Generic[T]):
         except ImportError as error:
             raise PluginError(f"{self}: {method}() fails: {_say(error)}{_way_out(self.component)}") from error
         except BaseException as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise ResourceError(f"{self}: {method}() fails: {_say(error)}; free some space") from error
             raise PluginError(f"{self}: {method}() fails: {_say(error)}") from error
 
     def _kept(self, built: Any, method: str) -> T:
@@ -137,8 +143,8 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
 
 def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> Step[Any]:
     """Return the step that `to_json` wrote, its options migrated; a PluginError where the plugin cannot read them."""
-    values = dict(saved)
-    name, plugin, version = (str(values.pop(key, "")) for key in ("use", "plugin", "version"))
+    name, plugin, version = (str(saved.get(key, "")) for key in ("use", "plugin", "version"))
+    values = dict(saved.get("options", {}))
     try:
         offer = registry.find(kind, name)
     except PluginError as error:

@@ -6,105 +6,25 @@ is decided here, because PyYAML composes YAML 1.1: there `2e-5` is text, `no` is
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
 from ..errors import Location, Problem, RecipeError
 from .encoding import decode
+from .nodes import Document, KeyPath, Node, nowhere
+from .scalars import resolve
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50
-MAX_BORROWED = 10_000
-MAX_DIGITS = 100
+MAX_VALUES = 10_000
 _SHOWN = 200
-
-Scalar: TypeAlias = "str | int | float | bool | None"
-KeyPath: TypeAlias = "tuple[str | int, ...]"
 
 # As PyYAML counts lines, so that its marks fit.
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_DECIMAL = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A value and where it stands. `entries` are those of a mapping, `items` those of a list.
-
-    size: how many values it holds, itself included; height: how deep they nest. An unreadable value has a problem.
-    """
-
-    place: Location
-    scalar: Scalar = None
-    entries: dict[str, tuple[Location, Node]] | None = None
-    items: list[Node] | None = None
-    size: int = 1
-    height: int = 1
-    unreadable: bool = False
-
-    def child(self, step: str | int) -> Node | None:
-        if self.entries is not None and step in self.entries:
-            return self.entries[str(step)][1]
-        if self.items is not None and isinstance(step, int) and 0 <= step < len(self.items):
-            return self.items[step]
-        return None
-
-    def plain(self) -> Any:
-        """Return the value as dicts, lists, text, numbers, booleans and None; each time a fresh one."""
-        if self.entries is not None:
-            return {key: node.plain() for key, (_, node) in self.entries.items()}
-        if self.items is not None:
-            return [node.plain() for node in self.items]
-        return self.scalar
-
-    def unreadable_paths(self, path: KeyPath = ()) -> Iterator[KeyPath]:
-        if self.unreadable:
-            yield path
-        for key, (_, node) in (self.entries or {}).items():
-            yield from node.unreadable_paths((*path, key))
-        for index, node in enumerate(self.items or ()):
-            yield from node.unreadable_paths((*path, index))
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One YAML document: its root, and what is wrong with it beyond its syntax."""
-
-    source: str
-    root: Node
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def values(self) -> Any:
-        return self.root.plain()
-
-    def is_scalar(self, path: KeyPath) -> bool:
-        """Tell whether a single value stands at `path`."""
-        node: Node | None = self.root
-        for step in path:
-            node = node.child(step) if node else None
-        return node is not None and node.entries is None and node.items is None
-
-    def locate(self, path: KeyPath, *, key: bool = False) -> Location | None:
-        """Return where the value at `path` stands, or its key; None where there is no such value."""
-        node, place = self.root, self.root.place
-        for step in path:
-            child = node.child(step)
-            if child is None:
-                return None
-            place = node.entries[str(step)][0] if key and node.entries is not None else child.place
-            node = child
-        return place
 
 
 def load(text: str | bytes, source: str) -> Document:
@@ -114,8 +34,8 @@ def load(text: str | bytes, source: str) -> Document:
     decoded = decode(text, source) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     reader = _Reader(decoded, source)
     root = reader.read()
-    if root.entries is None:
-        raise RecipeError([*reader.problems, Problem(_wrong_top(root), (), root.place)])
+    if root is None or root.entries is None:
+        raise RecipeError([*reader.problems, _wrong_top(root, source)])
     return Document(source, root, tuple(reader.problems))
 
 
@@ -123,21 +43,21 @@ def load_value(text: str, source: str) -> Document:
     """Read one value of any kind, as in `--set KEY=VALUE`; a RecipeError where it cannot be read to its end."""
     reader = _Reader(text, source)
     root = reader.read() if text.strip() else Node(nowhere(source))
+    if root is None:
+        raise RecipeError([Problem("is only a comment; put text that begins with '#' in quotes", (), nowhere(source))])
     return Document(source, root, tuple(reader.problems))
 
 
-def nowhere(source: str) -> Location:
-    """Return a location that names a source and no line in it."""
-    return Location(source, 0, 0)
+def _unclosed(bracket: str, place: Location) -> Problem:
+    closing = "]" if bracket == "[" else "}"
+    return Problem(f"'{bracket}' is not closed: expected ',' or '{closing}'", (), place)
 
 
-def _empty(source: str) -> Problem:
-    return Problem("is empty; a recipe names at least dataset, encoder and trainer", (), nowhere(source))
-
-
-def _wrong_top(root: Node) -> str:
+def _wrong_top(root: Node | None, source: str) -> Problem:
+    if root is None or (root.items is None and root.scalar is None and not root.unreadable):
+        return Problem("is empty; a recipe names at least dataset, encoder and trainer", (), nowhere(source))
     what = "a list" if root.items is not None else "a single value"
-    return f"the top of a recipe is a mapping, such as 'trainer: logistic', not {what}"
+    return Problem(f"the top of a recipe is a mapping, such as 'trainer: logistic', not {what}", (), root.place)
 
 
 @dataclass(slots=True)
@@ -149,10 +69,11 @@ class _Reader:
     problems: list[Problem] = field(default_factory=list)
     lines: Sequence[str] = ()
     anchors: dict[str, Node | None] = field(default_factory=dict)
-    borrowed: int = 0
+    values: int = 0
+    open: list[Any] = field(default_factory=list)
     events: Iterator[Any] = field(default_factory=lambda: iter(()))
 
-    def read(self) -> Node:
+    def read(self) -> Node | None:
         self.lines = _LINE_BREAK.split(self.text)
         self.events = yaml.parse(self.text, Loader=yaml.SafeLoader)
         try:
@@ -164,18 +85,16 @@ class _Reader:
         finally:
             self.events = iter(())
 
-    def _document(self) -> Node:
+    def _document(self) -> Node | None:
         next(self.events)
         if isinstance(next(self.events), yaml.StreamEndEvent):
-            raise self._stop(_empty(self.source))
+            return None
         root = self._node(next(self.events), (), 1)
         next(self.events)
         second = next(self.events)
         if not isinstance(second, yaml.StreamEndEvent):
             place = self._place(second)
             raise self._stop(Problem("a second document begins here; a recipe is one document", (), place))
-        if root.scalar is None and root.entries is None and root.items is None and not root.unreadable:
-            raise self._stop(_empty(self.source))
         return root
 
     def _node(self, event: Any, path: KeyPath, depth: int) -> Node:
@@ -183,6 +102,7 @@ class _Reader:
             raise self._stop(Problem(f"nests more than {MAX_DEPTH} levels deep", path[:3], self._place(event)))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path, depth)
+        self._count(1, event)
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         node = self._untagged(event, path, depth)
@@ -192,6 +112,13 @@ class _Reader:
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
+
+    def _count(self, values: int, event: Any) -> None:
+        """Refuse what would take long to read, or grow without end through its aliases."""
+        self.values += values
+        if self.values > MAX_VALUES:
+            message = f"more than {MAX_VALUES:,} values, with what aliases repeat; a recipe is no place for data"
+            raise self._stop(Problem(message, (), self._place(event)))
 
     def _untagged(self, event: Any, path: KeyPath, depth: int) -> Node:
         if isinstance(event, yaml.MappingStartEvent):
@@ -207,21 +134,22 @@ class _Reader:
         node = self.anchors[name]
         if node is None:
             return self._refuse(event, path, f"'*{name}' contains itself")
-        self.borrowed += node.size
-        if self.borrowed > MAX_BORROWED:
-            raise self._stop(Problem(f"aliases repeat more than {MAX_BORROWED:,} values", (), self._place(event)))
+        self._count(node.size, event)
         if depth + node.height - 1 > MAX_DEPTH:
             raise self._stop(Problem(f"nests more than {MAX_DEPTH} levels deep", path[:3], self._place(event)))
         return node
 
     def _sequence(self, start: Any, path: KeyPath, depth: int) -> Node:
         items: list[Node] = []
+        self.open.append(start)
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             items.append(self._node(event, (*path, len(items)), depth + 1))
+        self.open.pop()
         return Node(self._place(start), items=items, size=_size(items), height=_height(items))
 
     def _mapping(self, start: Any, path: KeyPath, depth: int) -> Node:
         entries: dict[str, tuple[Location, Node]] = {}
+        self.open.append(start)
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key, place = self._key(event, path, depth), self._place(event)
             node = self._node(next(self.events), path if key is None else (*path, key), depth + 1)
@@ -232,6 +160,7 @@ class _Reader:
                 self.problems.append(Problem(f"the key is given twice, first on line {first}", (*path, key), place))
             else:
                 entries[key] = (place, node)
+        self.open.pop()
         nodes = [node for _, node in entries.values()]
         return Node(self._place(start), entries=entries, size=_size(nodes), height=_height(nodes))
 
@@ -246,7 +175,7 @@ class _Reader:
     def _scalar(self, event: Any, path: KeyPath) -> Node:
         text: str = event.value
         try:
-            scalar = _resolve(text) if event.implicit[0] else text
+            scalar = resolve(text) if event.implicit[0] else text
             text.encode("utf-8")
         except UnicodeEncodeError:
             return self._refuse(event, path, "contains half of a surrogate pair, which is no character")
@@ -287,8 +216,13 @@ class _Reader:
         if "'\\t'" in problem:
             return Problem("a tab cannot indent; use spaces", (), here)
         if "flow sequence" in context or "flow mapping" in context:
-            bracket, closing = ("[", "]") if "sequence" in context else ("{", "}")
-            return Problem(f"'{bracket}' is not closed: expected ',' or '{closing}'", (), opening)
+            return _unclosed("[" if "sequence" in context else "{", opening)
+        if "<stream end>" in problem and self.open and self.open[-1].flow_style:
+            innermost = self.open[-1]
+            bracket = "[" if isinstance(innermost, yaml.SequenceStartEvent) else "{"
+            return _unclosed(bracket, self._place(innermost))
+        if "expected the node content" in problem:
+            return Problem("a value is missing here, or begins with a character that needs quotes", (), here)
         if "quoted scalar" in context and "end of stream" in problem:
             return Problem("the quote is never closed", (), opening)
         if "could not find expected ':'" in problem:
@@ -300,34 +234,6 @@ class _Reader:
         if "cannot start any token" in problem:
             return Problem("a value cannot begin with this character; put the text in quotes", (), here)
         return Problem(": ".join(part for part in (context, problem) if part), (), here)
-
-
-def _resolve(text: str) -> Scalar:
-    """Return what a plain scalar means in YAML 1.2's core schema; a ValueError says what is wrong with a number."""
-    if text in _NULL:
-        return None
-    if text in _BOOLEAN:
-        return _BOOLEAN[text]
-    if _NOT_FINITE.fullmatch(text):
-        raise ValueError(f"must be a finite number, not {text}")
-    if text[0] not in "+-.0123456789":
-        return text
-    if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text) or _FLOAT.fullmatch(text):
-        return _number(text)
-    return text
-
-
-def _number(text: str) -> int | float:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"is a number of {len(text):,} characters; at most {MAX_DIGITS} are read")
-    if text.startswith(("0o", "0x")):
-        return int(text[2:], 8 if text[1] == "o" else 16)
-    if _DECIMAL.fullmatch(text):
-        return int(text)
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"must be a finite number, and {text} is too large for one")
-    return value
 
 
 def _size(nodes: list[Node]) -> int:
