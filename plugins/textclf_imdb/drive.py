@@ -1,4 +1,8 @@
-"""Owns fetching a file from Google Drive through gdown."""
+"""Owns fetching a file from Google Drive through gdown.
+
+Redirects are gdown's to follow. Its requests know http and https alone, so `file:` is refused; that none leads into a
+private network rests on the certificates of Google's hosts, which are the only ones that gdown asks for a redirect.
+"""
 
 from __future__ import annotations
 

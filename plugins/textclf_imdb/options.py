@@ -70,10 +70,10 @@ def _is_address(url: str) -> bool:
 def _gdown_problem() -> str | None:
     way = f"pip install '{INSTALL}', or give the file as `path`, or a mirror as `url`"
     if find_spec("gdown") is None:
-        return f"fetching from Google Drive needs gdown, which is not installed; {way}"
+        return f"dataset 'imdb' needs gdown, which is not installed: {way}"
     version = metadata.version("gdown")
     if _numbers(version) < _numbers(INSTALL):
-        return f"fetching from Google Drive needs {INSTALL}, but gdown {version} is installed; {way}"
+        return f"dataset 'imdb' needs {INSTALL}, but gdown {version} is installed: {way}"
     return None
 
 

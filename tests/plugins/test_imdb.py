@@ -85,7 +85,7 @@ def test_gdown_is_asked_for_only_where_it_is_needed(tmp_path: Path, monkeypatch:
     assert problems(url="https://example.org/imdb.csv") == []
     assert problems() == [
         Problem(
-            "fetching from Google Drive needs gdown, which is not installed; pip install 'gdown>=6.4', "
+            "dataset 'imdb' needs gdown, which is not installed: pip install 'gdown>=6.4', "
             "or give the file as `path`, or a mirror as `url`",
             exit_code=5,
         )

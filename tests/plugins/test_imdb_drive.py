@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from functools import partial
@@ -154,6 +155,18 @@ def test_a_server_that_is_out_of_order_is_asked_again(
 
     with drive(tmp_path, scenario, monkeypatch) as google:
         assert len(load(context).train) == 40
+
+
+def test_a_proxy_that_accepts_and_says_nothing_is_given_up(
+    context: LocalContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W03: gdown cannot be interrupted there."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{mute.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        reason = refusal(context, timeout=0.5)
+    assert reason in ("nothing came for 1 seconds", "the proxy does not answer: no answer in time")
 
 
 def test_silence_before_the_answer_is_given_up(
