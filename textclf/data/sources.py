@@ -47,11 +47,9 @@ class _Counted(io.RawIOBase):
         return len(data)
 
     def take(self, size: int) -> bytes:
-        if self.head:
-            data, self.head = self.head[:size], self.head[size:]
-            return data
+        head, self.head = self.head[:size], self.head[size:]
         read = getattr(self.inner, "read1", self.inner.read)
-        return cast(bytes, read(size))
+        return head + cast(bytes, read(size - len(head)))
 
 
 class _Unpacked(_Counted):
@@ -157,7 +155,7 @@ class Source:
         offset = self.raw.total - len(seen) + error.start
         line = self.raw.newlines - seen.count(b"\n") + seen.count(b"\n", 0, error.start) + 1
         place = f"{self.name}:{line}: byte {offset} of the file (0x{seen[error.start]:02X}) is no {encoding}"
-        return f"{place}; {_guess(seen[error.start :], encoding)}"
+        return f"{place}; {_guess(seen[max(0, error.start - 200) : error.start + 200], encoding)}"
 
 
 def codec_name(encoding: str) -> str | None:
@@ -196,12 +194,11 @@ def _utf16(head: bytes) -> str | None:
 
 
 def _guess(sample: bytes, encoding: str) -> str:
-    """Say which encoding the bytes from the wrong one on look like, and which option mends it."""
-    word = sample[:400]
-    foreign = sum(byte >= 0x80 for byte in word) > 0.3 * len(word)
+    """Say which encoding the bytes around the wrong one look like, and which option mends it."""
+    foreign = sum(byte >= 0x80 for byte in sample) > 0.3 * len(sample)
     if foreign or codec_name(encoding) == "cp1252":
         return "set `encoding` to that of the program that wrote it, for example cp1251, gb18030 or shift_jis"
-    undefined = any(byte in word for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D))
+    undefined = any(byte in sample for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D))
     likely = "latin-1" if undefined else "cp1252"
     return f"it looks like {likely}: set `encoding: {likely}`"
 

@@ -1,0 +1,216 @@
+"""The dataset `files`: the reader's own tables become labels, texts, ids and groups."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import textclf_files
+from textclf_files.options import FilesOptions
+
+from textclf import DataError, Dataset
+from textclf.testing import LocalContext
+
+
+def written(name: str, *lines: str) -> str:
+    Path(name).write_text("".join(line + "\n" for line in lines), "utf-8")
+    return name
+
+
+def load(context: LocalContext | None = None, **options) -> Dataset:
+    chosen = FilesOptions.model_validate_json(json.dumps(options))
+    return textclf_files.build(chosen).load(context or LocalContext(Path()))
+
+
+def fault(**options) -> str:
+    with pytest.raises(DataError) as caught:
+        load(**options)
+    return str(caught.value)
+
+
+def warnings(**options) -> list[str]:
+    context = LocalContext(Path())
+    load(context, **options)
+    return context.warnings
+
+
+def test_a_file_becomes_a_dataset_with_labels_texts_and_line_numbers():
+    dataset = load(path=written("a.csv", "review,label", '"two', 'lines",pos', "bad,neg"))
+    assert dataset.labels.names == ("neg", "pos")
+    assert list(dataset.train.texts.first) == ["two\nlines", "bad"]
+    assert dataset.train.labels.tolist() == [1, 0]
+    assert list(dataset.train.ids) == ["2", "4"]
+    assert (dataset.train.groups, dataset.test, dataset.unlabelled, dataset.source) == (None, None, None, "a.csv")
+
+
+def test_given_splits_share_their_labels():
+    written("train.jsonl", '{"text": "a", "label": 2}', '{"text": "b", "label": 10}')
+    written("test.csv", "label,text", "3,c")
+    written("more.csv", "text", "d")
+    dataset = load(train="train.jsonl", test="test.csv", unlabelled="more.csv")
+    assert dataset.labels.names == ("2", "3", "10")
+    assert [split.labels.tolist() for split in dataset.splits().values()] == [[0, 2], [1]]
+    assert list(dataset.unlabelled.first) == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [
+        ("text,label", {}),
+        ("Review,Sentiment", {}),
+        ("words,label", {}),
+        ("sentence,gold", {}),
+        ("words,gold", {"text": "words", "label": "gold"}),
+    ],
+)
+def test_columns_are_guessed_where_there_is_no_doubt(header, options):
+    dataset = load(path=written("a.csv", header, "fine,x", "bad,y"), **options)
+    assert (list(dataset.train.texts.first), dataset.labels.names) == (["fine", "bad"], ("x", "y"))
+
+
+def test_several_text_columns_are_joined_and_empty_ones_left_out():
+    path = written("a.csv", "title,body,label", "T,B,x", ",B,y", "T,,x")
+    assert list(load(path=path, text=["title", "body"]).train.texts.first) == ["T\nB", "B", "T"]
+
+
+def test_pairs_ids_and_groups_come_from_their_columns():
+    path = written("a.tsv", "sentence\tother\tlabel\tkey\tauthor", "a\tb\tx\tk1\tann", "c\td\ty\tk2\tann")
+    train = load(path=path, pair="other", id="key", group="author", text="sentence").train
+    assert (list(train.texts.first), list(train.texts.second)) == (["a", "c"], ["b", "d"])
+    assert (list(train.ids), list(train.groups)) == (["k1", "k2"], ["ann", "ann"])
+
+
+def test_label_names_rename_merge_and_order_the_labels():
+    path = written("a.csv", "text,label", "a,1", "b,01", "c,0")
+    dataset = load(path=path, label_names={"1": "good", "01": "good", "0": "bad"}, positive="good")
+    assert (dataset.labels.names, dataset.labels.positive) == (("good", "bad"), "good")
+    assert dataset.train.labels.tolist() == [0, 0, 1]
+    assert fault(path=path, label_names={"0": "bad", "1": "good"}) == (
+        "a.csv:3: the label '01' is not among label_names ('0', '1'); add it there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "options"),
+    [
+        ("a.csv", ["text,tags", 'x,"b,a"', "y,", "z,a"], {"labels": "tags"}),
+        ("a.csv", ["text,tags", "x,b|a", "y,", "z,a"], {"labels": "tags", "labels_delimiter": "|"}),
+        ("a.csv", ["text,tags", 'x,"[""b"", ""a""]"', "y,[]", "z, a "], {"labels": ["tags"]}),
+        ("a.jsonl", ['{"text": "x", "tags": ["b", "a"]}', '{"text": "y", "tags": []}', '{"text": "z", "tags": "a"}'],
+         {"labels": "tags"}),
+        ("a.csv", ["text,a,b", "x,1,1", "y,0,0", "z,true,False"], {"labels": ["a", "b"]}),
+    ],
+)  # fmt: skip
+def test_multi_label_rows_are_read_from_lists_and_from_flags(name, lines, options):
+    dataset = load(path=written(name, *lines), **options)
+    assert (dataset.labels.names, dataset.labels.task) == (("a", "b"), "multi-label")
+    assert dataset.train.labels.tolist() == [[True, True], [False, False], [True, False]]
+
+
+def test_flags_that_are_neither_one_nor_zero_are_refused():
+    path = written("a.csv", "text,a,b", "x,1,yes")
+    assert fault(path=path, labels=["a", "b"]) == "a.csv:2: 'b' is 'yes'; write 1 (has the label) or 0 (has it not)"
+
+
+def test_the_traits_follow_from_the_options():
+    def traits(**options):
+        found = textclf_files.traits(FilesOptions.model_validate_json(json.dumps(options)))
+        return sorted(found.tasks), found.pairs
+
+    assert traits(path="a.csv") == (["single-label"], False)
+    assert traits(path="a.csv", labels=["a", "b"], pair="other") == (["multi-label"], True)
+
+
+def test_a_header_alone_is_no_data():
+    """D01: files refuse a table without rows."""
+    assert fault(path=written("a.csv", "text,label")) == "a.csv: has a header (text, label) but no rows"
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan"])
+def test_words_that_other_readers_take_for_missing_stay_texts_and_labels(name):
+    """D06: "NA", "null", "None" and "nan"."""
+    dataset = load(path=written("a.csv", "text,label", f"{name},{name}", "fine,x"))
+    assert dataset.train.texts.first[0] == name
+    assert name in dataset.labels.names
+
+
+def test_empty_texts_are_kept_and_counted():
+    """D07: empty and blank texts."""
+    assert warnings(path=written("a.csv", "text,label", ",x", "  ,y", "fine,x")) == ["a.csv: 2 texts are empty"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("01", "1"), ("pos", " pos"), ("pos", "Pos"), ("caf\u00e9", "cafe\u0301"), ("1.0", "1")]
+)
+def test_labels_that_look_alike_stay_apart_and_are_named(one, other):
+    """D08: `01` and `1`, `pos` and ` pos`, composed and decomposed accents."""
+    path = written("a.csv", "text,label", f"a,{one}", f"b,{other}", "c,neg")
+    assert len(load(path=path).labels) == 3
+    first, second = sorted([one, other])
+    assert warnings(path=path) == [
+        f"the labels '{first}' and '{second}' look alike and stay apart; `label_names` can bring them together"
+    ]
+
+
+def test_a_missing_key_is_named_with_its_line():
+    """D13: a row of JSONL without the text."""
+    path = written("a.jsonl", '{"text": "x", "label": 1}', '{"test": "y", "label": 0}')
+    assert fault(path=path) == "a.jsonl:2: has no 'text'; did you mean 'test'? (it has: test, label)"
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.csv", ["text,label", "a,x", "b,", "c,y"]),
+        ("a.jsonl", ['{"text": "a", "label": "x"}', "", '{"text": "b", "label": null}', '{"text": "c", "label": "y"}']),
+    ],
+)
+def test_unlabelled_rows_are_refused_or_taken_when_asked(name, lines):
+    """D18: an empty label, or null."""
+    path = written(name, *lines)
+    assert fault(path=path) == (
+        f"{name}:3: has no label in 'label'; give it one, leave the row out, or set `unlabelled_rows: take` to use such "
+        "rows as unlabelled texts"
+    )
+    context = LocalContext(Path())
+    dataset = load(context, path=path, unlabelled_rows="take")
+    assert (list(dataset.train.texts.first), list(dataset.unlabelled.first)) == (["a", "c"], ["b"])
+    assert context.warnings == [f"{name}: 1 row without a label taken as unlabelled"]
+
+
+def test_minus_one_is_a_label_unless_unlabelled_rows_are_taken():
+    """D18: -1."""
+    path = written("a.csv", "text,label", "a,-1", "b,0", "c,1")
+    assert load(path=path).labels.names == ("-1", "0", "1")
+    taken = load(path=path, unlabelled_rows="take")
+    assert (taken.labels.names, list(taken.unlabelled.first)) == (("0", "1"), ["a"])
+
+
+def test_unlabelled_rows_are_never_taken_from_the_test_file():
+    """D18: what is measured must be labelled."""
+    written("a.csv", "text,label", "a,x", "b,y")
+    written("t.csv", "text,label", "c,")
+    assert fault(train="a.csv", test="t.csv", unlabelled_rows="take") == (
+        "t.csv:2: has no label in 'label'; every row of the test file needs one"
+    )
+
+
+def test_rows_that_are_all_unlabelled_are_no_training_data():
+    """D18: nothing would be left."""
+    path = written("a.csv", "text,label", "a,-1", "b,-1")
+    assert fault(path=path, unlabelled_rows="take") == "a.csv: none of its 2 rows has a label"
+
+
+def test_an_id_given_twice_and_an_empty_group_are_refused():
+    path = written("a.csv", "text,label,key,by", "a,x,1,m", "b,y,1,m", "c,y,2,")
+    assert fault(path=path, id="key") == "a.csv:3: the id '1' was already given in row 2; make ids unique"
+    assert fault(path=path, group="by") == (
+        "a.csv:4: 'by' is empty; every row needs a group, if need be one of its own"
+    )
+
+
+def test_encoding_delimiter_and_format_are_passed_on():
+    Path("a.data").write_bytes("text;label\ncafé;x\nthé;y\n".encode("cp1252"))
+    dataset = load(path="a.data", format="csv", encoding="cp1252", delimiter=";")
+    assert list(dataset.train.texts.first) == ["café", "thé"]
