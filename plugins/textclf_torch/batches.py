@@ -1,0 +1,58 @@
+"""Owns which texts go into a step, and how a step is cut into micro-batches of like length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Rows = "NDArray[np.int64]"
+
+
+def order(rows: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    """Return the random order of an epoch's texts: a function of seed and epoch alone, so a resumed run has it too."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    drawn: NDArray[np.int64] = torch.randperm(rows, generator=generator).numpy()
+    return drawn
+
+
+def micro_batches(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], most: int, overhead: int
+) -> list[NDArray[np.int64]]:
+    """Cut a randomly drawn batch into groups of like length, each of at most `most` rows.
+
+    The draw stays honest: sorting happens inside the batch only, and each group counts by its share. `overhead` is what
+    one more forward and backward pass costs, in tokens; the cut with the least padded tokens plus overhead is taken.
+    """
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    size, padded = len(rows), lengths[rows]
+    cost = np.zeros(size + 1, np.int64)
+    start = np.zeros(size + 1, np.int64)
+    for end in range(1, size + 1):
+        first = max(0, end - most)
+        costs = cost[first:end] + (end - np.arange(first, end)) * padded[end - 1] + overhead
+        best = int(costs.argmin())
+        cost[end], start[end] = costs[best], first + best
+    groups, end = [], size
+    while end:
+        groups.append(rows[start[end] : end])
+        end = int(start[end])
+    return groups[::-1]
+
+
+def scoring_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    """Cut all texts, longest first, into batches of at most `budget` padded tokens (at least one text each).
+
+    Longest first, so that what does not fit into memory fails at once.
+    """
+    rows = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(rows):
+        most = max(1, budget // max(1, int(lengths[rows[start]])))
+        batches.append(rows[start : start + most])
+        start += most
+    return batches

@@ -1,0 +1,215 @@
+"""Owns the training loop, in the order in which things happen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from textclf import (
+    Context,
+    DivergedError,
+    Encoded,
+    EpochFinished,
+    Labels,
+    ResourceError,
+    Stopped,
+    TokenEncoder,
+)
+
+from . import states
+from .arithmetic import Arithmetic
+from .batches import micro_batches, order
+from .objective import Objective
+from .runtime import Reporter, logits_of, out_of_memory, score
+from .schedule import rate
+from .states import State
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from . import TorchOptions
+
+# What one more forward and backward pass costs, in tokens: launching kernels on a GPU, calling them on a CPU.
+OVERHEAD = {"cpu": 128, "mps": 2048, "cuda": 8192}
+HALVINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that stays the same during a training."""
+
+    network: torch.nn.Module
+    encoder: TokenEncoder
+    train: Encoded
+    validation: Encoded | None
+    labels: Labels
+    options: TorchOptions
+    objective: Objective
+    optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    arithmetic: Arithmetic
+    lengths: NDArray[np.int64]
+    device: torch.device
+    context: Context
+
+    @property
+    def epoch_steps(self) -> int:
+        return math.ceil(len(self.train.labels) / self.options.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return max(1, math.ceil(self.options.epochs * self.epoch_steps - 1e-9))
+
+    def ends_epoch(self, step: int) -> bool:
+        return step > 0 and (step % self.epoch_steps == 0 or step == self.steps)
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Return the texts of a step, drawn at random: the same ones whether the run was resumed or not."""
+        epoch, position = divmod(step, self.epoch_steps)
+        size = self.options.batch_size
+        return order(len(self.train.labels), epoch, self.context.seed)[position * size : (position + 1) * size]
+
+
+def run(job: Job, state: State) -> State:
+    """Train from `state` to the end, and leave the network with the weights of the best epoch."""
+    report = Reporter(job.context, "train", job.steps, "steps")
+    while True:
+        if job.ends_epoch(state.step) and state.judged < state.step:
+            finish_epoch(job, state)
+        if state.step > 0 and state.saved < state.step and _due(job, state.step):
+            states.save(job, state)
+        if state.step >= job.steps or state.out_of_patience(job.options.early_stopping):
+            break
+        if job.context.stopping():
+            _stop(job, state)
+        rows = job.rows(state.step)
+        loss = take_step(job, state, rows)
+        state.step += 1
+        state.loss_sum += loss * len(rows)
+        state.loss_rows += len(rows)
+        report(state.step, tokens=int(job.lengths[rows].sum()), loss=state.mean_loss)
+    if state.best is not None:
+        job.network.load_state_dict(state.best)
+    return state
+
+
+def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> float:
+    """Take one step of the optimiser on a batch, and return its loss; a DivergedError leaves the weights alone."""
+    losses, grouped = gradient(job, state, rows)
+    job.scaler.unscale_(job.optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(job.network.parameters(), job.options.max_grad_norm or math.inf)
+    # A sync point: on a GPU the step waits here, because weights that have seen a NaN cannot be saved any more.
+    loss = float(losses.mean())
+    if not math.isfinite(loss) or not (job.scaler.is_enabled() or bool(norm.isfinite())):
+        raise _diverged(job, state, loss, losses, grouped)
+    for group in job.optimizer.param_groups:
+        group["lr"] = job.options.learning_rate * rate(
+            state.step, job.steps, job.options.warmup, job.options.schedule
+        )
+    job.scaler.step(job.optimizer)
+    job.scaler.update()
+    job.optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Tensor, list[int]]:
+    """Leave the gradient of a batch in the network, and return the losses of its rows, and those rows.
+
+    Where memory does not suffice, the batch is done again in micro-batches of half the size.
+    """
+    while True:
+        generators = states.generators(job.device)
+        try:
+            return accumulate(job, rows, state.micro_batch)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        # Outside of `except`: the error's traceback holds on to the tensors that did not fit.
+        job.optimizer.zero_grad(set_to_none=True)
+        states.set_generators(generators, job.device)
+        _halve(job, state)
+
+
+def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tensor, list[int]]:
+    """Add up the gradient of a batch over micro-batches of at most `most` rows, each weighted by its share."""
+    job.network.train()
+    groups = micro_batches(rows, job.lengths, most, OVERHEAD[job.device.type])
+    share = job.objective.share(torch.from_numpy(rows).to(job.device))
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(job.arithmetic.precision)
+    losses = []
+    for group in groups:
+        batch = job.encoder.collate(job.train.features, group, "padded", job.device)
+        with torch.autocast(job.device.type, dtype=dtype, enabled=dtype is not None):
+            logits = logits_of(job.network(**batch))
+        each = job.objective.losses(logits, torch.from_numpy(group).to(job.device))
+        job.scaler.scale(each.sum() / share).backward()  # type: ignore[no-untyped-call]
+        losses.append(each.detach())
+    return torch.cat(losses), [int(row) for group in groups for row in group]
+
+
+def finish_epoch(job: Job, state: State) -> None:
+    """Judge the network on the validation texts where there are any, keep the best weights, and tell the run."""
+    judgement, best = None, False
+    if job.validation is not None:
+        try:
+            scores = score(job.network, job.encoder, job.validation.features, job.labels, job.device, job.context)
+        except Stopped:
+            _stop(job, state)
+        judgement = job.context.judge(scores)
+        best = state.take(judgement.value, job.network)
+    state.judged = state.step
+    job.context.emit(
+        EpochFinished(
+            epoch=math.ceil(state.step / job.epoch_steps),
+            epochs=job.options.epochs,
+            step=state.step,
+            loss=state.mean_loss(),
+            validation=judgement.metrics if judgement else None,
+            best=best,
+        )
+    )
+    state.loss_sum, state.loss_rows = 0.0, 0
+
+
+def _due(job: Job, step: int) -> bool:
+    every: int | None = job.options.checkpoint_every
+    return job.ends_epoch(step) if every is None else step % every == 0 or step == job.steps
+
+
+def _stop(job: Job, state: State) -> None:
+    if state.saved < state.step:
+        states.save(job, state)
+    kept = "its state is saved" if job.context.checkpoints else "nothing is kept of it"
+    raise Stopped(f"training was stopped after step {state.step} of {job.steps}; {kept}")
+
+
+def _halve(job: Job, state: State) -> None:
+    """Go on with micro-batches of half the size, a few times."""
+    if state.halvings == HALVINGS or state.micro_batch == 1:
+        raise ResourceError(
+            f"not enough memory on {job.device} for {state.micro_batch} texts at once; lower encoder.max_length or "
+            "take a smaller checkpoint"
+        )
+    before, state.micro_batch, state.halvings = state.micro_batch, (state.micro_batch + 1) // 2, state.halvings + 1
+    job.context.warn(
+        f"not enough memory on {job.device} for {before} texts at once: trainer.micro_batch is now "
+        f"{state.micro_batch}, the batch of {job.options.batch_size} stays"
+    )
+    if job.device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _diverged(job: Job, state: State, loss: float, losses: torch.Tensor, rows: list[int]) -> DivergedError:
+    finite = losses.isfinite().tolist()
+    bad = sorted(row for row, fine in zip(rows, finite, strict=True) if not fine) or sorted(rows)
+    named = ", ".join(map(str, bad[:8])) + (f" and {len(bad) - 8} more" if len(bad) > 8 else "")
+    what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
+    return DivergedError(
+        f"training diverged at step {state.step + 1} of {job.steps}: {what} at training rows {named} (counted from 0); "
+        f"the step was not taken; lower trainer.learning_rate (now {job.options.learning_rate:g}) or set "
+        "trainer.precision to float32"
+    )

@@ -1,0 +1,130 @@
+"""Owns the trainer behind `torch` and the model it makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from textclf import ArtefactError, Context, Encoded, Encoder, Labels, TokenEncoder, Tokens
+
+from . import arithmetic, loop, states
+from .objective import Objective
+from .runtime import choose_device, device_for_use, matmul_precision, own_randomness, score
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from . import TorchOptions
+
+FORMAT = 1
+
+
+class TorchTrainer:
+    """A Trainer for every TokenEncoder."""
+
+    def __init__(self, options: TorchOptions) -> None:
+        self._options = options
+
+    def train(
+        self, encoder: Encoder, train: Encoded, validation: Encoded | None, labels: Labels, context: Context
+    ) -> TorchModel:
+        """Fine-tune a network on the training split, judging each epoch on the validation split where there is one."""
+        device = choose_device(self._options.device)
+        tokens = cast("TokenEncoder", encoder)
+        with own_randomness(context.seed, device):
+            network = tokens.build_network(labels).to(device)
+            found = context.checkpoints.latest() if context.checkpoints else None
+            numbers = (
+                states.arithmetic_of(found)
+                if found
+                else arithmetic.choose(self._options.precision, network, device, context)
+            )
+            job = _job(self._options, tokens, network, train, validation, labels, numbers, device, context)
+            first = states.State(self._options.micro_batch or self._options.batch_size)
+            state = states.resume(job, found) if found else first
+            with matmul_precision(numbers.matmul, device):
+                loop.run(job, state)
+        return TorchModel(network, tokens, labels, device)
+
+    def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
+        """Read what `TorchModel.save` wrote; the CPU will do where the device of the training is not here."""
+        file = folder / "trainer" / "trainer.json"
+        try:
+            told = json.loads(file.read_text("utf-8"))
+            known = told["format"] == FORMAT
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ArtefactError(f"'{file}' is missing or broken, so the model cannot be restored") from None
+        if not known:
+            raise ArtefactError(f"'{file}' has format {told['format']}; this version reads {FORMAT}")
+        tokens, device = cast("TokenEncoder", encoder), device_for_use(self._options.device)
+        return TorchModel(tokens.load_network(folder, labels).to(device), tokens, labels, device)
+
+
+class TorchModel:
+    """A fine-tuned network with the encoder whose tokens it reads."""
+
+    def __init__(
+        self, network: torch.nn.Module, encoder: TokenEncoder, labels: Labels, device: torch.device
+    ) -> None:
+        self.network = network.eval()
+        self.device = device
+        self._encoder = encoder
+        self._labels = labels
+
+    def scores(self, features: Tokens, context: Context) -> NDArray[np.float32]:
+        """Return float32 probabilities [texts, labels], computed in float32."""
+        return score(self.network, self._encoder, features, self._labels, self.device, context)
+
+    def save(self, folder: Path) -> None:
+        self._encoder.save_network(self.network, folder)
+        (folder / "trainer").mkdir(exist_ok=True)
+        (folder / "trainer" / "trainer.json").write_text(json.dumps({"format": FORMAT}) + "\n", "utf-8")
+
+
+def _job(
+    options: TorchOptions,
+    encoder: TokenEncoder,
+    network: torch.nn.Module,
+    train: Encoded,
+    validation: Encoded | None,
+    labels: Labels,
+    numbers: arithmetic.Arithmetic,
+    device: torch.device,
+    context: Context,
+) -> loop.Job:
+    objective = Objective.of(
+        labels,
+        train.labels,
+        balanced=options.class_weights == "balanced",
+        smoothing=options.label_smoothing,
+        device=device,
+    )
+    return loop.Job(
+        network=network,
+        encoder=encoder,
+        train=train,
+        validation=validation,
+        labels=labels,
+        options=options,
+        objective=objective,
+        optimizer=_optimizer(network, options),
+        scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
+        arithmetic=numbers,
+        lengths=encoder.lengths(train.features),
+        device=device,
+        context=context,
+    )
+
+
+def _optimizer(network: torch.nn.Module, options: TorchOptions) -> torch.optim.AdamW:
+    """Return AdamW with its decay on matrices alone: biases and norms are vectors."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=options.epsilon, fused=True)
