@@ -8,6 +8,8 @@ import json
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -150,14 +152,14 @@ def _give_up(transfer: _Transfer, reason: str) -> TextclfError:
     return DownloadError(f"{transfer.url}: {reason}; try later, or fetch it by hand and give its path")
 
 
-def _lock(target: Path, url: str, limits: Limits, context: Context) -> filelock.BaseFileLock:
-    """Return the lock that only one process holds for this file, waiting for another one's download."""
+@contextmanager
+def _lock(target: Path, url: str, limits: Limits, context: Context) -> Iterator[None]:
+    """Hold the lock that only one process holds for this file, once another one's download is over."""
     lock = filelock.FileLock(f"{target}.lock")
     began = time.monotonic()
-    while True:
+    while not lock.is_locked:
         try:
             lock.acquire(timeout=0.2)
-            return lock
         except filelock.Timeout:
             if context.stopping():
                 raise Stopped(f"stopped while another process fetched {url}") from None
@@ -165,6 +167,10 @@ def _lock(target: Path, url: str, limits: Limits, context: Context) -> filelock.
                 raise DownloadError(
                     f"{url}: another process holds {lock.lock_file} for more than {limits.deadline:g} seconds; end it"
                 ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _suffix(url: str) -> str:

@@ -170,8 +170,8 @@ def test_unlabelled_rows_are_refused_or_taken_when_asked(name, lines):
     """D18: an empty label, or null."""
     path = written(name, *lines)
     assert fault(path=path) == (
-        f"{name}:3: has no label in 'label'; give it one, leave the row out, or set `unlabelled_rows: take` to use such "
-        "rows as unlabelled texts"
+        f"{name}:3: has no label in 'label'; give it one, leave the row out, or set `unlabelled_rows: take` to use "
+        "such rows as unlabelled texts"
     )
     context = LocalContext(Path())
     dataset = load(context, path=path, unlabelled_rows="take")

@@ -35,7 +35,8 @@ def test_nothing_is_wrong_with_a_plain_file():
          "beside a given test file the training rows are called train, not path"),
         ({"path": "a.csv", "label": "label", "labels": ["key"]}, ("labels",),
          "give either label (one for each text) or labels (several), not both"),
-        ({"path": "a.csv", "labels": ["key"], "positive": "a"}, ("positive",), "a multi-label task has no positive label"),
+        ({"path": "a.csv", "labels": ["key"], "positive": "a"}, ("positive",),
+         "a multi-label task has no positive label"),
     ],
 )  # fmt: skip
 def test_options_that_clash_are_named(options, path, message):
@@ -56,7 +57,8 @@ def test_a_misspelt_column_is_named_with_the_one_meant():
     assert problems(path="a.csv", text="reveiw", label="labels", group="house") == [
         (("text", 0), "a.csv: there is no column 'reveiw'; did you mean 'review'? "
          "(columns: 'review', 'label', 'key')", 2),
-        (("label",), "a.csv: there is no column 'labels'; did you mean 'label'? (columns: 'review', 'label', 'key')", 2),
+        (("label",), "a.csv: there is no column 'labels'; did you mean 'label'? "
+         "(columns: 'review', 'label', 'key')", 2),
         (("group",), "a.csv: there is no column 'house' (columns: 'review', 'label', 'key')", 2),
     ]  # fmt: skip
 
