@@ -148,7 +148,7 @@ def _comes_back(subject: Subject) -> None:
         trained = _trained(subject, task)
         folder = _saved(subject, trained)
         encoder = component.build(options) if component.restore is None else component.restore(options, folder)
-        model = subject.restore(folder).restore(folder, encoder, trained.dataset.labels)
+        model = subject.build().restore(folder, encoder, trained.dataset.labels)
         again = model.scores(trained.features, subject.context())
         demand_same(trained.scores(subject), again, f"{task} scores after save and restore", _ROUNDING)
 
