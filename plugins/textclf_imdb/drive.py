@@ -6,6 +6,7 @@ private network rests on the certificates of Google's hosts, which are the only 
 
 from __future__ import annotations
 
+import html
 import re
 from http.client import HTTPException
 
@@ -28,6 +29,8 @@ def fetch(file_id: str, transfer: Transfer) -> None:
 
 
 def _once(file_id: str, transfer: Transfer) -> None:
+    for begun in transfer.target.parent.glob(f"{transfer.target.name}*.part"):
+        begun.unlink()  # gdown keeps what it gave up
     try:
         gdown.download(
             id=file_id,
@@ -62,14 +65,12 @@ def _once(file_id: str, transfer: Transfer) -> None:
 
 
 def _page(message: str) -> Exception:
-    words = " ".join(message.split())
-    generic = _ANY_PAGE in words
-    if not generic and (meaning := explain(words)):
-        return DownloadError(meaning)
-    said = re.search(r"Failed to retrieve file url: (.*?) You may still be able", words)
-    if generic or said is None:
+    """Take the page's own words out of gdown's, which speak of permissions whatever has happened."""
+    said = re.search(r"Failed to retrieve file url: (.*?) You may still be able", " ".join(message.split()))
+    words = html.unescape(said[1]) if said else _ANY_PAGE
+    if _ANY_PAGE in words:
         return Passing("a web page came in place of the file: it is not open to everyone, or Drive is out of order")
-    return DownloadError(f"Drive says '{said[1]}'")
+    return DownloadError(explain(words) or f"Drive says '{words}'")
 
 
 def _given_up(error: Exception) -> Exception:

@@ -58,16 +58,16 @@ class _Unfit(Exception):  # noqa: N818 - it is caught one screen below
 def obtain(source: Source, wanted: Wanted, limits: Limits, context: Context) -> tuple[Reviews, str]:
     """Return the reviews and the file's sha256, from the cache, or fetched into it."""
     folder = (context.cache or context.work) / "imdb"
-    file = folder / f"{source.key}.csv"
-    try:
-        return _look(file, wanted)
-    except _Unfit as unfit:
-        if context.offline:
-            why = f"the copy in the cache {unfit}" if str(unfit) else f"there is no copy in the cache ({folder})"
-            raise DownloadError(
-                f"cannot fetch the IMDB reviews offline, and {why}; run once without --offline, or {source.way_out}"
-            ) from None
-    with _writing(folder):
+    with _disk_of(folder):
+        file = folder / f"{source.key}.csv"
+        try:
+            return _look(file, wanted)
+        except _Unfit as unfit:
+            if context.offline:
+                why = f"the copy in the cache {unfit}" if str(unfit) else f"there is no copy in the cache ({folder})"
+                raise DownloadError(
+                    f"cannot fetch the IMDB reviews offline, and {why}; run once without --offline, or {source.way_out}"
+                ) from None
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(file.with_suffix(".lock"), limits, context):
             try:
@@ -180,7 +180,7 @@ def _alone(lock: Path, limits: Limits, context: Context) -> Iterator[None]:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _disk_of(folder: Path) -> Iterator[None]:
     """Turn what a disk may refuse into a ResourceError that names the place."""
     try:
         yield
@@ -191,4 +191,4 @@ def _writing(folder: Path) -> Iterator[None]:
                 "or name another folder in TEXTCLF_CACHE"
             ) from error
         reason = error.strerror or str(error)
-        raise ResourceError(f"cannot write {folder}: {reason}; name another folder in TEXTCLF_CACHE") from error
+        raise ResourceError(f"cannot use {folder}: {reason}; name another folder in TEXTCLF_CACHE") from error

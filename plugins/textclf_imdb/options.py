@@ -51,7 +51,7 @@ def problems(options: ImdbOptions) -> Iterator[Problem]:
     if options.path and options.url:
         yield Problem("give either a path or a url, not both", ("url",))
     if options.url and not _is_address(options.url):
-        yield Problem(f"'{options.url}' is no address of the web", ("url",))
+        yield Problem(f"'{options.url}' is no address to download from", ("url",))
     if options.path and not options.path.is_file():
         what = "is a folder, not a file" if options.path.is_dir() else "no such file"
         yield Problem(f"'{options.path}': {what}", ("path",))
@@ -62,7 +62,7 @@ def problems(options: ImdbOptions) -> Iterator[Problem]:
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
+        return bool(parts.hostname) and parts.port != 0 and parts.username is None
     except ValueError:
         return False
 
@@ -71,7 +71,10 @@ def _gdown_problem() -> str | None:
     way = f"pip install '{INSTALL}', or give the file as `path`, or a mirror as `url`"
     if find_spec("gdown") is None:
         return f"dataset 'imdb' needs gdown, which is not installed: {way}"
-    version = metadata.version("gdown")
+    try:
+        version = metadata.version("gdown")
+    except metadata.PackageNotFoundError:
+        return None  # a copy that nobody installed; whoever put it there knows which it is
     if _numbers(version) < _numbers(INSTALL):
         return f"dataset 'imdb' needs {INSTALL}, but gdown {version} is installed: {way}"
     return None

@@ -15,7 +15,7 @@ _KNOWN = (
         "it asks to confirm that the file was not scanned for viruses, and no confirmation was accepted",
     ),
     (
-        r"you need (?:access|permission)|request access|access denied|sign in|permission",
+        r"you need (?:access|permission)|request access|access denied|sign.in|permission",
         "the file is not open to everyone, or not any more",
     ),
     (r"unusual traffic|captcha|not a robot", "it takes this address for a robot, which passes after a while"),

@@ -74,8 +74,8 @@ def test_what_is_wrong_with_the_options_is_found_before_anything_runs(tmp_path: 
         Problem(f"'{missing}': no such file", ("path",)),
     ]
     assert problems(path=tmp_path) == [Problem(f"'{tmp_path}': is a folder, not a file", ("path",))]
-    torn = "https://[::1/imdb.csv"
-    assert problems(url=torn) == [Problem(f"'{torn}' is no address of the web", ("url",))]
+    for url in ("https://[::1/imdb.csv", "https://me:secret@example.org/imdb.csv", "https://example.org:x/imdb.csv"):
+        assert problems(url=url) == [Problem(f"'{url}' is no address to download from", ("url",))]
 
 
 def test_gdown_is_asked_for_only_where_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +86,20 @@ def test_gdown_is_asked_for_only_where_it_is_needed(tmp_path: Path, monkeypatch:
     assert problems() == [
         Problem(
             "dataset 'imdb' needs gdown, which is not installed: pip install 'gdown>=6.4', "
+            "or give the file as `path`, or a mirror as `url`",
+            exit_code=5,
+        )
+    ]
+
+
+def test_a_gdown_that_cannot_be_cancelled_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "gdown-6.3.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gdown\nVersion: 6.3.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert problems() == [
+        Problem(
+            "dataset 'imdb' needs gdown>=6.4, but gdown 6.3.0 is installed: pip install 'gdown>=6.4', "
             "or give the file as `path`, or a mirror as `url`",
             exit_code=5,
         )

@@ -258,5 +258,5 @@ def test_a_cache_that_cannot_be_made_is_named(context: LocalContext, tmp_path: P
     with pytest.raises(ResourceError) as caught:
         load(context)
     assert str(caught.value) == (
-        f"cannot write {context.cache}/imdb: Not a directory; name another folder in TEXTCLF_CACHE"
+        f"cannot use {context.cache}/imdb: Not a directory; name another folder in TEXTCLF_CACHE"
     )

@@ -32,6 +32,7 @@ from ..drive import (
 )
 
 SMALL = reviews_csv(40)
+SAYING = '<html><p class="uc-error-caption">Sorry</p>\n<p class="uc-error-subcaption">{}</p></html>'
 FROM = f"cannot fetch the IMDB reviews from Google Drive (file {FILE_ID}): "
 WAY_OUT = (
     f"; download it by hand from https://drive.google.com/file/d/{FILE_ID}/view and give it as dataset.path "
@@ -94,6 +95,9 @@ def test_no_cookies_are_sent_or_kept(
 @pytest.mark.parametrize(("page", "reason"), [
     (QUOTA_PAGE, "its download quota is used up for now, which passes within about a day"),
     (PERMISSION_PAGE, "a web page came in place of the file: it is not open to everyone, or Drive is out of order"),
+    (SAYING.format("Sorry, the owner hasn&#39;t given you permission to download this file."),
+     "the file is not open to everyone, or not any more"),
+    (SAYING.format("The file you&#39;re after has moved."), "Drive says 'The file you're after has moved.'"),
     ("<html>can't scan this file for viruses</html>",
      "a web page came in place of the file: it is not open to everyone, or Drive is out of order"),
 ])  # fmt: skip
@@ -167,6 +171,18 @@ def test_a_proxy_that_accepts_and_says_nothing_is_given_up(
         monkeypatch.setenv("no_proxy", "")
         reason = refusal(context, timeout=0.5)
     assert reason in ("nothing came for 1 seconds", "the proxy does not answer: no answer in time")
+
+
+def test_what_cannot_be_interrupted_is_left_behind(context: LocalContext, tmp_path: Path) -> None:
+    """W03: as a look-up of a name that nobody answers."""
+    released = threading.Event()
+    transfer = Transfer(tmp_path / "reviews.csv", Limits(timeout=0.1, deadline=30.0, tries=3))
+    began = time.monotonic()
+    with pytest.raises(DownloadError, match=r"^nothing came for 0\.3"):
+        run(lambda _: released.wait(20) and None, transfer, context)
+    assert time.monotonic() - began < 5
+    assert transfer.cancel.is_set()
+    released.set()
 
 
 def test_silence_before_the_answer_is_given_up(
