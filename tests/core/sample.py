@@ -6,8 +6,11 @@ import types
 from pathlib import Path
 from typing import Literal
 
-from textclf import Component, Field, NoOptions, Options, Problem, Traits
+import pytest
+
+from textclf import Component, Field, NoOptions, Options, Problem, Recipe, RecipeError, Traits
 from textclf.hooks.discovery import discover
+from textclf.recipe.plan import make_plan
 
 BOTH = frozenset({"single-label", "multi-label"})
 SOUND = {"dataset": "rows", "encoder": "words", "trainer": "linear", "metrics": ["accuracy"]}
@@ -123,3 +126,17 @@ SAMPLE = plugin(
 def registry(*others: object):
     """Return what the sample plugin and the others offer, without the installed ones."""
     return discover([SAMPLE, *others], entry_points=False)
+
+
+def plan_of(values, *others, **keywords):
+    return make_plan(Recipe.from_mapping(values), registry(*others), **keywords)
+
+
+def refusal(values, *others, **keywords) -> RecipeError:
+    with pytest.raises(RecipeError) as caught:
+        plan_of(values, *others, **keywords)
+    return caught.value
+
+
+def complaints(values, *others, **keywords) -> list[str]:
+    return [str(problem) for problem in refusal(values, *others, **keywords).problems]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..data.dataset import Task
-from ..errors import PluginError, Problem, listing
+from ..errors import PluginError, Problem, did_you_mean, listing
 from ..hooks.components import Kind, Traits
 from ..hooks.registry import Registry
 from .nodes import KeyPath
@@ -71,15 +71,14 @@ def wrong_shares(settings: Settings, readers: Sequence[str]) -> list[Problem]:
 
 def unknown_metrics(settings: Settings, names: Sequence[str]) -> list[Problem]:
     """Say that `select` or a gate names a metric that the recipe does not compute."""
-    known = listing(names)
+    named: list[tuple[str, KeyPath]] = [(gate, ("gates", gate)) for gate in settings.gates]
+    if settings.select is not None:
+        named.insert(0, (settings.select, ("select",)))
     problems = []
-    if settings.select is not None and settings.select not in names:
-        message = f"'{settings.select}' is not among the recipe's metrics ({known}); add it to metrics"
-        problems.append(Problem(message, ("select",)))
-    for gate in settings.gates:
-        if gate not in names:
-            message = f"'{gate}' is not among the recipe's metrics ({known}); add it to metrics"
-            problems.append(Problem(message, ("gates", gate)))
+    for name, path in named:
+        if name not in names:
+            way_out = did_you_mean(name, names) or "; add it to metrics"
+            problems.append(Problem(f"'{name}' is not among the recipe's metrics ({listing(names)}){way_out}", path))
     return problems
 
 

@@ -178,20 +178,34 @@ def _names(model: type[BaseModel] | None) -> Iterable[str]:
 
 
 def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
-    """Return the model whose fields stand at `path`, looking through optional values, lists and mappings."""
+    """Return the model whose fields stand at `path`, looking into optional values, lists and mappings."""
     current: Any = model
     for step in path:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            named = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
-            current = _nested(named.get(str(step)))
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+        current = next((found for branch in _branches(current) if (found := _inside(branch, step)) is not None), None)
+    return next((branch for branch in _branches(current) if _is_model(branch)), None)
 
 
-def _nested(annotation: Any) -> Any:
-    """Return the first model inside an annotation such as `tuple[Layer, ...] | None`, or None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (Union, types.UnionType, tuple, list, dict, Annotated):
-        models = (_nested(part) for part in get_args(annotation))
-        return next((found for found in models if found is not None), None)
-    return None
+def _inside(annotation: Any, step: str | int) -> Any:
+    """Return the annotation of a model's field, a list's entry or a mapping's value; None where there is none."""
+    if _is_model(annotation):
+        named = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
+        return named.get(str(step))
+    parts = get_args(annotation)
+    if not parts or get_origin(annotation) not in (tuple, list, dict, set, frozenset):
+        return None
+    if get_origin(annotation) is tuple and isinstance(step, int) and step < len(parts) and parts[-1] is not Ellipsis:
+        return parts[step]
+    return parts[1] if get_origin(annotation) is dict else parts[0]
+
+
+def _branches(annotation: Any) -> list[Any]:
+    """Return what an annotation may be: the branches of unions, without what only describes them."""
+    if get_origin(annotation) is Annotated:
+        return _branches(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [branch for part in get_args(annotation) for branch in _branches(part)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
