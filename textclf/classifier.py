@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data.dataset import Labels, Texts
 from .data.predictions import Decision, named
 from .data.text import clean
-from .durable import differs, manifest, read_json, write_folder
-from .errors import ArtefactError, DataError, PluginError
+from .durable import differs, disk_errors, manifest, read_json, write_folder
+from .errors import ArtefactError, DataError
 from .hooks.components import Kind
 from .hooks.context import RunContext
 from .hooks.contracts import Encoder, Model
 from .hooks.events import Event
 from .hooks.registry import Registry
+from .recipe.border import checked_features, checked_scores
 from .recipe.plan import Step, restored_step
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Classifier:
 
     def scores(self, texts: Sequence[str] | Texts, pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
         """Return the probabilities of each label, float32[texts, labels]."""
-        given = texts if isinstance(texts, Texts) else Texts(texts, pairs)
+        given = texts if isinstance(texts, Texts) else Texts(_column(texts), None if pairs is None else _column(pairs))
         self._check(given)
         with tempfile.TemporaryDirectory(prefix="textclf-") as work:
             return self.raw_scores(given, RunContext(0, Path(work), silent, "predict", offline=True))
@@ -72,8 +74,12 @@ class Classifier:
 
         if len(texts) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
-        features = self.encoder.encode(clean(texts, self.cleaning), context)
-        return checked_scores(self.model.scores(features, context), len(texts), self.labels, self.steps["trainer"])
+        encoder, trainer = self.steps["encoder"], self.steps["trainer"]
+        cleaned = clean(texts, self.cleaning)
+        features = encoder.call("encode", lambda: self.encoder.encode(cleaned, context))
+        features = checked_features(features, len(texts), encoder)
+        scores = trainer.call("scores", lambda: self.model.scores(features, context))
+        return checked_scores(scores, len(texts), self.labels, trainer)
 
     def decide(self, scores: NDArray[np.float32]) -> NDArray[np.int64] | NDArray[np.bool_]:
         """Return the decided columns, int64[n] with -1 for abstentions, or bool[n, labels] for multi-label tasks."""
@@ -88,19 +94,31 @@ class Classifier:
 
     def stream(self, texts: Iterable[str | tuple[str, str]], *, batch: int = 1024) -> Iterator[Prediction]:
         """Predict any number of texts, or of pairs, in order and in flat memory."""
+        if isinstance(texts, str):
+            raise DataError("stream takes texts one after the other; for a single text use predict_one")
         source = iter(texts)
-        while chunk := list(itertools.islice(source, batch)):
-            if isinstance(chunk[0], str):
-                yield from self.predict([str(text) for text in chunk])
-            else:
-                yield from self.predict([text[0] for text in chunk], [text[1] for text in chunk])
+        done = 0
+        while chunk := list(itertools.islice(source, max(1, batch))):
+            yield from self._predict_chunk(chunk, done)
+            done += len(chunk)
+
+    def _predict_chunk(self, chunk: list[Any], done: int) -> list[Prediction]:
+        for row, text in enumerate(chunk, done):
+            if self.pairs and not (isinstance(text, (tuple, list)) and len(text) == 2):
+                raise DataError(f"text {row} is a {type(text).__name__}; this classifier was trained on pairs of texts")
+            if not self.pairs and isinstance(text, (tuple, list)):
+                raise DataError(f"text {row} is a {type(text).__name__}; this classifier was trained on single texts")
+        if self.pairs:
+            return self.predict([first for first, _ in chunk], [second for _, second in chunk])
+        return self.predict(chunk)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model folder, whole or not at all; an existing one is never overwritten."""
         folder = Path(folder)
         if folder.exists():
             raise ArtefactError(f"{folder} exists already; a saved model is never overwritten")
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
         write_folder(folder, self._write)
         return folder
 
@@ -114,8 +132,10 @@ class Classifier:
             steps = {kind: restored_step(kind, about["components"][kind], registry) for kind in ("encoder", "trainer")}
             cleaning, decision = tuple(about["clean"]), Decision(**about["decide"])
             pairs = bool(about["pairs"])
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise ArtefactError(f"{folder / FILE} lacks {error}: it is damaged, or not of textclf's writing") from None
+        except (TypeError, ValueError, AttributeError, DataError) as error:
+            raise ArtefactError(f"{folder / FILE} is damaged, or not of textclf's writing: {error}") from None
         encoder = steps["encoder"].restore(folder)
         model = steps["trainer"].call("restore", lambda: steps["trainer"].build().restore(folder, encoder, labels))
         return cls(labels, encoder, model, steps, cleaning, decision, pairs)  # type: ignore[arg-type]
@@ -124,8 +144,8 @@ class Classifier:
         return replace(self, decision=decision)
 
     def _write(self, folder: Path) -> None:
-        self.steps["encoder"].call("save", lambda: self.encoder.save(folder))
-        self.steps["trainer"].call("save", lambda: self.model.save(folder))
+        for step, part in ((self.steps["encoder"], self.encoder), (self.steps["trainer"], self.model)):
+            step.call("save", partial(_save, part, folder))
         about = {
             "format": FORMAT,
             "labels": {"names": self.labels.names, "task": self.labels.task, "positive": self.labels.positive},
@@ -135,12 +155,11 @@ class Classifier:
             "components": {kind: step.to_json() for kind, step in self.steps.items()},
             "files": manifest(folder),
         }
-        (folder / FILE).write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+        # As escapes, since a label may hold what UTF-8 cannot.
+        (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
     def _check(self, texts: Texts) -> None:
         for column in (texts.first, texts.second or ()):
-            if isinstance(column, str):
-                raise DataError("predict takes a list of texts; for a single text use predict_one")
             for row, text in enumerate(column):
                 if not isinstance(text, str):
                     raise DataError(f"text {row} is a {type(text).__name__}, not a str")
@@ -162,27 +181,18 @@ class Classifier:
         return found
 
 
-def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> NDArray[np.float32]:
-    """Refuse scores that break the contract, naming the plugin, before anything is computed from them."""
-    import numpy as np
+def _column(texts: Any) -> list[Any]:
+    """Return a column of texts as a list, whatever the caller has them in."""
+    if isinstance(texts, str):
+        raise DataError("predict takes a list of texts; for a single text use predict_one")
+    if isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
+        raise DataError(f"predict takes a list of texts, not a {type(texts).__name__}")
+    return list(texts)
 
-    def broken(what: str) -> PluginError:
-        return PluginError(f"{step}: Model.scores {what}")
 
-    if not isinstance(scores, np.ndarray):
-        raise broken(f"returned a {type(scores).__name__}, not an array of float32 [texts, labels]")
-    if scores.shape != (texts, len(labels)):
-        raise broken(f"returned shape {scores.shape} for {texts} texts and {len(labels)} labels")
-    if scores.dtype != np.float32:
-        raise broken(f"returned {scores.dtype}, not float32")
-    if not np.isfinite(scores).all():
-        rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-        raise broken(f"returned NaN or infinite scores for {len(rows)} texts (the first is text {rows[0]})")
-    if scores.size and (scores.min() < -1e-6 or scores.max() > 1 + 1e-6):
-        raise broken(f"returned scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities")
-    if labels.task == "single-label" and scores.size and np.abs(scores.sum(axis=1) - 1).max() > 1e-3:
-        raise broken("returned rows that do not sum to 1")
-    return scores
+def _save(part: Encoder | Model, folder: Path) -> None:
+    with disk_errors(folder):
+        part.save(folder)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,19 +20,22 @@ from .errors import ArtefactError, ResourceError
 
 MANIFEST = "manifest.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What numpy says, without an error number, when only a part of an array could be written.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into a ResourceError that names the place."""
+    """Turn what the system refuses, such as a full or read-only disk, into a ResourceError that names the place."""
     try:
         yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise ResourceError(f"the disk is full: cannot write {path}; free space or use another folder") from error
-        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise ResourceError(f"cannot write {path}: {error.strerror}; use a folder that can be written") from error
+    except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.errno in _FULL or _SHORT_WRITE.search(str(error)):
+            raise ResourceError(f"the disk is full: cannot write {path}; free space or use another folder") from error
+        reason = error.strerror or str(error)
+        raise ResourceError(f"cannot write {path}: {reason}; use a folder that can be written") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,8 +56,12 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary folder beside `folder`, and rename it there once all of it is on the disk."""
+    """Let `write` fill a temporary folder beside `folder`, and rename it there once all of it is on the disk.
+
+    A folder that stands there already is kept until then.
+    """
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.part")
     with disk_errors(folder):
         try:
             shutil.rmtree(part, ignore_errors=True)
@@ -62,10 +70,22 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
             for inner in sorted(part.rglob("*"), reverse=True):
                 sync(inner)
             sync(part)
+            if folder.exists():
+                folder.replace(aside)
             part.replace(folder)
             sync(folder.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder that nobody else writes to."""
+    for part in folder.glob(".*.part"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -103,17 +123,28 @@ def differs(folder: Path, listed: object) -> str | None:
     """Say which of the files listed by sha256 is missing, changed, or outside the folder, or return None."""
     if not isinstance(listed, dict):
         return "its list of files is no mapping"
+    if not listed:
+        return "its list of files is empty"
     for relative, expected in listed.items():
-        path = folder / str(relative)
-        if Path(relative).is_absolute() or ".." in Path(relative).parts:
-            return f"its list of files leaves the folder: '{relative}'"
-        if path.is_symlink():
-            return f"'{relative}' is a link"
-        if not path.is_file():
-            return f"'{relative}' is missing"
-        if digest(path) != expected:
-            return f"'{relative}' has changed since it was written"
+        reason = _file_differs(folder, relative, expected)
+        if reason:
+            return reason
     return None
+
+
+def _file_differs(folder: Path, relative: str, expected: object) -> str | None:
+    parts = Path(relative).parts
+    if Path(relative).is_absolute() or ".." in parts:
+        return f"its list of files leaves the folder: '{relative}'"
+    if any(folder.joinpath(*parts[:depth]).is_symlink() for depth in range(1, len(parts) + 1)):
+        return f"'{relative}' is a link"
+    path = folder / relative
+    if not path.is_file():
+        return f"'{relative}' is missing"
+    try:
+        return None if digest(path) == expected else f"'{relative}' has changed since it was written"
+    except OSError as error:
+        return f"'{relative}' cannot be read: {error.strerror}"
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .classifier import Classifier
 from .data.dataset import Dataset
-from .errors import ArtefactError
+from .errors import ArtefactError, DataError
 from .hooks.context import never
 from .hooks.discovery import discover
 from .hooks.events import Event
@@ -101,8 +101,8 @@ class Engine:
         settings = plan.settings
         each = study.members(settings.seed, settings.seeds, settings.split.folds)
         if len(each) == 1:
-            return self._execute(plan, self._create(plan), dataset, None)
-        whole = folder.create(self.runs, settings.name, plan.resolved(), kind=folder.STUDY, source=plan.recipe.source)
+            return self._execute(plan, self._create(plan, dataset), dataset, None)
+        whole = self._create(plan, dataset, kind=folder.STUDY)
         return self._study(plan, whole, each, dataset)
 
     def resume(self, run: str | Path, data: Any = None, *, allow_changed: bool = False) -> Result:
@@ -112,10 +112,12 @@ class Engine:
         """
         path = folder.locate(self.runs, run)
         opened = folder.open_run(path)
-        dataset = None if data is None else given.dataset_of(data)
-        plan = self._planned(path / folder.RECIPE, dataset, (), None, None)
         if opened.state == "finished":
             return self._finished(opened)
+        dataset = None if data is None else given.dataset_of(data)
+        if opened.record.get("given") and dataset is None:
+            raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
+        plan = self._planned(path / folder.RECIPE, dataset, (), None, None)
         if not allow_changed:
             folder.refuse_changes(opened, plan.plugins())
         if opened.record.get("kind") == folder.STUDY:
@@ -134,6 +136,8 @@ class Engine:
         """Judge a classifier on labelled data (see `run`): accuracy and macro F1, all of the data as test."""
         dataset = given.dataset_of(data, classifier.labels)
         split = dataset.test or dataset.train
+        if len(split) == 0:
+            raise DataError("there are no texts to evaluate on")
         metrics = comparison.usual_metrics(self.registry)
         predictions = comparison.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, draws)
@@ -175,15 +179,10 @@ class Engine:
         cache = caches.default_folder() if self._cache is None else Path(self._cache)
         return execution.Surroundings(named, cache, self._offline, self._stopping)
 
-    def _create(self, plan: Plan, member: study.MemberPlan | None = None, whole: str = "") -> folder.RunFolder:
-        resolved = plan.resolved()
-        extra: dict[str, Any] = {}
-        if member is not None:
-            resolved = {**resolved, "seed": member.seed, "seeds": None}
-            extra = {"study": whole, "fold": member.fold}
+    def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
         return folder.create(
-            self.runs, plan.settings.name, resolved, suffix=member.suffix() if member else "",
-            source=plan.recipe.source, plugins=plan.plugins(), **extra,
+            self.runs, plan.settings.name, plan.resolved(), suffix=suffix, source=plan.recipe.source,
+            plugins=plan.plugins(), given=data is not None, **record,
         )  # fmt: skip
 
     def _execute(
@@ -196,29 +195,35 @@ class Engine:
         self, plan: Plan, whole: folder.RunFolder, each: Sequence[study.MemberPlan], data: Dataset | None,
         *, allow_changed: bool = False,
     ) -> Result:  # fmt: skip
-        """Run each member that is not finished, and summarise; the study's record names its members' folders."""
-        begun: dict[str, str] = dict(whole.record.get("members", {}))
-        results = []
-        for member in each:
-            plan_of_one = plan.with_seed(member.seed)
-            key = member.suffix()
-            if key not in begun:
-                begun[key] = str(self._create(plan_of_one, member, whole.path.name).path)
-                whole.update(members=begun)
-            opened = folder.open_run(Path(begun[key]))
-            if opened.state == "finished":
-                results.append(self._finished(opened))
-            else:
-                results.append(self._execute(plan_of_one, opened, data, member.fold, allow_changed=allow_changed))
-        judged = [comparison.evaluation_of(r.folder, self.registry, plan) for r in results]
-        summary = study.summarise(plan.settings.name, each, [str(r.folder) for r in results], judged)
-        summary.save(whole.path)
-        whole.update(state="finished")
+        """Run each member that is not finished, and summarise."""
+        with whole.locked(), execution.recorded(whole):
+            whole.update(state="running", error=None)
+            results = [self._member(plan, whole, member, data, allow_changed) for member in each]
+            judged = [comparison.evaluation_of(r.folder, self.registry, plan) for r in results]
+            summary = study.summarise(plan.settings.name, each, [str(r.folder) for r in results], judged)
+            summary.save(whole.path)
+            whole.update(state="finished")
         return Result(summary, whole.path, tuple(results))
+
+    def _member(
+        self, plan: Plan, whole: folder.RunFolder, member: study.MemberPlan, data: Dataset | None, allow_changed: bool
+    ) -> Result:
+        """Run one member, or go on with it; the study's record names its members' folders, which lie beside its own."""
+        one = plan.with_seed(member.seed)
+        begun: dict[str, str] = dict(whole.record.get("members", {}))
+        key = member.suffix()
+        if key not in begun:
+            made = self._create(one, data, suffix=key, study=whole.path.name, fold=member.fold)
+            begun[key] = made.path.name
+            whole.update(members=begun)
+        opened = folder.open_run(whole.path.with_name(begun[key]))
+        if opened.state == "finished":
+            return self._finished(opened)
+        return self._execute(one, opened, data, member.fold, allow_changed=allow_changed)
 
     def _finished(self, opened: folder.RunFolder) -> Result:
         if opened.record.get("kind") == folder.STUDY:
-            members = [folder.open_run(Path(path)) for path in opened.record["members"].values()]
+            members = [folder.open_run(opened.path.with_name(name)) for name in opened.record["members"].values()]
             return Result(Summary.load(opened.path), opened.path, tuple(map(self._finished, members)))
         classifier = Classifier.load(opened.model, self.registry)
         return Result(Report.load(opened.path), opened.path, (), classifier)

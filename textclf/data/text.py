@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from .dataset import Texts
 
-_BREAK = re.compile(r"<\s*br\s*/?\s*>", re.IGNORECASE)
+_BREAK = re.compile(r"<\s*br\s*(?:/\s*)?>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>")
 _SPACE = re.compile(r"\s+")
 _URL = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
@@ -53,7 +53,9 @@ def whole(text: str) -> str:
 
 def normal_form(text: str) -> str:
     """Return the form by which two texts count as the same: compatibility-normal, case-folded, single spaces."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Folding can undo the normal form, so Unicode's own NFKC_Casefold normalises twice.
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def normal_key(first: str, second: str | None = None) -> bytes:

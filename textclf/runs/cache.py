@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..data.dataset import Texts
 from ..data.text import texts_digest
 from ..data.tokens import Tokens
 from ..durable import MANIFEST, invalid, manifest, write_folder
+from ..errors import ResourceError
 
 FORMAT = 1
 
@@ -38,23 +39,38 @@ def features(folder: Path | None, fingerprint: str, texts: Texts, make: Callable
     entry = folder / "features" / key
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{entry}.lock"):
-            return _through(entry, make)
-    except PermissionError:
+        lock = FileLock(f"{entry}.lock")
+        lock.acquire()
+    except (OSError, NotImplementedError):
         # A cache that cannot be written saves no time, and costs no result.
         return make()
+    try:
+        return _through(entry, make)
+    finally:
+        lock.release()
 
 
 def _through(entry: Path, make: Callable[[], Any]) -> Any:
-    if entry.exists():
-        if invalid(entry) is None:
-            return _read(entry)
-        shutil.rmtree(entry)
+    kept = _kept(entry)
+    if kept is not None:
+        return kept
     made = make()
     if _kind(made) is None:
         return made
-    write_folder(entry, lambda part: _write(part, made))
-    return _read(entry)
+    with suppress(OSError, ResourceError):
+        write_folder(entry, lambda part: _write(part, made))
+        return _read(entry)
+    return made
+
+
+def _kept(entry: Path) -> Any:
+    """Return the features of an entry, or None where there are none that are whole."""
+    if not entry.exists():
+        return None
+    with suppress(OSError, ValueError):
+        if invalid(entry) is None:
+            return _read(entry)
+    return None
 
 
 def _kind(made: Any) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..durable import MANIFEST, invalid, manifest, write_folder
+from ..durable import MANIFEST, clear_parts, invalid, manifest, write_folder
 from ..errors import ArtefactError
 
 
@@ -27,15 +27,13 @@ class CheckpointStore:
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        clear_parts(self.folder)
         target = self.folder / f"ck-{step:06d}"
 
         def fill(part: Path) -> None:
             write(part)
             (part / MANIFEST).write_text(json.dumps(manifest(part), indent=1), encoding="utf-8")
 
-        if target.exists():
-            # The same step again: a resumed run repeats it, or the one that stands there is torn.
-            shutil.rmtree(target)
         write_folder(target, fill)
         self.saved(step, target)
         for old in self._newest_first()[self.keep :]:
@@ -43,10 +41,15 @@ class CheckpointStore:
 
     def latest(self) -> Path | None:
         found = self._newest_first()
+        torn: list[Path] = []
         for folder in found:
             reason = invalid(folder)
             if reason is None:
+                # A torn checkpoint must not count among those that are kept, or take the place of a whole one.
+                for each in torn:
+                    shutil.rmtree(each, ignore_errors=True)
                 return folder
+            torn.append(folder)
             self.warn(f"checkpoint {folder.name} is not used: {reason}")
         if found:
             raise ArtefactError(
@@ -55,5 +58,5 @@ class CheckpointStore:
         return None
 
     def _newest_first(self) -> list[Path]:
-        found = [p for p in self.folder.glob("ck-*") if p.is_dir()] if self.folder.exists() else []
-        return sorted(found, key=lambda p: p.name, reverse=True)
+        found = [p for p in self.folder.glob("ck-*") if p.is_dir() and p.name[3:].isdecimal()]
+        return sorted(found, key=lambda p: int(p.name[3:]), reverse=True)

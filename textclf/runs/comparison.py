@@ -20,7 +20,7 @@ from ..recipe.settings import DEFAULT_METRICS
 from .evaluation import Evaluation
 from .execution import PREDICTIONS, SCORES
 from .folder import open_run
-from .metrics import Draws, bootstrap, interval
+from .metrics import CheckedMetric, Draws, bootstrap, interval
 from .report import Report
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _difference(one: Draws, first: Draws) -> Difference:
 
 def usual_metrics(registry: Registry) -> dict[str, Metric]:
     """Return the metrics of a recipe that names none."""
-    return {name: restored_step("metric", {"use": name}, registry).build() for name in DEFAULT_METRICS}
+    return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
 
 
 def predict(classifier: Classifier, split: Split) -> Predictions:
@@ -82,7 +82,7 @@ def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
     """Measure a finished run again from its folder, by the plan's metrics; the draws are those of its report."""
     predictions = read_predictions(folder)
     report = Report.load(folder)
-    found = {step.name: step.build() for step in plan.metrics}
+    found = {step.name: CheckedMetric(step) for step in plan.metrics}
     ordered = {name: found[name] for name in report.metrics}
     return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
 
@@ -117,7 +117,11 @@ def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
     columns = {name: i for i, name in enumerate(labels.names)} | {"": ABSTAINED}
     if "" in labels.names:
         columns[""] = labels.names.index("")
-    return np.array([columns[_bare(cell, labels.names)] for cell in cells], np.int64)
+    named = [_bare(cell, labels.names) for cell in cells]
+    strange = sorted(set(named) - set(columns))
+    if strange:
+        raise ArtefactError(f"{PREDICTIONS} has the {column} '{strange[0]}', which is none of the run's labels")
+    return np.array([columns[name] for name in named], np.int64)
 
 
 def _bare(cell: str, names: Sequence[str]) -> str:

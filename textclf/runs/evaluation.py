@@ -38,7 +38,7 @@ def evaluate(
     names = metrics.headline_first(list(found), _largest_share(predictions))
     ordered = {name: found[name] for name in names}
     chance = metrics.commonest(predictions, train_labels)
-    baseline = {name: metrics.measure(name, metric, chance) for name, metric in ordered.items()}
+    baseline = {name: metrics.measure(metric, chance) for name, metric in ordered.items()}
     return Evaluation(predictions, metrics.bootstrap(ordered, predictions, draws), baseline)
 
 

@@ -7,9 +7,9 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset
@@ -24,14 +24,11 @@ from ..recipe.plan import Plan
 from . import pipeline
 from .checkpoints import CheckpointStore
 from .evaluation import Evaluation, evaluate, report, sizes_of
-from .folder import RunFolder
+from .folder import EVENTS, RunFolder
 from .journal import Journal
 from .metrics import judge
 from .report import Report
 from .splitting import Parts, part
-
-if TYPE_CHECKING:
-    pass
 
 PREDICTIONS, SCORES = "predictions.csv", "scores.npy"
 
@@ -66,9 +63,10 @@ def execute(
 ) -> Finish:
     """Run a plan in its locked folder; running it again in the same folder resumes it."""
     journal = Journal(list(around.observers), folder.observe)
-    resumed = folder.state != "running" or folder.checkpoints.exists()
+    resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
-    with folder.locked(), _outcome(folder, journal):
+    with folder.locked(), recorded(folder, journal):
+        folder.mend()
         folder.update(state="running", error=None)
         journal.emit(RunStarted(name=folder.name, folder=str(folder.path), resumed=resumed))
         context = RunContext(
@@ -90,8 +88,8 @@ def execute(
 
 
 @contextlib.contextmanager
-def _outcome(folder: RunFolder, journal: Journal) -> Iterator[None]:
-    """Record how a run ended when it did not finish; what it saved so far stays and can be resumed."""
+def recorded(folder: RunFolder, journal: Journal | None = None) -> Iterator[None]:
+    """Record how a run, or a study, ended when it did not finish; what it saved stays and can be resumed."""
     try:
         with disk_errors(folder.path):
             yield
@@ -105,7 +103,8 @@ def _outcome(folder: RunFolder, journal: Journal) -> Iterator[None]:
         # A full disk must not hide why the run ended.
         with contextlib.suppress(ResourceError, OSError):
             folder.update(state="interrupted" if stopped else "failed", error=str(failure))
-            journal.emit(RunFailed(folder=str(folder.path), error=str(failure), exit_code=code))
+            if journal is not None:
+                journal.emit(RunFailed(folder=str(folder.path), error=str(failure), exit_code=code))
         if failure is not error:
             raise failure from error
         raise
@@ -178,8 +177,7 @@ class _Stages:
 
         context = self.context.at("train", self.plan.trainer.name)
         store = CheckpointStore(self.folder.checkpoints, context.warn, saved)
-        judging = pipeline.judge_of(self.plan, parts, found)
-        return self.context.at("train", self.plan.trainer.name, checkpoints=store, judging=judging)
+        return replace(context, checkpoints=store, judging=pipeline.judge_of(self.plan, parts, found))
 
     def _write(
         self, parts: Parts, evaluation: Evaluation, classifier: Classifier, on_validation: Mapping[str, float]
@@ -187,8 +185,9 @@ class _Stages:
         settings, folder = self.plan.settings, self.folder.path
         with self.journal.stage("save"):
             write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
-            if not self.folder.model.exists():
-                classifier.save(self.folder.model)
+            # One that stands there is of an earlier try, which ended before the run was finished.
+            shutil.rmtree(self.folder.model, ignore_errors=True)
+            classifier.save(self.folder.model)
         made = self._report(parts, evaluation, on_validation)
         finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, self.plan.resolved())
         for step in self.plan.outputs:
@@ -209,7 +208,7 @@ class _Stages:
         """Let an output write; one that fails is a warning, since the result is already there."""
         try:
             step.build().write(finished, self.folder.path)
-        except Exception as error:  # noqa: BLE001 - whatever an output raises must not cost the run
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an output raises must not cost the run
             self.context.warn(f"{step}: write fails, the run goes on: {type(error).__name__}: {error}")
 
     def _stop_if_asked(self) -> None:

@@ -8,7 +8,7 @@ import platform
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,11 +19,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from .. import __version__
-from ..durable import digest, disk_errors, read_json, write_text
+from ..durable import clear_parts, digest, disk_errors, read_json, write_text
 from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean
 from ..hooks.events import Event
 from .report import FILE as REPORT_FILE
-from .report import Estimate, Report
+from .report import Estimate, Report, finite
 
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
 _LOCK, _WORK = ".lock", "work"
@@ -66,7 +66,7 @@ class RunFolder:
     def observe(self, event: Event) -> None:
         """Append an event to the run's journal."""
         with disk_errors(self.path / EVENTS), (self.path / EVENTS).open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(event.to_json(), ensure_ascii=True, default=str) + "\n")
+            journal.write(json.dumps(finite(event.to_json()), ensure_ascii=True, default=str) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
         """Return the journal's epochs, in order; a line that a kill has cut is left out."""
@@ -81,6 +81,14 @@ class RunFolder:
                 found[event["epoch"]] = event
         return [found[epoch] for epoch in sorted(found)]
 
+    def mend(self) -> None:
+        """Clear away what a killed process left half-written; only for the process that holds the run."""
+        clear_parts(self.path)
+        events = self.path / EVENTS
+        if events.exists() and not events.read_bytes().endswith(b"\n"):
+            with disk_errors(events), events.open("ab") as journal:
+                journal.write(b"\n")
+
     def clear_work(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -93,10 +101,13 @@ class RunFolder:
             with disk_errors(self.path):
                 lock.acquire()
         except Timeout:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+            who = "another process"
+            with suppress(OSError):
+                who = holder.read_text(encoding="utf-8") or who
             raise ArtefactError(f"{self.path} is held by {who}; wait for it, or stop it first") from None
         try:
-            holder.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")
+            with disk_errors(holder):
+                holder.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -128,7 +139,7 @@ def create(runs: Path, name: str, recipe: Mapping[str, Any], *, suffix: str = ""
     folder = RunFolder(path, {"format": 1, "name": name, "id": identity, "state": "running"})
     write_text(path / RECIPE, dump_recipe(recipe))
     folder.update(
-        started=started.isoformat(timespec="seconds"), machine=machine(), versions=versions(),
+        started=started.isoformat(timespec="milliseconds"), machine=machine(), versions=versions(),
         recipe_sha256=digest(path / RECIPE), **record,
     )  # fmt: skip
     return folder
@@ -138,11 +149,8 @@ def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
     """Refuse to go on with a run whose recipe, plugins or libraries are not those it began with."""
     then: dict[str, Any] = {**folder.record.get("versions", {}), **folder.record.get("plugins", {})}
     now: dict[str, Any] = {**versions(), **plugins}
-    if folder.record.get("kind") == STUDY:
-        then.update(folder.record.get("versions", {}))
-        now = {name: version for name, version in now.items() if name in then}
     changed = [
-        f"{name} was {then.get(name, 'absent')} and is {now.get(name, 'absent')}"
+        f"{name} was {_version(then, name)} and is {_version(now, name)}"
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
@@ -153,6 +161,10 @@ def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
             f"run the recipe anew, or resume with --allow-changed"
         )
+
+
+def _version(versions: Mapping[str, Any], name: str) -> str:
+    return str(versions.get(name, "absent")) or "without a version"
 
 
 def open_run(path: Path) -> RunFolder:
@@ -172,6 +184,8 @@ def find(runs: Path, reference: str | Path) -> Path:
     finished = [i for i in candidates if i.state == "finished" and i.kind != STUDY]
     if not finished:
         newest = candidates[0]
+        if newest.kind == STUDY:
+            raise ArtefactError(f"{newest.folder} is a study, not a single run; name one of its runs")
         raise ArtefactError(
             f"'{reference}' has no finished run; the newest is {newest.folder} ({newest.state}): "
             f"`textclf resume {newest.folder}`"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..data.dataset import Dataset, Labels, Split, Task, Texts
@@ -20,12 +21,13 @@ def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
     multi-label task. labels: those of a trained classifier, which then must cover all that are given.
     """
     if isinstance(data, Dataset):
-        return data
+        return data if labels is None else _in_order(data, labels)
     if hasattr(data, "columns") and hasattr(data, "to_dict"):
         return _of_frame(data, labels)
     if isinstance(data, tuple) and len(data) in (2, 3):
-        texts = Texts(list(data[0]), list(data[1]) if len(data) == 3 else None)
-        return _dataset(texts, list(data[-1]), labels)
+        columns = [_listed(column) for column in data]
+        texts = Texts(_strings(columns[0], "text"), _strings(columns[1], "pair") if len(data) == 3 else None)
+        return _dataset(texts, columns[-1], labels)
     raise DataError(
         f"data is a {type(data).__name__}; give a DataFrame with columns text and label, a tuple (texts, labels) or "
         f"(texts, pairs, labels), or a textclf.Dataset"
@@ -41,7 +43,7 @@ def _of_frame(frame: Any, labels: Labels | None) -> Dataset:
     columns = [str(name) for name in frame.columns]
     text, label = _column(columns, _TEXT, "text"), _column(columns, _LABEL, "label")
     pair = "pair" if "pair" in columns else None
-    texts = Texts(_strings(frame, text), _strings(frame, pair) if pair else None)
+    texts = Texts(_strings(list(frame[text]), text), _strings(list(frame[pair]), pair) if pair else None)
     ids = [str(v) for v in frame["id"]] if "id" in columns else ()
     groups = [str(v) for v in frame["group"]] if "group" in columns else None
     return _dataset(texts, list(frame[label]), labels, ids, groups)
@@ -56,8 +58,13 @@ def _column(columns: Sequence[str], names: Sequence[str], what: str) -> str:
     )
 
 
-def _strings(frame: Any, column: str) -> list[str]:
-    values = list(frame[column])
+def _listed(column: Any) -> list[Any]:
+    if isinstance(column, (str, bytes)) or not isinstance(column, Iterable):
+        raise DataError(f"(texts, labels) must be two columns of equal length, and one is a {type(column).__name__}")
+    return list(column)
+
+
+def _strings(values: list[Any], column: str) -> list[str]:
     for row, value in enumerate(values):
         if not isinstance(value, str):
             raise DataError(f"row {row}: '{column}' is {value!r}, not a text; fill or drop it")
@@ -72,7 +79,7 @@ def _dataset(
     several = bool(values) and all(isinstance(v, (list, tuple, set, frozenset)) for v in values)
     task: Task = labels.task if labels else "multi-label" if several else "single-label"
     if task == "multi-label":
-        sets = [[_name(member, row) for member in value] for row, value in enumerate(values)]
+        sets = [[_name(member, row) for member in _members(value, row)] for row, value in enumerate(values)]
         known = labels or Labels.of((member for members in sets for member in members), task)
         return Dataset(known, Split(texts, known.encode_sets(sets), ids, groups), source="given")
     names = [_name(value, row) for row, value in enumerate(values)]
@@ -80,9 +87,35 @@ def _dataset(
     return Dataset(known, Split(texts, known.encode(names), ids, groups), source="given")
 
 
+def _members(value: Any, row: int) -> Collection[Any]:
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise DataError(f"row {row}: the labels are {value!r}; give each text a list of labels")
+    return value
+
+
+def _in_order(data: Dataset, labels: Labels) -> Dataset:
+    """Return a Dataset with its labels in the order of a classifier's, which must know them all."""
+    import numpy as np
+
+    if data.labels.task != labels.task:
+        raise DataError(f"the data is {data.labels.task}, but the classifier is {labels.task}")
+    if data.labels.names == labels.names:
+        return data
+    columns = np.array([labels.index(name) for name in data.labels.names], np.int64)
+
+    def moved(split: Split) -> Split:
+        if labels.task == "single-label":
+            return replace(split, labels=columns[split.labels])
+        matrix = np.zeros((len(split), len(labels)), np.bool_)
+        matrix[:, columns] = split.labels
+        return replace(split, labels=matrix)
+
+    return replace(data, labels=labels, **{name: moved(split) for name, split in data.splits().items()})  # type: ignore[arg-type]
+
+
 def _name(value: Any, row: int) -> str:
     """Return a label as text; missing values and fractions are no labels."""
-    if hasattr(value, "item"):
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
     if isinstance(value, float) and value.is_integer():
         value = int(value)

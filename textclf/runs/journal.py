@@ -64,8 +64,10 @@ class Journal:
     def _tell(self, event: Event) -> None:
         for entry in list(self.observers):
             name, observer = entry
+            if entry not in self.observers:
+                continue  # it failed at the warning about another one
             try:
                 observer(event)
-            except Exception as error:  # noqa: BLE001 - an observer must not be able to end a run
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
                 self.emit(Warned(message=f"observer {name} fails and is left out: {type(error).__name__}: {error}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from ..data.dataset import Texts
 from ..data.predictions import Counts, Predictions
 from ..errors import PluginError
 from ..hooks.contracts import Judgement, Metric
+from ..recipe.plan import Step
 from .report import Estimate, LabelRow
 
 if TYPE_CHECKING:
@@ -45,13 +46,34 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def measure(name: str, metric: Metric, predictions: Predictions) -> float:
-    """Call a metric and refuse what is no number."""
-    value = metric(predictions)
-    try:
+class CheckedMetric:
+    """A step's metric behind the border: what it raises, or returns against its contract, names its plugin."""
+
+    def __init__(self, step: Step[Metric]) -> None:
+        self._step, self._metric = step, step.build()
+        self.greater_is_better = self._metric.greater_is_better
+        self.reads_scores = bool(getattr(self._metric, "reads_scores", True))
+
+    def __call__(self, predictions: Predictions, weights: NDArray[np.float64] | None = None) -> Any:
+        import numpy as np
+
+        value = self._step.call("__call__", lambda: self._metric(predictions, weights))
+        if weights is not None:
+            if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
+                raise PluginError(f"{self._step}: __call__ returned {_shown(value)} for {len(weights)} draws of weights")
+            return value.astype(np.float64)
+        if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
+            raise PluginError(f"{self._step}: __call__ returned {_shown(value)}, not a number")
         return float(value)
-    except (TypeError, ValueError):
-        raise PluginError(f"metric '{name}' returned a {type(value).__name__}, not a number") from None
+
+
+def _shown(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" + (f" of shape {shape}" if shape is not None else "")
+
+
+def measure(metric: Metric, predictions: Predictions) -> float:
+    return float(metric(predictions))
 
 
 def bootstrap(
@@ -63,43 +85,50 @@ def bootstrap(
     """
     import numpy as np
 
-    found: dict[str, Draws] = {}
-    cells = _cells(predictions)
-    for name, metric in metrics.items():
-        subject, membership = (predictions, None) if metric.reads_scores else cells
-        drawn = [
-            np.atleast_1d(np.asarray(metric(subject, weights), np.float64))
-            for weights in _weights(predictions, membership, draws, seed)
-        ]
-        values = np.concatenate(drawn)
-        if values.shape != (draws,):
-            raise PluginError(f"metric '{name}' gave {values.shape} values for weights of {draws} draws")
-        found[name] = Draws(measure(name, metric, predictions), values)
-    return found
+    cells, cell_of_row = _cells(predictions)
+    unit_of_row = _units(predictions)
+    cells_of_unit = _table(unit_of_row, cell_of_row)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
+    for units in _resamples(len(predictions), cells_of_unit.shape[0], draws, seed):
+        in_cells = units @ cells_of_unit
+        for name, metric in metrics.items():
+            if metric.reads_scores:
+                drawn[name].append(metric(predictions, units[:, unit_of_row]))
+            else:
+                drawn[name].append(metric(cells, in_cells))
+    return {name: Draws(measure(metric, predictions), np.concatenate(drawn[name])) for name, metric in metrics.items()}
 
 
-def _weights(
-    predictions: Predictions, membership: NDArray[np.int64] | None, draws: int, seed: int
-) -> Any:
-    """Yield the weights of the resamples, [draws, n], or [draws, cells] where a membership maps rows to cells."""
+def _units(predictions: Predictions) -> NDArray[np.int64]:
+    """Return the unit of each row: what is resampled as one, a group or else a single text."""
     import numpy as np
 
-    n = len(predictions)
-    groups = predictions.groups
-    unit_of_row = np.arange(n) if groups is None else np.unique(np.asarray(groups, object), return_inverse=True)[1]
-    units = int(unit_of_row.max()) + 1 if n else 0
-    columns = np.arange(n) if membership is None else membership
-    per_unit = np.zeros((units, int(columns.max()) + 1)) if membership is not None and n else None
-    if per_unit is not None:
-        np.add.at(per_unit, (unit_of_row, columns), 1.0)
+    if predictions.groups is None:
+        return np.arange(len(predictions))
+    of_row: NDArray[np.int64] = np.unique(np.asarray(predictions.groups, object), return_inverse=True)[1]
+    return of_row
+
+
+def _table(unit_of_row: NDArray[np.int64], cell_of_row: NDArray[np.int64]) -> Any:
+    """Return how many rows of each unit are in each cell, sparse [units, cells]: there can be as many as rows."""
+    import numpy as np
+    from scipy import sparse
+
+    shape = int(unit_of_row.max()) + 1, int(cell_of_row.max()) + 1
+    return sparse.csr_array((np.ones(len(unit_of_row)), (unit_of_row, cell_of_row)), shape=shape)
+
+
+def _resamples(rows: int, units: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each unit is drawn, float64[draws, units], in chunks of draws."""
+    import numpy as np
+
     generator = np.random.default_rng(seed)
-    chunk = max(1, min(draws, _CHUNK // max(1, n)))
+    chunk = max(1, min(draws, _CHUNK // max(1, rows)))
     for start in range(0, draws, chunk):
-        size = min(chunk, draws - start)
-        counts = np.empty((size, units))
-        for row in range(size):
-            counts[row] = np.bincount(generator.integers(0, units, units), minlength=units)
-        yield counts @ per_unit if per_unit is not None else counts[:, unit_of_row]
+        counts = np.empty((min(chunk, draws - start), units))
+        for row in counts:
+            row[:] = np.bincount(generator.integers(0, units, units), minlength=units)
+        yield counts
 
 
 def _cells(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
@@ -126,7 +155,7 @@ def _cells(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
 
 def judge(metrics: Mapping[str, Metric], select: str, predictions: Predictions) -> Judgement:
     """Measure validation predictions; `value` is the selected metric, turned so that greater is better."""
-    values = {name: measure(name, metric, predictions) for name, metric in metrics.items()}
+    values = {name: measure(metric, predictions) for name, metric in metrics.items()}
     sign = 1.0 if metrics[select].greater_is_better else -1.0
     return Judgement(values, sign * values[select])
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..classifier import Classifier, checked_scores
-from ..data.dataset import Dataset, Split
+from ..classifier import Classifier
+from ..data.dataset import Dataset, Labels, Split
 from ..data.predictions import Decision, Encoded, Predictions
+from ..data.soundness import unsound
 from ..data.text import clean, strings_digest, texts_digest
-from ..data.tokens import Tokens
 from ..errors import DataError, PluginError, RecipeError
 from ..hooks.context import Judge, RunContext
 from ..hooks.contracts import Encoder, Judgement, Metric, Model
+from ..recipe.border import checked_features, checked_scores
 from ..recipe.plan import Plan
 from . import cache, metrics
 from .deciding import tune
@@ -35,49 +36,46 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
             raise PluginError(f"{step}: load returned a {type(data).__name__}, not a textclf.Dataset")
-        reason = _unsound(data)
+        reason = unsound(data)
         if reason:
             raise PluginError(f"{step}: load returned a dataset whose {reason}")
     else:
-        reason = _unsound(data)
+        reason = unsound(data)
         if reason:
             raise DataError(f"the given dataset's {reason}")
     plan.check_data(data.labels.task, data.train.texts.pairs)
+    _check_decision(plan, data.labels)
     return clean_dataset(data, plan.settings.clean)
+
+
+def _check_decision(plan: Plan, labels: Labels) -> None:
+    """Refuse a decision that the data's labels would silently leave without effect."""
+    settings = plan.settings.decide
+    if settings.threshold is not None and labels.task == "single-label" and len(labels) != 2:
+        raise RecipeError(
+            f"decide.threshold: cuts the score of one of two labels, or of each in a multi-label task, but the data "
+            f"has {len(labels)} single labels; remove it"
+        )
+    if settings.abstain_below > 0 and labels.task == "multi-label":
+        raise RecipeError("decide.abstain_below: is for single labels, but the data is multi-label; remove it")
 
 
 def clean_dataset(dataset: Dataset, steps: tuple[str, ...]) -> Dataset:
     """Clean every text of every split in the same way."""
     changed: dict[str, Any] = {
-        name: replace(split, texts=clean(split.texts, steps)) for name, split in dataset.splits().items()
+        name: replace(split, texts=clean(split.texts, steps), labels=_labels(split))
+        for name, split in dataset.splits().items()
     }
     if dataset.unlabelled is not None:
         changed["unlabelled"] = clean(dataset.unlabelled, steps)
     return replace(dataset, **changed)
 
 
-def _unsound(dataset: Dataset) -> str | None:
-    """Say in which way a dataset breaks the contract, or return None."""
+def _labels(split: Split) -> NDArray[np.int64] | NDArray[np.bool_]:
+    """Return the labels in one type, whatever width the provider's integers have."""
     import numpy as np
 
-    n = len(dataset.labels)
-    pairs = dataset.train.texts.pairs
-    for name, split in dataset.splits().items():
-        given = split.labels
-        if not isinstance(given, np.ndarray):
-            return f"{name} labels are a {type(given).__name__}, not an array"
-        if dataset.labels.task == "multi-label":
-            if given.dtype != np.bool_ or given.shape != (len(split), n):
-                return f"{name} labels are {given.dtype}{list(given.shape)}, not bool[{len(split)}, {n}]"
-        elif given.ndim != 1 or given.dtype.kind not in "iu":
-            return f"{name} labels are {given.dtype}{list(given.shape)}, not int64[{len(split)}]"
-        elif len(given) and (given.min() < 0 or given.max() >= n):
-            return f"{name} labels run from {given.min()} to {given.max()}, but there are {n} labels (0 to {n - 1})"
-        if split.texts.pairs != pairs:
-            return f"{name} texts are {'pairs' if split.texts.pairs else 'single'}, unlike those of train"
-        if not all(isinstance(text, str) for text in split.texts.first):
-            return f"{name} texts are not all of type str"
-    return None
+    return split.labels if split.labels.dtype == np.bool_ else split.labels.astype(np.int64)
 
 
 def digests(parts: Parts) -> dict[str, str]:
@@ -104,10 +102,12 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
         raise PluginError(f"{step}: fingerprint returned a {type(fingerprint).__name__}, not a str")
+    # Two plugins may well use the same words for different features.
+    key = f"{step.offer.plugin.module}:{fingerprint}" if fingerprint else ""
     encoded: dict[str, Encoded] = {}
     for name, split in parts.splits().items():
         make = partial(_encode, plan, encoder, split, context)
-        features = cache.features(context.cache, fingerprint, split.texts, make)
+        features = cache.features(context.cache, key, split.texts, make)
         encoded[name] = Encoded(features, split.labels)
     return EncodedParts(encoder, encoded)
 
@@ -115,20 +115,11 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
 def _encode(plan: Plan, encoder: Encoder, split: Split, context: RunContext) -> Any:
     step = plan.encoder
     features = step.call("encode", lambda: encoder.encode(split.texts, context))
-    try:
-        rows = features.shape[0] if hasattr(features, "shape") else len(features)
-    except TypeError:
-        raise PluginError(f"{step}: encode returned a {type(features).__name__}, which has no rows") from None
-    if rows != len(split):
-        raise PluginError(f"{step}: encode returned {rows} rows of features for {len(split)} texts")
-    declared = step.traits.makes
-    if declared == "tokens" and not isinstance(features, Tokens):
-        raise PluginError(f"{step}: encode returned a {type(features).__name__}, but its traits say 'tokens'")
-    return features
+    return checked_features(features, len(split), step)
 
 
 def build_metrics(plan: Plan) -> dict[str, Metric]:
-    return {step.name: step.build() for step in plan.metrics}
+    return {step.name: metrics.CheckedMetric(step) for step in plan.metrics}
 
 
 def judge_of(plan: Plan, parts: Parts, found: Mapping[str, Metric]) -> Judge | None:

@@ -35,6 +35,22 @@ class Parts:
         return {name: split for name, split in named.items() if split is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Rows of one split whose texts, or groups, stand in another one too."""
+
+    one: str
+    other: str
+    rows: int
+    texts: int
+    groups: int
+
+    def __str__(self) -> str:
+        of_groups = f", and {self.groups} belong to groups that do" if self.groups else ""
+        where = "training" if self.one == "train" else self.one
+        return f"{self.texts} of {self.rows} {self.other} texts also stand in the {where} data{of_groups}"
+
+
 def part(
     dataset: Dataset, settings: SplitSettings, *, validate: bool, fold: int | None = None, warn: Warn
 ) -> Parts:
@@ -45,7 +61,7 @@ def part(
     _check_labels(dataset.labels, dataset.train, warn)
     train, validation, test, notes = _draw(dataset, settings, validate, fold)
     parts = Parts(dataset.labels, train, validation if validate else None, test, notes)
-    _leaks(parts, settings, warn)
+    _leaks(parts, dataset, settings, warn)
     _warn_of_absent_labels(parts, warn)
     return parts
 
@@ -159,22 +175,25 @@ def _warn_of_absent_labels(parts: Parts, warn: Warn) -> None:
             warn(f"label '{name}' is in the test split only ({in_test} texts): it cannot be learned")
 
 
-def _leaks(parts: Parts, settings: SplitSettings, warn: Warn) -> None:
+def _leaks(parts: Parts, dataset: Dataset, settings: SplitSettings, warn: Warn) -> None:
     """Count texts and groups on both sides; only splits that the dataset brings can have any."""
     splits = parts.splits()
-    for name in ("validation", "test"):
-        if name not in splits:
-            continue
-        texts, groups = shared_rows(parts.train, splits[name])
-        if not settings.group:
-            groups = 0
-        if texts or groups:
-            parts.notes[f"leaks_{name}"] = {"texts": texts, "groups": groups}
-            of_groups = f", and {groups} belong to groups that do" if groups else ""
-            message = f"{texts} of {len(splits[name])} {name} texts also stand in the training data{of_groups}"
-            if settings.leaks == "refuse":
-                raise DataError(f"{message}; take them out, or set `split.leaks: warn`")
-            warn(f"{message}: the score is too good by that; `split.leaks: refuse` stops here")
+    given = dataset.splits()
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        if one in splits and other in splits and ({one, other} - {"train"}) & set(given):
+            texts, groups = shared_rows(splits[one], splits[other])
+            leak = Leak(one, other, len(splits[other]), texts, groups if settings.group else 0)
+            _say_leak(leak, parts, settings, warn)
+
+
+def _say_leak(leak: Leak, parts: Parts, settings: SplitSettings, warn: Warn) -> None:
+    if not leak.texts and not leak.groups:
+        return
+    key = f"leaks_{leak.other}" if leak.one == "train" else f"leaks_{leak.one}_{leak.other}"
+    parts.notes[key] = {"texts": leak.texts, "groups": leak.groups}
+    if settings.leaks == "refuse":
+        raise DataError(f"{leak}; take them out, or set `split.leaks: warn`")
+    warn(f"{leak}: the score is too good by that; `split.leaks: refuse` stops here")
 
 
 def _label_counts(split: Split, labels: Labels) -> NDArray[np.int64]:

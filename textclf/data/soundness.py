@@ -1,0 +1,75 @@
+"""Owns what must hold of a dataset before anything is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .dataset import Dataset, Labels, Split, Texts
+
+
+def unsound(dataset: Dataset) -> str | None:
+    """Say in which way a dataset breaks the contract of a provider, or return None."""
+    if not isinstance(dataset.labels, Labels):
+        return f"labels are a {type(dataset.labels).__name__}, not textclf.Labels"
+    if not isinstance(dataset.train, Split):
+        return f"train is a {type(dataset.train).__name__}, not a textclf.Split"
+    pairs = isinstance(dataset.train.texts, Texts) and dataset.train.texts.pairs
+    for name, split in dataset.splits().items():
+        reason = _unsound_split(name, split, dataset.labels, pairs)
+        if reason:
+            return reason
+    if dataset.unlabelled is not None:
+        return _unsound_texts("unlabelled", dataset.unlabelled, pairs)
+    return None
+
+
+def _unsound_split(name: str, split: Any, labels: Labels, pairs: bool) -> str | None:
+    if not isinstance(split, Split):
+        return f"{name} is a {type(split).__name__}, not a textclf.Split"
+    return (
+        _unsound_texts(name, split.texts, pairs)
+        or _unsound_labels(name, split, labels)
+        or _unsound_names(name, "ids", split.ids)
+        or _unsound_names(name, "groups", split.groups or ())
+    )
+
+
+def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:
+    if not isinstance(texts, Texts):
+        return f"{name} texts are a {type(texts).__name__}, not textclf.Texts"
+    if texts.pairs != pairs:
+        return f"{name} texts are {'pairs' if texts.pairs else 'single'}, unlike those of train"
+    for column in (texts.first, texts.second or ()):
+        if isinstance(column, str):
+            return f"{name} texts are a single str, not a sequence of them"
+        row = _first_other(column)
+        if row is not None:
+            return f"{name} texts are not all of type str: row {row} is a {type(column[row]).__name__}"
+    return None
+
+
+def _unsound_labels(name: str, split: Split, labels: Labels) -> str | None:
+    import numpy as np
+
+    given, n = split.labels, len(labels)
+    if not isinstance(given, np.ndarray):
+        return f"{name} labels are a {type(given).__name__}, not an array"
+    if labels.task == "multi-label":
+        if given.dtype != np.bool_ or given.shape != (len(split), n):
+            return f"{name} labels are {given.dtype}{list(given.shape)}, not bool[{len(split)}, {n}]"
+    elif given.ndim != 1 or given.dtype.kind not in "iu":
+        return f"{name} labels are {given.dtype}{list(given.shape)}, not int64[{len(split)}]"
+    elif len(given) and (given.min() < 0 or given.max() >= n):
+        return f"{name} labels run from {given.min()} to {given.max()}, but there are {n} labels (0 to {n - 1})"
+    return None
+
+
+def _unsound_names(name: str, what: str, names: Sequence[Any]) -> str | None:
+    row = _first_other(names)
+    return None if row is None else f"{name} {what} are not all of type str: row {row} is a {type(names[row]).__name__}"
+
+
+def _first_other(values: Iterable[Any]) -> int | None:
+    """Return the first row that holds something other than a str."""
+    return next((row for row, value in enumerate(values) if not isinstance(value, str)), None)
