@@ -23,7 +23,10 @@ class TfidfOptions(Options):
     lowercase: bool = Field(True, description="count upper and lower case as the same")
     one_letter: bool = Field(True, description="words of one letter count too (word analyzer)")
     marks: bool = Field(False, description="each punctuation mark counts as a word (word analyzer)")
-    min_df: int = Field(1, ge=1, le=1_000_000, description="leave out n-grams that fewer training texts contain")
+    min_df: int | None = Field(
+        None, ge=1, le=1_000_000,
+        description="leave out n-grams that fewer training texts contain; unsaid 2, or 1 below 1,000 training texts",
+    )  # fmt: skip
     max_df: float = Field(1.0, gt=0, le=1, description="leave out n-grams that a larger share of the texts contains")
     max_features: int | None = Field(
         None, ge=1, le=50_000_000, description="keep only so many n-grams, the most frequent; of each text of a pair"
@@ -42,13 +45,14 @@ class TfidfOptions(Options):
 
 
 class LogisticOptions(Options):
-    C: float = Field(3.0, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
+    # The defaults of this page were chosen by benchmarks/linear_trainers.py --search.
+    C: float = Field(10.0, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
     class_weight: Balance = Field("none", description="balanced: every label weighs the same, however rare")
     max_iter: int = Field(1000, ge=1, le=1_000_000, description="most L-BFGS iterations")
 
 
 class LinearSvmOptions(Options):
-    C: float = Field(0.2, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
+    C: float = Field(0.3, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
     class_weight: Balance = Field("none", description="balanced: every label weighs the same, however rare")
     max_iter: int = Field(5000, ge=1, le=1_000_000, description="most passes of LIBLINEAR over the texts")
     folds: int = Field(5, ge=2, le=100, description="parts held out in turn to calibrate probabilities; each is a fit")
@@ -60,7 +64,7 @@ class NaiveBayesOptions(Options):
 
 
 class NbsvmOptions(LinearSvmOptions):
-    C: float = Field(1.0, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
+    C: float = Field(3.0, gt=0, le=1e6, description="inverse strength of the L2 penalty: smaller is smoother")
     alpha: float = Field(1.0, gt=0, le=1e6, description="count added to every feature before ratios are taken")
     beta: float = Field(0.25, ge=0, le=1, description="1 is the machine alone, 0 the ratios with one weight for all")
 

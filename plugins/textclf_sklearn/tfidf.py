@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from .options import TfidfOptions
 from .stored import read_array, read_json, write_array, write_json
 
 VOCABULARY, IDF = "tfidf.json", "idf.npy"
+FEW = 1000
 COLUMNS = ("first", "second")
 
 
@@ -30,7 +32,8 @@ class Vocabulary:
     vectorizer: CountVectorizer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.vectorizer = _vectorizer(self.options, {term: i for i, term in enumerate(self.terms)})
+        columns = {term: i for i, term in enumerate(self.terms)}
+        self.vectorizer = _vectorizer(self.options, vocabulary=columns)
 
     def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
         if not self.terms:
@@ -116,7 +119,8 @@ def _columns(texts: Texts) -> list[Sequence[str]]:
 
 
 def _learn(options: TfidfOptions, texts: Sequence[str]) -> tuple[Vocabulary, sparse.csr_matrix]:
-    vectorizer = _vectorizer(options, None)
+    least = _min_df(options, len(texts))
+    vectorizer = _vectorizer(options, min_df=least, max_df=options.max_df, max_features=options.max_features)
     try:
         counts = vectorizer.fit_transform(texts)
     except ValueError:
@@ -129,14 +133,16 @@ def _learn(options: TfidfOptions, texts: Sequence[str]) -> tuple[Vocabulary, spa
     return Vocabulary(options, terms, idf), counts
 
 
-def _vectorizer(options: TfidfOptions, vocabulary: dict[str, int] | None) -> CountVectorizer:
-    limits = {} if vocabulary is not None else {"min_df": options.min_df, "max_df": options.max_df}
+def _vectorizer(options: TfidfOptions, **choice: Any) -> CountVectorizer:
     return CountVectorizer(
         analyzer=options.analyzer, ngram_range=options.ngrams, lowercase=options.lowercase, binary=options.binary,
-        token_pattern=_token_pattern(options) if options.analyzer == "word" else None,
-        vocabulary=vocabulary, dtype=np.float32,
-        max_features=None if vocabulary is not None else options.max_features, **limits,
+        token_pattern=_token_pattern(options) if options.analyzer == "word" else None, dtype=np.float32, **choice,
     )  # fmt: skip
+
+
+def _min_df(options: TfidfOptions, texts: int) -> int:
+    """Return the least number of texts: what only one says is mostly noise, but in few texts it is all there is."""
+    return options.min_df or (1 if texts < FEW else 2)
 
 
 def _token_pattern(options: TfidfOptions) -> str:
@@ -147,6 +153,6 @@ def _token_pattern(options: TfidfOptions) -> str:
 
 def _nothing_left(options: TfidfOptions, texts: int) -> str:
     return (
-        f"tfidf: no n-gram of the {texts} training texts is left with min_df {options.min_df} "
+        f"tfidf: no n-gram of the {texts} training texts is left with min_df {_min_df(options, texts)} "
         f"and max_df {options.max_df:g}; give longer texts, a lower min_df or the analyzer 'char'"
     )

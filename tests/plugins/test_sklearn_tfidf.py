@@ -78,6 +78,13 @@ def test_rare_frequent_and_surplus_n_grams_are_left_out(context: LocalContext) -
     assert terms(texts, context, ngrams=[1, 1], max_features=1) == ["the"]
 
 
+def test_what_only_one_text_says_counts_in_few_texts_alone(context: LocalContext) -> None:
+    texts = [f"film number{i}" for i in range(999)]
+    assert len(terms(texts, context, ngrams=[1, 1])) == 1000
+    assert terms([*texts, "last"], context, ngrams=[1, 1]) == ["film"]
+    assert len(terms([*texts, "last"], context, ngrams=[1, 1], min_df=1)) == 1001
+
+
 def test_weights_and_norm_can_be_switched_off(context: LocalContext) -> None:
     plain = {"ngrams": [1, 1], "idf": False, "norm": "none", "sublinear": False}
     assert fitted(["a b b"], context, **plain).encode(Texts(["b b b a"]), context).toarray().tolist() == [[1, 3]]
