@@ -1,5 +1,6 @@
 """What plugin authors test with: contract checks, a context to run components in, and a toy plugin as stand-in."""
 
+from . import toy
 from .checks import check_component, check_plugin, require
 from .checks.subject import StandIns
 from .clauses import Clause, ContractBroken, Finding
@@ -16,4 +17,5 @@ __all__ = [
     "check_plugin",
     "judge_against",
     "require",
+    "toy",
 ]
