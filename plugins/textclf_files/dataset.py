@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +34,8 @@ class FilesDataset:
 
     def load(self, context: Context) -> Dataset:
         """Read every file that is given; a DataError names the file, the row, the cause and the way out."""
+        if self.options.path is None and self.options.train is None:
+            raise DataError("no data is given; say `path: FILE`, or `train: FILE` where the splits are given")
         files: dict[Role, _Rows] = {}
         for role, place in self.options.places().items():
             with self._open(place, context) as table:
@@ -66,7 +67,6 @@ class FilesDataset:
         if problems:
             raise DataError("\n".join(f"{table.name}: {problem.message}" for problem in problems))
         rows = _read_texts(table, columns) if role == "unlabelled" else self._read_labelled(table, columns, role)
-        _warn_of_empty_texts(rows, table.name, context)
         if rows.unlabelled:
             context.warn(f"{table.name}: {_count(len(rows.unlabelled), 'row')} without a label taken as unlabelled")
         return rows
@@ -168,13 +168,6 @@ def _check_may_be_unlabelled(row: Row, columns: Columns, role: Role, taking: boo
             f"{row.place}: has no label in '{column}'; give it one, leave the row out, or set "
             "`unlabelled_rows: take` to use such rows as unlabelled texts"
         )
-
-
-def _warn_of_empty_texts(rows: _Rows, name: str, context: Context) -> None:
-    columns: Sequence[list[str]] = (rows.first, rows.second)
-    empty = sum(not text.strip() for column in columns for text in column)
-    if empty:
-        context.warn(f"{name}: {_count(empty, 'text')} {'is' if empty == 1 else 'are'} empty")
 
 
 def _count(number: int, noun: str) -> str:

@@ -81,13 +81,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        parts = urlsplit(newurl)
-        if parts.scheme != "https" or not parts.hostname:
-            raise DownloadError(f"{self.url}: redirects to {newurl[:200]}, which is not https; it is not followed")
-        reach = reach_of(parts.hostname)
-        if reach != "public" and reach != reach_of(urlsplit(self.url).hostname or ""):
-            raise DownloadError(f"{self.url}: redirects to {newurl[:200]}, a {reach} address; it is not followed")
+        if reason := self._refusal(newurl):
+            fp.close()
+            raise DownloadError(f"{self.url}: redirects to {newurl[:200]}, {reason}; it is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def _refusal(self, target: str) -> str | None:
+        parts = urlsplit(target)
+        if parts.scheme != "https" or not parts.hostname:
+            return "which is not https"
+        reach = reach_of(parts.hostname)
+        allowed = reach == "public" or reach == reach_of(urlsplit(self.url).hostname or "")
+        return None if allowed else f"a {reach} address"
 
 
 def reach_of(host: str) -> Reach:
@@ -116,6 +121,7 @@ def _naming(url: str = "") -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         reason = f"the server answers {error.code} {error.reason}".rstrip()
+        error.close()
         if error.code in _WAIT:
             raise Passing(reason) from None
         raise DownloadError(f"{url}: {reason}; check the URL, or fetch it by hand and give its path") from None

@@ -285,6 +285,19 @@ def test_a_missing_key_a_null_and_a_nested_value_are_no_texts():
     ]
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"PK\x03\x04", "a ZIP archive or an Excel workbook, not a text file; save it as CSV"),
+        (b"PAR1", "Parquet, not a text file; say `format: parquet`"),
+    ],
+)
+def test_a_file_of_another_kind_is_recognised(head, kind):
+    """D15: wrong magic."""
+    Path("a.csv").write_bytes(head + bytes(range(256)))
+    assert fault(Path("a.csv")) == f"a.csv: is {kind}"
+
+
 def test_what_is_no_file_is_refused():
     Path("folder.csv").mkdir()
     assert fault(Path("folder.csv")) == "folder.csv: is a folder, not a file"

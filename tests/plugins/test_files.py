@@ -10,7 +10,7 @@ import textclf_files
 from textclf_files.options import FilesOptions
 
 from textclf import DataError, Dataset
-from textclf.testing import LocalContext
+from textclf.testing import LocalContext, check_plugin, require
 
 
 def written(name: str, *lines: str) -> str:
@@ -122,6 +122,16 @@ def test_the_traits_follow_from_the_options():
     assert traits(path="a.csv", labels=["a", "b"], pair="other") == (["multi-label"], True)
 
 
+def test_the_plugin_keeps_every_contract():
+    path = written("a.csv", "text,other,tags,by", "a,b,x,1", "c,d,y,2", "e,f,x,2")
+    for options in ({"path": path, "label": "tags"}, {"path": path, "labels": "tags", "pair": "other", "group": "by"}):
+        require(check_plugin(textclf_files, {"files": options}))
+
+
+def test_no_data_at_all_is_refused_without_a_plan_too():
+    assert fault() == "no data is given; say `path: FILE`, or `train: FILE` where the splits are given"
+
+
 def test_a_header_alone_is_no_data():
     """D01: files refuse a table without rows."""
     assert fault(path=written("a.csv", "text,label")) == "a.csv: has a header (text, label) but no rows"
@@ -135,9 +145,10 @@ def test_words_that_other_readers_take_for_missing_stay_texts_and_labels(name):
     assert name in dataset.labels.names
 
 
-def test_empty_texts_are_kept_and_counted():
-    """D07: empty and blank texts."""
-    assert warnings(path=written("a.csv", "text,label", ",x", "  ,y", "fine,x")) == ["a.csv: 2 texts are empty"]
+def test_empty_texts_stay_rows_so_that_the_core_can_count_them():
+    """D07: empty and blank texts, after whatever cleaning, are the core's to keep, drop or refuse."""
+    train = load(path=written("a.csv", "text,label", ",x", "  ,y", "fine,x")).train
+    assert (list(train.texts.first), list(train.ids)) == (["", "  ", "fine"], ["2", "3", "4"])
 
 
 @pytest.mark.parametrize(

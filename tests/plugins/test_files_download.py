@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import http.client
+import io
 import json
 import socket
 import subprocess
@@ -216,12 +217,13 @@ def test_the_open_web_never_redirects_into_the_readers_network(target, reach):
     handler = _Redirects("https://93.184.216.34/a.csv")
     request = urllib.request.Request(handler.url)
     with pytest.raises(DownloadError) as caught:
-        handler.redirect_request(request, None, 302, "Found", http.client.HTTPMessage(), target)
+        handler.redirect_request(request, io.BytesIO(), 302, "Found", http.client.HTTPMessage(), target)
     assert str(caught.value) == (
         f"https://93.184.216.34/a.csv: redirects to {target}, a {reach} address; it is not followed"
     )
-    onward = handler.redirect_request(request, None, 302, "Found", http.client.HTTPMessage(), "https://93.184.216.35/b")
-    assert onward.full_url == "https://93.184.216.35/b"
+    further = "https://93.184.216.35/b"
+    onward = handler.redirect_request(request, io.BytesIO(), 302, "Found", http.client.HTTPMessage(), further)
+    assert onward.full_url == further
 
 
 def test_behind_a_proxy_names_are_left_to_the_proxy(monkeypatch):

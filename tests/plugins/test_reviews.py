@@ -10,7 +10,7 @@ import pytest
 import textclf_reviews
 
 from textclf import DataError, Dataset
-from textclf.testing import LocalContext
+from textclf.testing import LocalContext, check_plugin, require
 
 
 def load(**options) -> Dataset:
@@ -62,6 +62,10 @@ def test_licence_and_citation_are_told():
         "Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text. Eighth International Conference on "
         "Weblogs and Social Media (ICWSM-14)."
     )
+
+
+def test_the_plugin_keeps_every_contract():
+    require(check_plugin(textclf_reviews))
 
 
 def test_the_recipes_open_with_how_to_run_and_change_them():

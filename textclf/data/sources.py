@@ -26,6 +26,10 @@ _RATIO_LIMIT = 200
 _RATIO_FROM = 16 * 2**20
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**16
+_OTHER = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook, not a text file; save it as CSV",
+    b"PAR1": "Parquet, not a text file; say `format: parquet`",
+}
 
 
 class _Counted(io.RawIOBase):
@@ -81,16 +85,24 @@ class Source:
         self.path = source if isinstance(source, Path) else None
         self.name = name or (str(source) if isinstance(source, Path) else "stdin")
         self._file = _open(source, self.name) if isinstance(source, Path) else source
+        self._copy: BinaryIO | None = None
         self._stat = os.fstat(self._file.fileno()) if self.path else None
         self.regular = self._stat is not None and stat.S_ISREG(self._stat.st_mode)
+        try:
+            self.raw, self.head = self._begin()
+        except BaseException:
+            self.close()
+            raise
+        self.packed = isinstance(self.raw, _Unpacked)
+
+    def _begin(self) -> tuple[_Counted, bytes]:
+        """Return the unpacked stream and its first bytes, which it will give again."""
         head = _first(self._file.read, 4)
-        self.packed = head.startswith(_GZIP)
-        self.raw = _Counted(self._file, head)
-        if self.packed:
-            self.raw = _Unpacked(self.raw, self.name)
-            head = _first(self.raw.take, 4)
-            self.raw.head = head
-        self.head = head
+        raw = _Counted(self._file, head)
+        if head.startswith(_GZIP):
+            raw = _Unpacked(raw, self.name)
+            raw.head = head = _first(raw.take, 4)
+        return raw, head
 
     def lines(self, encoding: str, limit: int = RECORD_LIMIT) -> Iterator[str]:
         """Yield the lines with their ends, decoded strictly; a DataError for a wrong byte or a line over the limit."""
@@ -117,7 +129,7 @@ class Source:
         if self.regular and not self.packed:
             self._file.seek(0)
             return cast(BinaryIO, self._file)
-        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the reader closes it
+        self._copy = copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - `close` closes it
         reader = io.BufferedReader(self.raw, _CHUNK)
         while chunk := reader.read(_CHUNK):
             copy.write(chunk)
@@ -137,6 +149,8 @@ class Source:
             raise DataError(f"{self.name}: changed while it was read; run again when nothing writes to it")
 
     def close(self) -> None:
+        if self._copy is not None:
+            self._copy.close()
         if self.path is not None:
             self._file.close()
 
@@ -146,6 +160,8 @@ class Source:
             raise DataError(f"{self.name}: no encoding is called '{encoding}' (for example: utf-8, cp1252, utf-16)")
         if codec != "utf-8":
             return codec
+        if kind := _OTHER.get(self.head):
+            raise DataError(f"{self.name}: is {kind}")
         if wide := _utf16(self.head):
             raise DataError(f"{self.name}: is written in UTF-16, not in UTF-8; set `encoding: {wide}`")
         return "utf-8-sig"
