@@ -167,3 +167,13 @@ def listing(words: Sequence[str], limit: int = 12) -> str:
     """Return words joined by commas, cut with a count where there are many."""
     rest = len(words) - limit
     return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def with_article(noun: str) -> str:
+    """Return "a recipe", "an encoder"."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def kind_of(value: object) -> str:
+    """Say in words what a value is: "nothing", "a dict", "an int"."""
+    return "nothing" if value is None else with_article(type(value).__name__)

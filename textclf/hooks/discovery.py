@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from importlib.resources.abc import Traversable
@@ -17,9 +18,9 @@ from typing import Any, cast
 import pluggy
 
 from .. import __version__
-from ..errors import closest
+from ..errors import closest, did_you_mean, kind_of
 from . import hookspecs, versions
-from .components import Component, Kind, Options
+from .components import Component, Kind, Options, Traits
 from .events import Event
 from .registry import Offer, Plugin, Registry, sorted_plugins
 
@@ -31,6 +32,8 @@ _HOOKS: dict[str, Kind] = {
     "textclf_metrics": "metric",
     "textclf_outputs": "output",
 }
+_PREFIX = "textclf_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _ALL_HOOKS = (*_HOOKS, "textclf_recipes", "textclf_event")
 
 
@@ -38,7 +41,7 @@ class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Count every function called `textclf_*` as an implementation, so that a misspelt one is found."""
         opts = super().parse_hookimpl_opts(plugin, name)
-        if opts is None and name.startswith("textclf_") and inspect.isfunction(getattr(plugin, name, None)):
+        if opts is None and name.startswith(_PREFIX) and inspect.isroutine(getattr(plugin, name, None)):
             opts = {
                 "wrapper": False, "hookwrapper": False, "optionalhook": False,
                 "tryfirst": False, "trylast": False, "specname": None,
@@ -55,7 +58,10 @@ def discover(plugins: Sequence[ModuleType | object] = (), *, entry_points: bool 
     found: list[tuple[Plugin, object | None]] = []
     if entry_points:
         found += [_load(e) for e in metadata.entry_points(group=GROUP) if e.name not in blocked]
+    installed = [module for _, module in found]
     for module in plugins:
+        if any(module is other for other in installed):
+            continue
         name = getattr(module, "__name__", type(module).__name__)
         found.append((Plugin(name.removeprefix("textclf_"), name), module))
     return _collect(found)
@@ -122,41 +128,77 @@ class _Answers:
             self.observers.append((plugin, cast(Callable[[Event], None], implementation.function)))
 
     def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
-        try:
-            components = list(answer)
-        except TypeError:
-            raise _Broken(f"{hook}() returns {_kind_of(answer)}, not a list of components") from None
+        if not isinstance(answer, Iterable) or isinstance(answer, str):
+            raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
+        components = _call(hook, lambda: list(answer))
         for component in components:
-            if not isinstance(component, Component):
-                raise _Broken(f"{hook}() returns {_kind_of(component)} in its list, not a Component")
-            if not isinstance(component.name, str) or not component.name.replace("_", "a").replace("-", "a").isalnum():
-                raise _Broken(f"{hook}() offers a component with the unusable name {component.name!r}")
-            if not (isinstance(component.options, type) and issubclass(component.options, Options)):
-                raise _Broken(f"{hook}(): the options of '{component.name}' are not a subclass of textclf.Options")
-            if not callable(component.build):
-                raise _Broken(f"{hook}(): the build of '{component.name}' is {_kind_of(component.build)}, no function")
+            flaw = _flaw(component)
+            if flaw:
+                raise _Broken(f"{hook}() {flaw}")
+        names = [component.name for component in components]
+        for name in names:
+            if names.count(name) > 1:
+                raise _Broken(f"{hook}() offers '{name}' twice")
         return [Offer(kind, component, self.plugin) for component in components]
 
     def _recipes(self, folder: Any) -> None:
         try:
             for entry in folder.iterdir():
-                if entry.name.endswith(".yaml"):
+                if entry.name.endswith(".yaml") and entry.is_file():
                     self.recipes[entry.name.removesuffix(".yaml")] = entry
-        except (AttributeError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a Traversable of the plugin's own may raise anything
             raise _Broken(f"textclf_recipes() returns no readable folder: {_say(error)}") from None
+
+
+def _flaw(component: Any) -> str:
+    """Say what is wrong with a component as it is offered, or nothing."""
+    if not isinstance(component, Component):
+        return f"returns {kind_of(component)} in its list, not a Component"
+    if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
+        return f"offers a component with the unusable name {component.name!r}: letters, digits, '_' and '-' are allowed"
+    named = f"offers '{component.name}'"
+    if not (isinstance(component.options, type) and issubclass(component.options, Options)):
+        return f"{named} with options that are not a subclass of textclf.Options"
+    if "use" in component.options.model_fields:
+        return f"{named} with an option called 'use', which in a recipe names the component"
+    for field in ("build", "restore", "check"):
+        value = getattr(component, field)
+        if not callable(value) and (value is not None or field == "build"):
+            return f"{named} with {kind_of(value)} as {field}, not a function"
+    if not callable(component.traits) and not isinstance(component.traits, Traits):
+        return f"{named} with {kind_of(component.traits)} as traits, not textclf.Traits"
+    if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
+        return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
+    return ""
 
 
 def _register(manager: _Manager, module: object) -> None:
     for name in dir(module):
-        if name.startswith("textclf_") and inspect.isfunction(getattr(module, name)) and name not in _ALL_HOOKS:
-            near = closest(name, _ALL_HOOKS)
-            meant = f"; did you mean '{near}'?" if near else f" (hooks: {', '.join(_ALL_HOOKS)})"
-            raise _Broken(f"defines '{name}', which is no hook{meant}")
+        if name.startswith(_PREFIX) and inspect.isroutine(getattr(module, name, None)):
+            _check_hook(name, getattr(module, name))
     try:
         manager.register(module)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _Broken(" ".join(str(error).split())) from None
+
+
+def _check_hook(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that no hook is called like, or that takes other arguments than its hook gives."""
+    if name not in _ALL_HOOKS:
+        # Without the prefix, which makes any two names look alike.
+        near = closest(name.removeprefix(_PREFIX), [hook.removeprefix(_PREFIX) for hook in _ALL_HOOKS])
+        meant = f"; did you mean '{_PREFIX}{near}'?" if near else f" (hooks: {', '.join(_ALL_HOOKS)})"
+        raise _Broken(f"defines '{name}', which is no hook{meant}")
+    given = list(inspect.signature(getattr(hookspecs, name)).parameters)
+    taken = inspect.signature(function).parameters
+    for argument, parameter in taken.items():
+        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if argument not in given and parameter.default is parameter.empty and not variadic:
+            gives = did_you_mean(argument, given) or f" (it gives {', '.join(given) or 'none'})"
+            raise _Broken(f"{name}() takes the argument '{argument}', which the hook does not give{gives}")
+    if any(argument not in taken for argument in given):
+        raise _Broken(f"{name}() does not take the argument '{given[0]}', which the hook gives")
 
 
 def _call(hook: str, function: Callable[..., Any]) -> Any:
@@ -170,8 +212,3 @@ def _call(hook: str, function: Callable[..., Any]) -> Any:
 
 def _say(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def _kind_of(value: Any) -> str:
-    name = type(value).__name__
-    return "nothing" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from ..errors import PluginError, closest, listing
+from ..errors import PluginError, closest, listing, with_article
 from .components import KINDS, Component, Kind
 from .events import Event
 
@@ -66,12 +66,11 @@ class Registry:
 
     def missing(self, kind: Kind, name: str) -> str:
         """Say that no component is called so: what was meant, of which other kind it is, or which plugin is broken."""
-        article = "an" if kind[0] in "aeiou" else "a"
         message = f"no {kind} is called '{name}'"
         others = [k for k in KINDS if k != kind and name in self.names(k)]
         near = closest(name, self.names(kind))
         if others:
-            message += f"; '{name}' is a {others[0]}, not {article} {kind}"
+            message += f"; '{name}' is {with_article(others[0])}, not {with_article(kind)}"
         elif near:
             message += f"; did you mean '{near}'?"
         message += f" (installed: {listing(self.names(kind)) or 'none'})"

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from ..errors import PluginError, Problem, ResourceError, TextclfError
+from ..errors import PluginError, Problem, ResourceError, TextclfError, kind_of
 from ..hooks.components import Component, Kind, Options, Traits
 from ..hooks.registry import Offer, Registry
 from .messages import explain
@@ -55,7 +55,7 @@ class Step(Generic[T]):
         """Return what these options make, read and can do; a PluginError where the plugin cannot say."""
         traits = self.call("traits", lambda: self.component.traits_of(self.options))
         if not isinstance(traits, Traits):
-            raise PluginError(f"{self}: traits() returns a {type(traits).__name__}, not textclf.Traits")
+            raise PluginError(f"{self}: traits() returns {kind_of(traits)}, not textclf.Traits")
         return traits
 
     def build(self) -> T:
@@ -112,7 +112,7 @@ class Step(Generic[T]):
         if lacking:
             words = ", ".join(f"'{name}'" for name in lacking)
             raise PluginError(
-                f"{self}: {method}() returns a {type(built).__name__} without {words}, which the contract of "
+                f"{self}: {method}() returns {kind_of(built)} without {words}, which the contract of "
                 f"textclf.{_CONTRACT_NAMES[self.kind]} asks for"
             )
         return built  # type: ignore[no-any-return]
@@ -148,8 +148,8 @@ def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> S
     try:
         offer = registry.find(kind, name)
     except PluginError as error:
-        origin = f" (saved with plugin {plugin} {version}".rstrip() + ")" if plugin else ""
-        raise PluginError(f"{error}{origin}; install the plugin that offers it") from None
+        saver = f"; it was saved by plugin {plugin} {version}".rstrip() + ": install that plugin" if plugin else ""
+        raise PluginError(f"{error}{saver}") from None
     try:
         values = offer.component.options.migrate(version, values)
     except Exception as error:
@@ -157,8 +157,8 @@ def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> S
     options, problems = validate(offer, values)
     if options is None:
         reasons = "; ".join(str(problem) for problem in problems)
-        newer = f"saved with {plugin} {version}, installed is {offer.plugin.version}"
-        raise PluginError(f"{kind} '{name}' ({offer.plugin}) cannot read its saved options ({newer}): {reasons}")
+        versions = f"saved by version {version}, installed is {offer.plugin.version or 'an unknown version'}"
+        raise PluginError(f"{kind} '{name}' ({offer.plugin}) cannot read its saved options ({versions}): {reasons}")
     return Step(kind, offer, options)
 
 

@@ -1,0 +1,96 @@
+"""The JSON Schema of recipes: what an editor accepts is what a plan accepts."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+
+from textclf import Component, Field, Options, Traits
+from textclf.recipe.schema import json_schema
+
+from .sample import SOUND, build, plugin, registry
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(json.dumps(json_schema(registry())))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        SOUND,
+        {**SOUND, "version": 1, "name": "x", "seed": 3, "seeds": [1, 2], "clean": ["nfc"], "gates": {"accuracy": 0.9}},
+        {**SOUND, "dataset": {"use": "files", "path": "a.csv", "columns": ["a"]}, "outputs": ["card", {"use": "card"}]},
+        {**SOUND, "trainer": {"use": "net", "layers": [{"width": 3}], "device": None, "schedule": "cosine"}},
+        {**SOUND, "split": {"test": 0.3, "folds": None}, "decide": {"threshold": "tuned"}},
+        {**SOUND, "metrics": [{"use": "accuracy"}, "roc_auc"], "select": "roc_auc"},
+    ],
+)
+def test_a_sound_recipe_is_valid(validator, recipe):
+    assert [error.message for error in validator.iter_errors(recipe)] == []
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {**SOUND, "sed": 3},
+        {**SOUND, "version": 2},
+        {**SOUND, "name": "../x"},
+        {**SOUND, "seed": -1},
+        {**SOUND, "clean": ["html_break"]},
+        {**SOUND, "split": {"tset": 0.1}},
+        {**SOUND, "gates": {"acuracy": 0.9}},
+        {**SOUND, "encoder": "brt"},
+        {**SOUND, "encoder": "linear"},
+        {**SOUND, "encoder": {"use": "brt"}},
+        {**SOUND, "dataset": "files"},
+        {**SOUND, "dataset": {"use": "files"}},
+        {**SOUND, "trainer": {"batch_size": 3}},
+        {**SOUND, "trainer": {"use": "net", "batch_sise": 3}},
+        {**SOUND, "trainer": {"use": "net", "learning_rate": -1}},
+        {**SOUND, "trainer": {"use": "net", "layers": [{"widht": 3}]}},
+        {**SOUND, "trainer": {"use": "linear", "batch_size": 3}},
+        {**SOUND, "metrics": []},
+        {**SOUND, "metrics": ["acuracy"]},
+    ],
+)
+def test_a_misspelt_or_senseless_recipe_is_not(validator, recipe):
+    assert not validator.is_valid(recipe)
+
+
+def test_editors_see_descriptions_defaults_and_summaries():
+    class Loud(Options):
+        loudness: int = Field(1, description="how")
+
+    traits = Traits(makes="matrix")
+    component = Component(name="shout", summary="counts words loudly", build=build, options=Loud, traits=traits)
+    schema = json_schema(registry(plugin("textclf_shout", textclf_encoders=lambda: [component])))
+    shout = schema["$defs"]["encoder.shout"]
+    assert shout["description"] == "counts words loudly"
+    assert shout["properties"]["use"] == {"const": "shout"}
+    assert shout["properties"]["loudness"]["default"] == 1
+    assert shout["properties"]["loudness"]["description"] == "how"
+    assert schema["properties"]["seed"]["description"] == "seed of training; the split has its own"
+
+
+class Tree(Options):
+    """Options that hold themselves."""
+
+    name: str = Field("", description="of the node")
+    children: tuple[Tree, ...] = Field((), description="nodes below")
+
+
+def test_options_that_hold_themselves_and_names_offered_twice_make_a_valid_schema():
+    tree = Component(name="tree", build=build, options=Tree, traits=Traits(makes="matrix"))
+    twice = Component(name="words", build=build, traits=Traits(makes="matrix"))
+    schema = json_schema(registry(plugin("textclf_tree", textclf_encoders=lambda: [tree, twice])))
+    validator = jsonschema.Draft202012Validator(schema)
+    below = {"name": "a", "children": [{"children": []}]}
+    assert validator.is_valid({**SOUND, "encoder": {"use": "tree", "children": [below]}})
+    assert not validator.is_valid({**SOUND, "encoder": {"use": "tree", "children": [{"nmae": "a"}]}})
+    assert not validator.is_valid({**SOUND, "encoder": "words"})

@@ -1,0 +1,161 @@
+"""Steps of a plan: what building one may do wrong, and how a saved one comes back."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from textclf import ArtefactError, Component, DataError, Field, Options, PluginError, ResourceError, Traits
+from textclf.recipe.plan import Step, restored_step
+
+from .sample import SOUND, Built, build, plan_of, plugin, registry
+
+NAMED = "encoder 'odd' (plugin textclf_odd)"
+
+
+def step(kind: str = "encoder", **fields: object) -> Step[object]:
+    """Return a step of a component called `odd`, offered by a plugin of its own."""
+    component = Component(**{"name": "odd", "build": build, "traits": Traits(makes="matrix"), **fields})
+    found = registry(plugin("textclf_odd", **{f"textclf_{kind}s": lambda: [component]})).find(kind, "odd")
+    return Step(kind, found, component.options())
+
+
+def raising(error: BaseException):
+    def fail(*args: object) -> None:
+        raise error
+
+    return fail
+
+
+def message(wrong: Step[object]) -> str:
+    with pytest.raises(PluginError) as caught:
+        wrong.build()
+    return str(caught.value)
+
+
+def test_what_a_build_raises_is_the_plugins():
+    """P04: plugin, component and method are named, whatever was raised."""
+    assert message(step(build=raising(KeyError("x")))) == f"{NAMED}: build() fails: KeyError: 'x'"
+    assert message(step(build=raising(SystemExit(3)))) == f"{NAMED}: build() fails: SystemExit: 3"
+
+
+def test_a_build_that_lacks_its_library_says_how_to_get_it():
+    """R15: also where the module is there but cannot be imported."""
+    wrong = step(build=raising(ImportError("libcudart.so")), install="torch>=2.10")
+    assert message(wrong) == f"{NAMED}: build() fails: ImportError: libcudart.so; pip install 'torch>=2.10'"
+
+
+def test_errors_of_textclfs_own_pass_through():
+    with pytest.raises(DataError, match=r"^the table is empty$"):
+        step(build=raising(DataError("the table is empty"))).build()
+    with pytest.raises(KeyboardInterrupt):
+        step(build=raising(KeyboardInterrupt())).build()
+    with pytest.raises(MemoryError):
+        step(build=raising(MemoryError())).build()
+
+
+def test_a_full_disk_is_not_the_plugins_fault():
+    full = step(build=raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    with pytest.raises(ResourceError, match=r"No space left on device; free some space$"):
+        full.build()
+
+
+@pytest.mark.parametrize(
+    ("kind", "built", "lacking"),
+    [
+        ("encoder", 3, "an int without 'fit', 'encode', 'fingerprint', 'save', which the contract of textclf.Encoder"),
+        ("trainer", None, "nothing without 'train', 'restore', which the contract of textclf.Trainer"),
+        ("dataset", {}, "a dict without 'load', which the contract of textclf.DatasetProvider"),
+        ("metric", build, "a function without 'greater_is_better', which the contract of textclf.Metric"),
+        ("output", "", "a str without 'write', which the contract of textclf.Output"),
+    ],
+)
+def test_what_breaks_its_contract_is_caught_at_the_border(kind, built, lacking):
+    """P04: the methods that a contract asks for are looked for as soon as an object is built."""
+    wrong = step(kind, build=lambda options: built)
+    assert message(wrong) == f"{kind} 'odd' (plugin textclf_odd): build() returns {lacking} asks for"
+
+
+def test_traits_of_a_wrong_type_are_caught():
+    """P04: traits are Traits."""
+    with pytest.raises(PluginError) as caught:
+        _ = step(traits=lambda options: {"makes": "matrix"}).traits
+    assert str(caught.value) == f"{NAMED}: traits() returns a dict, not textclf.Traits"
+
+
+def test_a_component_without_restore_is_built_anew(tmp_path):
+    assert isinstance(step().restore(tmp_path), Built)
+
+
+def test_restore_is_given_the_folder_and_kept_to_the_contract(tmp_path):
+    """P04: restoring is guarded as building is."""
+    seen: list[Path] = []
+
+    def restore(options: Options, folder: Path) -> Built:
+        seen.append(folder)
+        return Built()
+
+    assert isinstance(step(restore=restore).restore(tmp_path), Built)
+    assert seen == [tmp_path]
+    with pytest.raises(PluginError) as caught:
+        step(restore=lambda options, folder: 3).restore(tmp_path)
+    assert str(caught.value).startswith(f"{NAMED}: restore() returns an int without 'fit'")
+    with pytest.raises(ArtefactError):
+        step(restore=raising(ArtefactError("torn"))).restore(tmp_path)
+
+
+class Sized(Options):
+    size: int = Field(3, ge=1, description="of something")
+    version: str = Field("a", description="an option may be called so")
+
+    @classmethod
+    def migrate(cls, version, values):
+        if version == "":
+            raise LookupError("no version")
+        return {("size" if key == "width" else key): value for key, value in values.items()}
+
+
+def test_a_saved_step_comes_back():
+    plan = plan_of({**SOUND, "encoder": "bert", "trainer": {"use": "net", "epochs": 7}})
+    saved = plan.trainer.to_json()
+    assert saved["options"]["epochs"] == 7
+    assert restored_step("trainer", saved, registry()) == plan.trainer
+
+
+def test_options_of_an_older_version_are_migrated():
+    """C12: a newer plugin reads older models through `migrate`."""
+    component = Component(name="sized", build=build, options=Sized, traits=Traits(makes="matrix"))
+    offered = registry(plugin("textclf_sized", textclf_encoders=lambda: [component]))
+    saved = {"use": "sized", "plugin": "textclf_sized", "version": "0.9", "options": {"width": 5, "version": "b"}}
+    restored = restored_step("encoder", saved, offered)
+    assert restored.options == Sized(size=5, version="b")
+    with pytest.raises(PluginError) as caught:
+        restored_step("encoder", {**saved, "version": ""}, offered)
+    assert str(caught.value) == "encoder 'sized' (plugin textclf_sized): migrate() fails: LookupError: no version"
+
+
+def test_a_saved_step_that_the_plugin_cannot_read_names_both_versions():
+    """C12: a model saved by a newer plugin has options that an older one does not know."""
+    component = Component(name="sized", build=build, options=Sized, traits=Traits(makes="matrix"))
+    offered = registry(plugin("textclf_sized", textclf_encoders=lambda: [component]))
+    saved = {"use": "sized", "plugin": "textclf_sized", "version": "9.0", "options": {"depth": 5}}
+    with pytest.raises(PluginError) as caught:
+        restored_step("encoder", saved, offered)
+    assert str(caught.value) == (
+        "encoder 'sized' (plugin textclf_sized) cannot read its saved options (saved by version 9.0, installed is "
+        "an unknown version): depth: unknown option of encoder 'sized' (plugin textclf_sized) (known: size, version)"
+    )
+
+
+def test_a_saved_step_whose_plugin_is_missing_says_what_to_install():
+    """C12: the plugin that saved it is named."""
+    saved = {"use": "shout", "plugin": "textclf_shout", "version": "1.2", "options": {}}
+    with pytest.raises(PluginError) as caught:
+        restored_step("encoder", saved, registry())
+    assert str(caught.value) == (
+        "no encoder is called 'shout' (installed: absent, bert, vectors, words); "
+        "it was saved by plugin textclf_shout 1.2: install that plugin"
+    )
