@@ -188,14 +188,15 @@ def drive(folder: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch | No
 
     class Tunnel(StreamRequestHandler):
         def handle(self) -> None:
-            if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
-                host = "direct"  # a TLS handshake: somebody came without a proxy
-            else:
-                host = _connect_line(self)
-                self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            state.tunnels.append(host)
-            with suppress(OSError), tls.wrap_socket(self.connection, server_side=True) as inner:
-                _Requests(inner, self.client_address, host, state)
+            with suppress(OSError):
+                if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
+                    host = "direct"  # a TLS handshake: somebody came without a proxy
+                else:
+                    host = _connect_line(self)
+                    self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                state.tunnels.append(host)
+                with tls.wrap_socket(self.connection, server_side=True) as inner:
+                    _Requests(inner, self.client_address, host, state)
 
     class Server(ThreadingTCPServer):
         allow_reuse_address = True

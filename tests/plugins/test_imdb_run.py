@@ -36,7 +36,8 @@ def run_bert(folder: Path, environment: dict[str, str], *more: str) -> subproces
 
 
 def test_the_reference_recipe_runs_from_google_drive_to_the_report(tmp_path: Path) -> None:
-    with drive(tmp_path, serving(reviews_csv())) as google:
+    """W04: from the outside; the connection is cut at 30 MB, and taken up again."""
+    with drive(tmp_path, serving(reviews_csv(), cuts=1, at=30_000_000)) as google:
         done = run_bert(tmp_path, google.environment, "--json")
     assert done.returncode == 0, done.stderr
     json.loads(done.stdout)
@@ -48,7 +49,8 @@ def test_the_reference_recipe_runs_from_google_drive_to_the_report(tmp_path: Pat
     assert (run / "model" / "model.safetensors").exists()
     note = json.loads((tmp_path / "cache" / "imdb" / f"{FILE_ID}.json").read_text())
     assert note["rows"] == ROWS
-    assert [asked.host for asked in google.asked] == ["drive.google.com"] + ["drive.usercontent.google.com"] * 2
+    assert [asked.host for asked in google.asked] == ["drive.google.com"] + ["drive.usercontent.google.com"] * 3
+    assert google.asked[-1].headers["range"].startswith("bytes=29")
 
 
 @pytest.mark.parametrize(("page", "reason"), [
@@ -64,6 +66,16 @@ def test_a_page_in_place_of_the_file_ends_the_run_with_4(page: str, reason: str,
     assert f"from Google Drive (file {FILE_ID}): {reason}" in said
     assert "--set dataset.path=FILE" in said
     assert "Traceback" not in said
+
+
+def test_silence_ends_the_run_with_4(tmp_path: Path) -> None:
+    """W03: from the outside."""
+    with drive(tmp_path, lambda asked, reply: reply.silence()) as google:
+        short = ("--set", "dataset.timeout=0.5", "--set", "dataset.tries=2")
+        done = textclf("run", "imdb_tfidf", *short, **google.environment)
+    assert done.returncode == 4
+    said = " ".join(done.stderr.split())
+    assert f"(file {FILE_ID}): no answer in time; " in said or f"(file {FILE_ID}): nothing came for 1 seconds; " in said
 
 
 def test_without_network_the_run_ends_with_4_within_30_seconds_and_says_what_to_do(tmp_path: Path) -> None:
