@@ -53,6 +53,8 @@ def whole(text: str) -> str:
 
 def normal_form(text: str) -> str:
     """Return the form by which two texts count as the same: compatibility-normal, case-folded, single spaces."""
+    if text.isascii():
+        return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Folding can undo the normal form, so Unicode's own NFKC_Casefold normalises twice.
     return " ".join(unicodedata.normalize("NFKC", folded).split())

@@ -60,7 +60,7 @@ class CheckedMetric:
         value = self._step.call("__call__", lambda: self._metric(predictions, weights))
         if weights is not None:
             if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise PluginError(f"{self._step}: __call__ returned {_shown(value)} for {len(weights)} draws of weights")
+                raise PluginError(f"{self._step}: __call__ returned {_shown(value)} for {len(weights)} weightings")
             return value.astype(np.float64)
         if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
             raise PluginError(f"{self._step}: __call__ returned {_shown(value)}, not a number")

@@ -1,0 +1,171 @@
+"""A recipe's split applied to a dataset: fractions, folds, limits, empty texts, rare labels and leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from textclf import DataError, Dataset, Labels, RecipeError, Split, Texts
+from textclf.recipe.settings import SplitSettings
+from textclf.runs.splitting import Parts, part
+
+AB = Labels(("a", "b"))
+
+
+def split_of(texts: Sequence[str], labels: Sequence[int], groups: Sequence[str] | None = None) -> Split:
+    return Split(Texts(list(texts)), np.array(labels, np.int64), groups=groups)
+
+
+def numbered(n: int, prefix: str = "text") -> Split:
+    return split_of([f"{prefix} {i}" for i in range(n)], [i % 2 for i in range(n)])
+
+
+def parted(dataset: Dataset, *, validate: bool = True, fold: int | None = None, **settings: Any) -> tuple[Parts, list]:
+    heard: list[str] = []
+    return part(dataset, SplitSettings(**settings), validate=validate, fold=fold, warn=heard.append), heard
+
+
+def sizes(parts: Parts) -> dict[str, int]:
+    return {name: len(split) for name, split in parts.splits().items()}
+
+
+def test_fractions_are_of_the_whole() -> None:
+    parts, heard = parted(Dataset(AB, numbered(200)), test=0.25, validation=0.2)
+    assert sizes(parts) == {"train": 110, "validation": 40, "test": 50}
+    assert np.bincount(parts.test.labels).tolist() == [25, 25]
+    ids = [i for split in parts.splits().values() for i in split.ids]
+    assert sorted(ids, key=int) == [str(i) for i in range(200)]
+    assert heard == []
+
+
+def test_validation_is_drawn_only_where_somebody_reads_it_and_never_changes_the_test_split() -> None:
+    without, _ = parted(Dataset(AB, numbered(100)), validate=False)
+    with_it, _ = parted(Dataset(AB, numbered(100)))
+    assert sizes(without) == {"train": 80, "test": 20}
+    assert with_it.test.ids == without.test.ids
+
+
+def test_each_text_is_tested_in_exactly_one_fold() -> None:
+    tested = [parted(Dataset(AB, numbered(23)), fold=fold, folds=4)[0].test.ids for fold in range(4)]
+    assert sorted(int(i) for ids in tested for i in ids) == list(range(23))
+
+
+def test_a_limit_keeps_the_shares_of_labels_and_of_given_splits() -> None:
+    parts, _ = parted(Dataset(AB, numbered(300), test=numbered(100, "test")), limit=40, validation=0.1)
+    assert sizes(parts) == {"train": 27, "validation": 3, "test": 10}
+    assert np.bincount(parts.test.labels).tolist() == [5, 5]
+
+
+def test_a_fraction_beside_a_given_split_is_refused() -> None:
+    given = Dataset(AB, numbered(40), test=numbered(10, "test"))
+    with pytest.raises(RecipeError, match=r"^split\.test: the dataset brings its own test split; remove split\.test"):
+        parted(given, test=0.2)
+    with pytest.raises(RecipeError, match=r"^split\.folds: the dataset brings its own test split"):
+        parted(given, folds=3)
+
+
+@pytest.mark.parametrize("task", ["single", "pairs"])
+def test_empty_texts_are_counted_and_kept_unless_the_recipe_says_otherwise(task: str) -> None:
+    """D07: empty texts: warn, counted, `empty: keep | drop | refuse`."""
+    first = [f"text {i}" for i in range(20)]
+    first[3] = first[8] = " \t"
+    second = None if task == "single" else ["" if i == 3 else f"pair {i}" for i in range(20)]
+    data = Dataset(AB, Split(Texts(first, second), np.arange(20) % 2))
+    count, ids = ("2", "3, 8") if task == "single" else ("1", "3")
+    message = f"{count} of 20 texts of the train data are empty (id {ids})"
+    parts, heard = parted(data)
+    assert heard == [f"{message}; kept; `split.empty: drop` leaves them out"]
+    assert sum(sizes(parts).values()) == 20
+    parts, heard = parted(data, empty="drop")
+    assert heard == [f"{message}; left out"]
+    assert sum(sizes(parts).values()) == 20 - int(count)
+    with pytest.raises(DataError) as raised:
+        parted(data, empty="refuse")
+    assert str(raised.value) == f"{message}; mend them, or set `split.empty: keep` or `drop`"
+
+
+def test_texts_of_one_label_only_are_refused() -> None:
+    """D09: one class only."""
+    with pytest.raises(DataError) as raised:
+        parted(Dataset(AB, split_of(["x", "y", "z"], [1, 1, 1])))
+    assert str(raised.value) == "a classifier needs texts of at least two labels; the data has only 'b'"
+
+
+def test_a_label_with_one_text_goes_to_training() -> None:
+    """D10: a class with one text: warn."""
+    labels = Labels(("a", "b", "rare"))
+    for seed in range(20):
+        data = Dataset(labels, split_of([f"t{i}" for i in range(31)], [*([0, 1] * 15), 2]))
+        parts, heard = parted(data, seed=seed, test=0.4, validation=0.4)
+        assert 2 in parts.train.labels
+        assert heard == ["label 'rare' has one text, which goes to training: nothing can be measured for it"]
+
+
+def test_a_label_that_stands_in_the_test_split_only_is_said() -> None:
+    """D10: a label only in test: warn."""
+    labels = Labels(("a", "b", "new"))
+    given = split_of(["p", "q", "r"], [0, 2, 2])
+    _, heard = parted(Dataset(labels, numbered(20), test=given), validate=False)
+    assert heard == ["label 'new' is in the test split only (2 texts): it cannot be learned"]
+
+
+def test_texts_on_both_sides_of_given_splits_are_counted_or_refused() -> None:
+    """D16: texts on both sides of a given split: warn, `leaks: refuse` makes it an error."""
+    test = split_of(["TEXT 1", "new", "text  2 "], [1, 0, 0])
+    parts, heard = parted(Dataset(AB, numbered(20), test=test), validate=False)
+    leak = "2 of 3 test texts also stand in the training data"
+    assert heard == [f"{leak}: the score is too good by that; `split.leaks: refuse` stops here"]
+    assert parts.notes["leaks_test"] == {"texts": 2, "groups": 0}
+    with pytest.raises(DataError) as raised:
+        parted(Dataset(AB, numbered(20), test=test), validate=False, leaks="refuse")
+    assert str(raised.value) == f"{leak}; take them out, or set `split.leaks: warn`"
+
+
+def test_a_leak_from_validation_into_test_is_found_too() -> None:
+    """D16: choosing on texts that are tested is a leak as well."""
+    data = Dataset(AB, numbered(20), validation=numbered(6, "held"), test=numbered(4, "held"))
+    _, heard = parted(data)
+    assert heard == [
+        "4 of 4 test texts also stand in the validation data: the score is too good by that; `split.leaks: refuse` "
+        "stops here"
+    ]
+
+
+def test_groups_on_both_sides_of_a_given_split_are_counted() -> None:
+    """D16: rows of one group on both sides leak, unless groups are switched off."""
+    train = split_of([f"t{i}" for i in range(10)], [0, 1] * 5, [f"g{i // 2}" for i in range(10)])
+    test = split_of(["p", "q"], [0, 1], ["g1", "g9"])
+    _, heard = parted(Dataset(AB, train, test=test), validate=False)
+    assert heard[0].startswith("0 of 2 test texts also stand in the training data, and 1 belong to groups that do:")
+    assert parted(Dataset(AB, train, test=test), validate=False, group=False)[1] == []
+
+
+def test_rows_of_a_group_and_equal_texts_stay_on_one_side() -> None:
+    texts = [f"Text {i // 2}" if i % 2 else f" text  {i // 2}" for i in range(60)]
+    data = Dataset(AB, split_of(texts, [i // 2 % 2 for i in range(60)], [f"g{i // 4}" for i in range(60)]))
+    parts, _ = parted(data, test=0.3, validation=0.2)
+    groups = [set(split.groups or ()) for split in parts.splits().values()]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert parts.notes == {"texts": 60, "units": 15, "repeated_texts": 30, "groups": 15}
+
+
+def test_one_group_of_everything_cannot_be_split() -> None:
+    with pytest.raises(DataError) as raised:
+        parted(Dataset(AB, split_of(["p", "q", "r", "s"], [0, 1, 0, 1], ["g"] * 4)))
+    assert str(raised.value) == (
+        "the test split would be empty: 4 texts form 1 units that must stay together; give more data, other "
+        "fractions, or `split.group: false`"
+    )
+
+
+def test_several_labels_a_text_are_split_by_the_rarest() -> None:
+    members = np.zeros((100, 3), np.bool_)
+    members[:, 0] = True
+    members[:20, 1] = True
+    members[:10, 2] = True
+    labels = Labels(("all", "some", "few"), "multi-label")
+    parts, _ = parted(Dataset(labels, Split(Texts([f"t{i}" for i in range(100)]), members)), test=0.2, validate=False)
+    assert parts.test.labels.sum(axis=0).tolist() == [20, 4, 2]
