@@ -47,7 +47,8 @@ class State:
             self.waited += 1
             return False
         self.best_value, self.waited = value, 0
-        self.best = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+        # Clones share no memory, as safetensors demands.
+        self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
         return True
 
     def out_of_patience(self, patience: int | None) -> bool:
@@ -65,14 +66,14 @@ def save(job: Job, state: State) -> None:
 def write(job: Job, state: State, folder: Path) -> None:
     save_model(job.network, str(folder / NETWORK))
     if state.best is not None:
-        save_file(_unshared(state.best), folder / BEST)
+        save_file(state.best, folder / BEST)
     parts = {
         "optimizer": job.optimizer.state_dict(),
         "scaler": job.scaler.state_dict(),
         "generators": generators(job.device),
     }
     torch.save(parts, folder / OPTIMIZER)
-    told = {name: getattr(state, name) for name in State.__slots__ if name != "best"}  # type: ignore[attr-defined]
+    told = {name: getattr(state, name) for name in State.__slots__ if name != "best"}
     told |= {"format": FORMAT, "arithmetic": asdict(job.arithmetic)}
     (folder / STATE).write_text(json.dumps(told), "utf-8")
 
@@ -119,8 +120,3 @@ def _told(folder: Path) -> dict[str, Any]:
         return told
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"the checkpoint '{folder}' is no state of trainer 'torch': {error}") from None
-
-
-def _unshared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors such that none shares memory with another, as safetensors demands."""
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}

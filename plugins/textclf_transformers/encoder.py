@@ -127,13 +127,13 @@ class TransformerEncoder:
 
 
 def _read(options: TransformerOptions, folder: Path) -> Vocabulary:
-    tokenizer, config = tokenizing.load_tokenizer(folder), networks.read_config(folder)
+    tokenizer = tokenizing.load_tokenizer(folder, "left" if options.truncate == "tail" else "right")
+    config = networks.read_config(folder)
     outline = networks.outline(config)
     bound = networks.positions(config, outline)
     max_length = min(options.max_length, tokenizer.model_max_length, bound or options.max_length)
     takes = inspect.signature(outline.forward).parameters
     tokenizer.model_max_length = max_length
-    tokenizer.truncation_side = "left" if options.truncate == "tail" else "right"
     collator = Collator(
         single=Template.of(tokenizer, 1),
         pair=Template.of(tokenizer, 2),

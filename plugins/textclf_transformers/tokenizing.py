@@ -24,17 +24,22 @@ _CHUNK_TEXTS = 2048
 _CHUNK_LETTERS = 2_000_000
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, truncation_side: str) -> Any:
     """Read a folder's tokenizer such that special tokens in a user's text stay text.
 
-    What a tokenizer.json says of truncation and padding is taken off: both happen when batches are made.
+    What a tokenizer.json says of truncation and padding is taken off: both happen when batches are made. The side is
+    for those who read the saved model with transformers.
     """
     from transformers import AutoTokenizer
 
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
-                str(folder), split_special_tokens=True, local_files_only=True, trust_remote_code=False
+                str(folder),
+                split_special_tokens=True,
+                truncation_side=truncation_side,
+                local_files_only=True,
+                trust_remote_code=False,
             )
     except Exception as error:  # noqa: BLE001 - transformers raises whatever the broken file made it raise
         raise ArtefactError(f"the tokenizer in '{folder}' cannot be read: {_first_line(error)}") from None
