@@ -28,9 +28,9 @@ _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in _C
 
 def _version(asked: bool) -> None:
     if asked:
-        from .. import __version__
+        from ..version import VERSION
 
-        typer.echo(f"textclf {__version__}")
+        typer.echo(f"textclf {VERSION}")
         raise typer.Exit
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def as_text(argument: str) -> str:
+    """Return an argument that is no path as the UTF-8 that was typed, even where the locale is ASCII."""
+    return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -50,5 +56,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Runs = Annotated[str, typer.Option("--runs", metavar="DIR", help="The folder of all runs.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no connection; use only what is already here.")]
 TextColumn = Annotated[
-    str | None, typer.Option("--text", metavar="COLUMN", help="The column of the texts; guessed where that is safe.")
+    list[str] | None,
+    typer.Option("--text", metavar="COLUMN", help="The column of the texts, repeated to join several; else guessed."),
 ]

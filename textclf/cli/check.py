@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .arguments import Json, Overrides, RecipeArgument
+from .arguments import Json, Overrides, RecipeArgument, as_text
 from .session import Session
 from .terminal import plain
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
     """Check a recipe without running it, and print the plan."""
     session = Session.of(ctx)
-    plan = session.engine().plan(recipe, overrides=tuple(overrides or ()))
+    plan = session.engine().plan(recipe, overrides=[as_text(word) for word in overrides or ()])
     if as_json:
         session.terminal.document(_json(plan))
         return

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import RecipeError, TextclfError, did_you_mean, listing
+from ..errors import DataError, RecipeError, TextclfError, did_you_mean, listing
 
 if TYPE_CHECKING:
+    from ..data.tables import Row
     from ..engine import Engine
 
 Role = Literal["text", "pair", "label"]
@@ -17,31 +19,58 @@ _USUAL: dict[Role, tuple[str, ...]] = {
     "pair": ("pair", "text_pair", "text2", "sentence2", "second", "hypothesis"),
     "label": ("label", "labels", "class", "category", "target", "sentiment"),
 }
+_TRUE = {"1", "1.0", "true"}
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns that the options name; None is to be found."""
+    """The columns by role: those that options name, or, after `found`, all there are.
 
-    text: str | None = None
-    pair: str | None = None
-    label: str | None = None
+    Several `text` columns are one text, joined by line breaks; several `label` columns are labels with 0 or 1 each.
+    """
 
-    def find(self, role: Role, columns: Sequence[str], options: dict[str, Any], table: str) -> str:
-        """Return the column for `role`: the given one, the training data's, or one that is usually called so."""
-        given: str | None = getattr(self, role)
-        known = f"(columns: {listing(columns)})"
-        if given is not None:
-            if given not in columns:
-                raise RecipeError(f"{table} has no column '{given}'{did_you_mean(given, columns)} {known}")
-            return given
-        trained = options.get(role) or (options.get("labels") if role == "label" else None)
-        for wanted in (trained, *_USUAL[role]):
-            if isinstance(wanted, str) and wanted in columns:
-                return wanted
+    text: tuple[str, ...] = ()
+    pair: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
+
+    def found(self, table: str, columns: Sequence[str], trained: Mapping[str, Any], roles: Sequence[Role]) -> Columns:
+        """Return the columns for the roles: the given ones, the training data's, or those usually called so."""
+        return Columns(**{role: self._find(role, table, columns, trained) for role in roles})
+
+    def _find(self, role: Role, table: str, columns: Sequence[str], trained: Mapping[str, Any]) -> tuple[str, ...]:
+        given: tuple[str, ...] = getattr(self, role)
+        for column in given:
+            if column not in columns:
+                meant = did_you_mean(column, columns)
+                raise RecipeError(f"{table} has no column '{column}'{meant} (columns: {listing(columns)})")
+        usual = [(name,) for name in _USUAL[role]]
+        for names in (given, _names(trained.get(role)), _names(trained.get(f"{role}s")), *usual):
+            if names and all(name in columns for name in names):
+                return names
         if len(columns) == 1 and role == "text":
-            return columns[0]
+            return tuple(columns)
+        known = f"(columns: {listing(columns)})"
         raise RecipeError(f"{table} does not tell which column is the {role}; say --{role} COLUMN {known}")
+
+    def text_of(self, row: Row) -> str | tuple[str, str]:
+        """Return a row's text, or its pair of texts."""
+        parts = [row.text(name) for name in self.text]
+        text = parts[0] if len(parts) == 1 else "\n".join(part for part in parts if part)
+        return (text, row.text(self.pair[0])) if self.pair else text
+
+    def labels_of(self, row: Row, trained: Mapping[str, Any]) -> list[str]:
+        """Return a row's labels in a multi-label task: a JSON list, delimited names, or a column of 0 or 1 each."""
+        if len(self.label) > 1:
+            return [name for name in self.label if row.text(name).strip().lower() in _TRUE]
+        value = row.values.get(self.label[0])
+        if not isinstance(value, (list, tuple)):
+            text = row.text(self.label[0]).strip()
+            delimiter = str(trained.get("labels_delimiter", ","))
+            value = _listed(text, row) if text.startswith("[") else [part.strip() for part in text.split(delimiter)]
+        return list(dict.fromkeys(_renamed(str(name), trained) for name in value if name != ""))
+
+    def label_of(self, row: Row, trained: Mapping[str, Any]) -> str:
+        return _renamed(row.text(self.label[0]), trained)
 
 
 def dataset_options(engine: Engine, run: str) -> dict[str, Any]:
@@ -56,3 +85,25 @@ def dataset_options(engine: Engine, run: str) -> dict[str, Any]:
     except (TextclfError, OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return {}
     return options if isinstance(options, dict) else {}
+
+
+def _names(option: Any) -> tuple[str, ...]:
+    """Return what an option of a dataset names as columns; options of other kinds name none."""
+    names = [option] if isinstance(option, str) else option
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def _listed(text: str, row: Row) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, list):
+        raise DataError(f"{row.place}: the labels begin like a JSON list and are none: '{text[:40]}'")
+    return value
+
+
+def _renamed(label: str, trained: Mapping[str, Any]) -> str:
+    """Return the label as the training data's `label_names` calls it."""
+    names = trained.get("label_names")
+    return str(names.get(label, label)) if isinstance(names, dict) else label

@@ -13,7 +13,6 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
-    from ..data.tables import Row
 
 
 def evaluate(
@@ -22,7 +21,8 @@ def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of labelled texts: CSV, TSV, JSONL, Parquet.")],
     text: TextColumn = None,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="COLUMN", help="The column of the labels; several are parted by |.")
+        list[str] | None,
+        typer.Option("--label", metavar="COLUMN", help="The column of the labels, or, repeated, columns of 0 and 1."),
     ] = None,
     pair: Annotated[
         str | None, typer.Option("--pair", metavar="COLUMN", help="The column of the second texts of pairs.")
@@ -36,29 +36,23 @@ def evaluate(
     session = Session.of(ctx)
     engine = session.engine(runs=runs)
     classifier = engine.load(run)
-    columns = _read(file, classifier, Columns(text, pair, label), dataset_options(engine, run))
-    report = engine.evaluate(classifier, columns)
+    wanted = Columns(tuple(text or ()), (pair,) if pair else (), tuple(label or ()))
+    report = engine.evaluate(classifier, _read(file, classifier, wanted, dataset_options(engine, run)))
     if as_json:
         session.terminal.document({"run": run, "file": str(file), "report": report.to_json()})
     else:
         session.terminal.answer(*report_parts(report))
 
 
-def _read(file: Path, classifier: Classifier, columns: Columns, options: dict[str, Any]) -> Any:
+def _read(file: Path, classifier: Classifier, wanted: Columns, trained: dict[str, Any]) -> Any:
     """Return texts, second texts where the classifier reads pairs, and labels: a column each."""
     from ..data.tables import read_table
 
-    roles: tuple[Role, ...] = ("text", "pair") if classifier.pairs else ("text",)
+    roles: tuple[Role, ...] = ("text", "pair", "label") if classifier.pairs else ("text", "label")
     several = classifier.labels.task == "multi-label"
     with read_table(file) as table:
-        names = [columns.find(role, table.columns, options, str(file)) for role in roles]
-        of_label = columns.find("label", table.columns, options, str(file))
-        rows = [(*map(row.text, names), _labels(row, of_label, several)) for row in table.some_rows()]
-    return tuple(map(list, zip(*rows, strict=True)))
-
-
-def _labels(row: Row, column: str, several: bool) -> str | list[str]:
-    value = row.values.get(column)
-    if several and isinstance(value, (list, tuple)):
-        return [str(name) for name in value]
-    return [name for name in row.text(column).split("|") if name] if several else row.text(column)
+        columns = wanted.found(str(file), table.columns, trained, roles)
+        read = columns.labels_of if several else columns.label_of
+        rows = [(columns.text_of(row), read(row, trained)) for row in table.some_rows()]
+    texts, labels = zip(*rows, strict=True)
+    return (*map(list, zip(*texts, strict=True)), list(labels)) if classifier.pairs else (list(texts), list(labels))

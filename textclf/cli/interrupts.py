@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-_FIRST = b"\nstopping after this step, and saving; press Ctrl-C again to stop now\n"
+_FIRST = "\nstopping after this step, and saving; {} to stop now\n"
 
 
 class Interrupts:
@@ -52,8 +52,9 @@ class Interrupts:
         first, self.received = self.received is None, number
         if first and self._patient:
             # Not print: the signal may have come in the middle of another write to the same stream.
+            again = "press Ctrl-C again" if number == signal.SIGINT else "signal again"
             with suppress(OSError):
-                os.write(2, _FIRST)
+                os.write(2, _FIRST.format(again).encode())
             return
         signal.signal(number, signal.SIG_DFL)
         raise KeyboardInterrupt

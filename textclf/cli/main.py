@@ -19,7 +19,11 @@ from .app import make
 from .session import Session
 from .usage import UsageError, usage_message
 
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM}
+# What the machine or the user's folders refuse; any other OSError is a fault of ours.
+_REFUSED = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM,
+    errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,9 +74,9 @@ def _known(error: BaseException, session: Session) -> TextclfError:
         return (Stopped if session.interrupts.exit_code == Stopped.exit_code else Cancelled)("stopped")
     if isinstance(error, MemoryError):
         return ResourceError("there is not enough memory; use less data, a smaller model or smaller batches")
-    if isinstance(error, OSError) and error.errno in _MACHINE:
-        place = f"{error.filename}: " if error.filename else "output: "
-        return ResourceError(f"{place}{(error.strerror or str(error)).lower()}")
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        place = str(error.filename) if error.filename else "the output"
+        return ResourceError(f"cannot write {place}: {(error.strerror or str(error)).lower()}; name another place")
     return TextclfError(_bug(error, session))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import RecipeError, did_you_mean, listing
-from .arguments import RunArgument, Runs, TextColumn
+from .arguments import RunArgument, Runs, TextColumn, as_text
 from .columns import Columns, dataset_options
 from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table, sink
 from .session import Session
@@ -44,9 +44,10 @@ def predict(
 ) -> None:
     """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept."""
     _check(texts, pair, source, format)
+    texts, pair = [as_text(word) for word in texts or ()], pair if pair is None or source else as_text(pair)
     session = Session.of(ctx)
     engine = session.engine(runs=runs)
-    wanted = Wanted(Columns(text, pair), format, raw)
+    wanted = Wanted(Columns(tuple(text or ()), (pair,) if pair and source else ()), format, raw)
     with ExitStack() as stack:
         if source is None and not texts and (sys.stdin is None or sys.stdin.isatty()):
             raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
@@ -54,7 +55,7 @@ def predict(
         if pair is not None and not classifier.pairs:
             raise RecipeError("--pair: this classifier reads single texts, not pairs")
         if source is None:
-            rows = _given(texts, wanted, classifier)
+            rows = _given(texts, pair, classifier)
         else:
             rows = rows_of_table(source, wanted, classifier.pairs, dataset_options(engine, run), stack)
         write = stack.enter_context(sink(session.terminal, target, rows.columns, classifier, wanted))
@@ -71,13 +72,13 @@ def _check(texts: list[str] | None, pair: str | None, source: str | None, format
         raise RecipeError(f"--format: '{format}' is unknown{did_you_mean(format, FORMATS)} (known: {listing(FORMATS)})")
 
 
-def _given(texts: list[str] | None, wanted: Wanted, classifier: Classifier) -> Rows:
+def _given(texts: list[str], pair: str | None, classifier: Classifier) -> Rows:
     """Return the texts of the command line, or of the lines on stdin."""
-    if classifier.pairs and wanted.columns.pair is None:
+    if classifier.pairs and pair is None:
         raise RecipeError("this classifier reads pairs of texts; add --pair TEXT, or use --input with two columns")
-    if wanted.columns.pair is not None:
-        given = [(text, wanted.columns.pair) for text in texts or ()]
-        return Rows(("text", "pair"), [(pair, pair) for pair in given])
+    if pair is not None:
+        given = [(text, pair) for text in texts]
+        return Rows(("text", "pair"), zip(given, given, strict=True))
     lines: Iterable[str] = texts or rows_of_lines(sys.stdin.buffer)
     return Rows(("text",), (((line,), line) for line in lines))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, RecipeError
+from ..errors import DataError
 from .columns import Columns
 from .terminal import Terminal
 from .words import cut, fixed
@@ -54,14 +54,11 @@ def rows_of_table(source: str, wanted: Wanted, pairs: bool, options: dict[str, A
 
     name = "stdin" if source == "-" else source
     table = stack.enter_context(read_table(sys.stdin.buffer if source == "-" else Path(source), name=name))
-    first = wanted.columns.find("text", table.columns, options, name)
-    second = wanted.columns.find("pair", table.columns, options, name) if pairs else None
+    columns = wanted.columns.found(name, table.columns, options, ("text", "pair") if pairs else ("text",))
 
     def items() -> Iterator[tuple[tuple[Any, ...], str | tuple[str, str]]]:
         for row in table:
-            text = row.text(first)
-            kept = tuple(row.values.get(column) for column in table.columns)
-            yield kept, text if second is None else (text, row.text(second))
+            yield tuple(row.values.get(column) for column in table.columns), columns.text_of(row)
 
     return Rows(tuple(table.columns), items())
 
@@ -82,13 +79,13 @@ def sink(
     place = terminal.out.buffer if target in (None, "-") else Path(str(target))
     format: Any = wanted.format or ("csv" if target in (None, "-") else None)
     headings = (*columns, *_fresh(added, columns))
-    listed = format == "jsonl" or (format is None and str(target).removesuffix(".gz").endswith(("jsonl", "ndjson")))
     with write_table(place, headings, format=format, raw=wanted.raw) as write:
 
         def write_row(values: tuple[Any, ...], prediction: Prediction) -> None:
             best = () if isinstance(prediction.label, tuple) else (prediction.score,)
             scores = (prediction.scores[name] for name in names)
-            write((*values, _label(prediction, listed=listed), *best, *scores))
+            label = list(prediction.label) if isinstance(prediction.label, tuple) else prediction.label
+            write((*values, label, *best, *scores))
 
         yield write_row
 
@@ -97,18 +94,13 @@ def _line_writer(terminal: Terminal, classifier: Classifier) -> Write:
     width = min(max(map(len, classifier.labels.names), default=1), 24)
 
     def write_line(values: tuple[Any, ...], prediction: Prediction) -> None:
-        label = cut(_label(prediction, listed=False) or "(none)", max(width, 6))
+        said = ", ".join(prediction.label) if isinstance(prediction.label, tuple) else prediction.label
+        label = cut(said or "(none)", max(width, 6))
         score = fixed(max(prediction.scores.values()) if prediction.score is None else prediction.score, 3)
         text = " | ".join(str(value) for value in values)
         terminal.answer(f"{label:{max(width, 6)}}  {score}  {cut(text, max(terminal.answers.width - width - 12, 20))}")
 
     return write_line
-
-
-def _label(prediction: Prediction, *, listed: bool) -> Any:
-    if isinstance(prediction.label, tuple):
-        return list(prediction.label) if listed else "|".join(prediction.label)
-    return prediction.label if listed else prediction.label or ""
 
 
 def _fresh(added: Iterable[str], taken: tuple[str, ...]) -> Iterator[str]:

@@ -14,7 +14,8 @@ from ..hooks import events
 from .terminal import plain_lines
 from .words import clock, fixed, thousands
 
-_PLAIN_EVERY = 10.0
+# Seconds between plain lines of progress, and the least between those of epochs, of which toys have thousands.
+_PLAIN_EVERY, _EPOCH_EVERY = 10.0, 0.5
 
 
 class Watcher:
@@ -23,6 +24,7 @@ class Watcher:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.run = ""
+        self._epoch_said = -_EPOCH_EVERY
         drawn = console.is_terminal and not console.is_dumb_terminal
         self._lines: _Bars | _Lines = _Bars(console) if drawn else _Lines()
 
@@ -40,7 +42,15 @@ class Watcher:
             self.run = self.run or event.folder
         if isinstance(event, (events.StageFinished, events.RunFinished, events.RunFailed)):
             self._lines.stage_over()
-        self._say(sentence(event))
+        if not (isinstance(event, events.EpochFinished) and self._too_soon(event)):
+            self._say(sentence(event))
+
+    def _too_soon(self, event: events.EpochFinished) -> bool:
+        now = time.monotonic()
+        if now - self._epoch_said < _EPOCH_EVERY and event.epoch < event.epochs:
+            return True
+        self._epoch_said = now
+        return False
 
     def _say(self, line: str) -> None:
         if line:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Json, Offline, Overrides, RecipeArgument, Runs
+from .arguments import Json, Offline, Overrides, RecipeArgument, Runs, as_text
 from .session import Session
 
 
@@ -31,5 +31,5 @@ def run(
     with session.watching() as watcher:
         engine = session.engine(runs=runs, offline=offline, observers=[watcher])
         chosen = None if seeds is None else range(1, seeds + 1)
-        result = engine.run(recipe, overrides=tuple(overrides or ()), seed=seed, seeds=chosen)
+        result = engine.run(recipe, overrides=[as_text(word) for word in overrides or ()], seed=seed, seeds=chosen)
     show_result(session.terminal, result, runs)

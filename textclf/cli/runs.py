@@ -46,8 +46,8 @@ def _table(infos: list[RunInfo]) -> Table:
         table.add_column(heading, no_wrap=True)
     for info in infos:
         first = next(iter(info.headline.items()), None)
-        score = f"{first[0]} {fixed(first[1].value)}" if first else ""
-        started = info.started.replace("T", " ").removesuffix("+00:00")
+        score = f"{first[0]} {fixed(first[1].value)}" if first else "a study" if info.kind == "study" else ""
+        started = info.started[:19].replace("T", " ")
         cells = (cut(f"{info.name}/{info.id}", 48), info.state, started, score)
         table.add_row(*(Text(cell) for cell in cells))
     return table
@@ -59,17 +59,20 @@ def _json(info: RunInfo) -> dict[str, Any]:
     from ..runs.report import finite
 
     headline = {name: finite(asdict(estimate)) for name, estimate in info.headline.items()}
-    about = {name: getattr(info, name) for name in ("name", "id", "state", "started", "source")}
+    about = {name: getattr(info, name) for name in ("name", "id", "state", "started", "source", "kind")}
     return {**about, "folder": str(info.folder), "headline": headline}
 
 
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
+    from ..runs.folder import locate
     from ..runs.report import SUMMARY_FILE, Report, Summary
     from .console import report_parts, summary_parts
 
     session = Session.of(ctx)
-    path: Path = session.engine(runs=folder).find(run)
+    path = locate(Path(folder), run)
+    if not (path / SUMMARY_FILE).exists():
+        path = session.engine(runs=folder).find(run)
     report = Summary.load(path) if (path / SUMMARY_FILE).exists() else Report.load(path)
     if as_json:
         kind = "report" if isinstance(report, Report) else "summary"
