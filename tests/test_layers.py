@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 CORE, PLUGINS = ROOT / "textclf", ROOT / "plugins"
 
 # The core, one direction: a folder (or file) imports only what stands to its left. `durable` writes whole files.
-ORDER = ("errors", "durable", "data", "hooks", "recipe", "classifier", "runs", "engine", "cli")
+ORDER = ("version", "errors", "durable", "data", "hooks", "recipe", "classifier", "runs", "engine", "cli")
 LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enumerate(ORDER)}
 LAYERS["testing"] = {"errors", "data", "hooks"}
 LAYERS["__main__"] = {"cli"}

@@ -1,17 +1,14 @@
-"""The kit for plugin authors: the toy keeps every contract, and each clause catches what it is for."""
+"""The kit for plugin authors: the toy plugin keeps every contract, and findings say what they must."""
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
-from pydantic import ConfigDict
 
-from textclf import Component, Dataset, Field, Finished, Options, Predictions, Problem, Stopped, Texts, Traits
+from textclf import Component, Dataset, Finished, Predictions, Stopped, Texts, Traits
 from textclf.data.predictions import Encoded
 from textclf.hooks.events import EpochFinished, Progress
 from textclf.testing import (
@@ -28,12 +25,7 @@ from textclf.testing import (
 from textclf.testing.checks.subject import toy_dataset
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 from textclf.testing.toy.texts import TextsOptions, ToyTexts
-from textclf.testing.toy.verdicts import ToyAccuracy
 from textclf.testing.toy.words import ToyWords, WordsOptions
-
-
-def failed(findings):
-    return sorted(finding.clause.id for finding in findings if finding.state == "failed")
 
 
 def offered(hook):
@@ -101,209 +93,12 @@ def test_what_a_component_raises_is_a_finding_with_its_place():
     assert finding.detail.startswith(f"ValueError: no ({__file__}:")
 
 
-class Loose(Options):
-    model_config = ConfigDict(strict=False, extra="ignore")
-    size: int = 3
-    word: str = Field("a", description="a word")
-
-
-def test_options_that_are_not_strict_described_and_bounded_are_caught():
-    findings = check_component(replace(ACCURACY, options=Loose), "metric")
-    assert [(f.clause.id, f.detail) for f in findings if f.state == "failed"] == [
-        ("options.strict", "its options lack strict=True, extra='forbid'"),
-        ("options.described", "no description: size"),
-        ("options.bounded", "a number without a bound: size"),
-        ("options.unknown", "'no_such_option: 1' is taken"),
-        ("options.types", "'size: '1'' is taken"),
-    ]
-
-
-class Uneven(ToyWords):
-    def encode(self, texts, context):
-        return super().encode(texts, context)[1:]
-
-
-class Neighbourly(ToyWords):
-    def encode(self, texts, context):
-        features = super().encode(texts, context)
-        return features - features.mean(axis=0)
-
-
-class Negative(ToyWords):
-    def encode(self, texts, context):
-        return -1 - np.abs(super().encode(texts, context))
-
-
-class Fragile(ToyWords):
-    def encode(self, texts, context):
-        return super().encode(texts, context) / np.array([[len(text)] for text in texts.first])
-
-
-class Greedy(ToyWords):
-    def encode(self, texts, context):
-        features = super().encode(texts, context)
-        texts.first[0] = "changed"
-        return features
-
-
-class Forgetful(ToyWords):
-    def save(self, folder):
-        (folder / "toy_words.npy").write_bytes(b"")
-
-
-class Pickling(ToyWords):
-    def save(self, folder):
-        super().save(folder)
-        (folder / "words.pkl").write_bytes(b"\x80\x04.")
-
-
-class Lying(ToyWords):
-    def fingerprint(self):
-        return "always the same"
-
-
-class Deaf(ToyWords):
-    def encode(self, texts, context):
-        return super().encode(Texts(texts.first), context)
-
-
-@pytest.mark.parametrize(
-    ("encoder", "layout", "clause"),
-    [
-        (Uneven, "matrix", "encoder.layout"),
-        (Neighbourly, "matrix", "encoder.neighbours"),
-        (Negative, "counts", "encoder.layout"),
-        (Fragile, "matrix", "encoder.hostile"),
-        (Greedy, "matrix", "encoder.input"),
-        (Forgetful, "matrix", "encoder.restore"),
-        (Pickling, "matrix", "encoder.pickle"),
-        (Lying, "matrix", "encoder.fingerprint"),
-        (Deaf, "matrix", "encoder.pairs"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
-def test_a_wrong_encoder_is_caught_by_the_clause_it_breaks(encoder, layout, clause):
-    assert clause in failed(check_component(replace(WORDS, build=encoder), "encoder", {"layout": layout}))
-
-
-class Model:
-    """A right model, turned wrong by what `turn` does to its scores."""
-
-    def __init__(self, model, turn):
-        self.model, self.turn = model, turn
-
-    def scores(self, features, context):
-        return self.turn(self.model.scores(features, context))
-
-    def save(self, folder):
-        self.model.save(folder)
-
-
-def trainer(turn):
-    class Turned(ToyLinear):
-        def train(self, encoder, train, validation, labels, context):
-            return Model(super().train(encoder, train, validation, labels, context), turn)
-
-    return replace(LINEAR, build=Turned)
-
-
-@pytest.mark.parametrize(
-    ("turn", "clauses"),
-    [
-        (lambda s: s[:, ::-1], ["trainer.learns", "trainer.restore"]),
-        (lambda s: s.astype(np.float64), ["trainer.scores"]),
-        (lambda s: s * 2, ["trainer.restore", "trainer.scores"]),
-        (lambda s: s * np.float32(0.5), ["trainer.restore", "trainer.scores"]),
-        (lambda s: s + np.float32(1 / (100 * len(s))), ["trainer.neighbours", "trainer.restore", "trainer.scores"]),
-    ],
-)
-def test_a_wrong_model_is_caught_by_the_clauses_it_breaks(turn, clauses):
-    findings = check_component(trainer(turn), "trainer", {"epochs": 20})
-    assert set(clauses) <= set(failed(findings))
-    assert "component.build" not in failed(findings)
-
-
-def test_a_trainer_that_draws_from_somewhere_else_than_its_seed_is_caught():
-    chance = np.random.default_rng()
-
-    class Random(ToyLinear):
-        def train(self, encoder, train, validation, labels, context):
-            model = super().train(encoder, train, validation, labels, context)
-            model.weights = model.weights + chance.normal(0, 1e-3, model.weights.shape)
-            return model
-
-    assert failed(check_component(replace(LINEAR, build=Random), "trainer")) == ["trainer.names", "trainer.repeats"]
-
-
 def test_a_trainer_that_reads_what_the_toy_does_not_make_is_not_judged_without_an_encoder():
     tokens = replace(LINEAR, traits=Traits(reads=frozenset({"tokens"})))
     findings = [f for f in check_component(tokens, "trainer") if f.clause.id.startswith("trainer.")]
     assert {(f.state, f.detail) for f in findings} == {
         ("not applicable", "it reads tokens: give StandIns an encoder that makes it")
     }
-
-
-class Falling(ToyAccuracy):
-    greater_is_better = False
-
-
-class Unweighted(ToyAccuracy):
-    def __call__(self, predictions, weights=None):
-        value = super().__call__(predictions)
-        return value if weights is None else np.full(len(weights), value)
-
-
-class First(ToyAccuracy):
-    def __call__(self, predictions, weights=None):
-        return 1.0 if np.all(predictions.truth[0] == predictions.predicted[0]) else 0.0
-
-
-class Peeking(ToyAccuracy):
-    def __call__(self, predictions, weights=None):
-        return super().__call__(predictions, weights) + float(predictions.scores.max()) / 100
-
-
-@pytest.mark.parametrize(
-    ("metric", "clause"),
-    [
-        (Falling, "metric.extremes"),
-        (Unweighted, "metric.weights"),
-        (First, "metric.order"),
-        (First, "metric.float"),
-        (Peeking, "metric.cells"),
-    ],
-)
-def test_a_wrong_metric_is_caught_by_the_clause_it_breaks(metric, clause):
-    assert clause in failed(check_component(replace(ACCURACY, build=lambda options: metric()), "metric"))
-
-
-def altered(change):
-    class Altered(ToyTexts):
-        def load(self, context):
-            return change(super().load(context), context)
-
-    return replace(TEXTS, build=Altered)
-
-
-@pytest.mark.parametrize(
-    ("change", "clause"),
-    [
-        (lambda d, c: replace(d, train=replace(d.train, labels=d.train.labels + 1)), "dataset.labels"),
-        (lambda d, c: replace(d, train=replace(d.train, labels=d.train.labels.astype(np.int32))), "dataset.labels"),
-        (lambda d, c: replace(d, train=replace(d.train, texts=Texts([1] * len(d.train)))), "dataset.texts"),
-        (lambda d, c: replace(d, train=replace(d.train, ids=range(len(d.train)))), "dataset.ids"),
-        (lambda d, c: replace(d, train=d.train.take(np.arange(20) + c.seed)), "dataset.stable"),
-        (lambda d, c: replace(d, labels=replace(d.labels, task="multi-label", positive=None)), "dataset.traits"),
-    ],
-)
-def test_a_wrong_dataset_is_caught_by_the_clause_it_breaks(change, clause):
-    assert clause in failed(check_component(altered(change), "dataset"))
-
-
-def test_a_component_whose_check_complains_about_sound_options_is_caught():
-    findings = check_component(replace(WORDS, check=lambda options: [Problem("no", ("columns",))]), "encoder")
-    assert failed(findings) == ["component.check"]
 
 
 def test_an_output_that_writes_beside_its_folder_is_caught(finished):
@@ -320,35 +115,10 @@ def test_an_output_that_writes_beside_its_folder_is_caught(finished):
     ]
 
 
-def plugin(tmp_path, monkeypatch, source):
-    (tmp_path / "textclf_mine.py").write_text(source, "utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    module = ModuleType("textclf_mine")
-    module.__spec__ = __import__("importlib.util").util.find_spec("textclf_mine")
-    exec(source, module.__dict__)
-    return module
-
-
-@pytest.mark.parametrize(
-    ("source", "clause", "detail"),
-    [
-        ("import numpy", "plugin.light", "importing it and calling its hooks imports numpy"),
-        ("def textclf_encoders():\n    open('mine.txt', 'w')\n    return []", "plugin.pure",
-         "its hooks act: writes mine.txt"),
-        ("def textclf_encoder():\n    return []", "plugin.loads",
-         "defines 'textclf_encoder', which is no hook; did you mean 'textclf_encoders'?"),
-        ("def textclf_event(event):\n    return 1", "plugin.observer", "textclf_event answers 1 to RunStarted"),
-    ],
-)  # fmt: skip
-def test_a_wrong_plugin_is_caught_by_the_clause_it_breaks(source, clause, detail, tmp_path, monkeypatch):
-    findings = check_plugin(plugin(tmp_path, monkeypatch, source + "\n"))
-    assert [(f.clause.id, f.detail) for f in findings if f.state == "failed"] == [(clause, detail)]
-
-
 def test_the_toy_observer_logs_each_event(caplog):
     with caplog.at_level(logging.INFO, "textclf.testing.toy"):
         toy.textclf_event(Progress(stage="train", done=1, total=2, time=0.0))
-    assert json.loads(caplog.messages[0].replace("'", '"').replace("None", "null"))["event"] == "Progress"
+    assert caplog.messages[0].startswith("{'event': 'Progress', 'time': 0.0, 'stage': 'train', 'done': 1, 'total': 2")
 
 
 @pytest.fixture
