@@ -22,7 +22,7 @@ LAYERS["__main__"] = {"cli"}
 
 # What each folder of the core may import when it is imported, beside the standard library and the core itself.
 LIBRARIES: dict[str, set[str]] = {
-    "hooks": {"pydantic", "pluggy"},
+    "hooks": {"pydantic", "pluggy", "packaging"},
     "recipe": {"pydantic", "pydantic_core", "yaml"},
     "runs": {"pydantic", "filelock", "platformdirs", "yaml"},
     "cli": {"typer", "rich", "pydantic"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import VERSION as __version__
+
 
 _HOMES = {
     "ArtefactError": "errors", "Cancelled": "errors", "DataError": "errors", "DivergedError": "errors",

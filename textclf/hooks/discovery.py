@@ -17,8 +17,8 @@ from typing import Any, cast
 
 import pluggy
 
-from .. import __version__
 from ..errors import closest, did_you_mean, kind_of
+from ..version import VERSION
 from . import hookspecs, versions
 from .components import Component, Kind, Options, Traits
 from .events import Event
@@ -70,9 +70,9 @@ def discover(plugins: Sequence[ModuleType | object] = (), *, entry_points: bool 
 def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
     dist = entry.dist
     identity = (entry.name, entry.value, dist.name if dist else "", dist.version if dist else "")
-    bounds = versions.refused(dist.requires or () if dist else (), __version__)
+    bounds = versions.refused(dist.requires or () if dist else (), VERSION)
     if bounds:
-        needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {__version__}"
+        needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {VERSION}"
         return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
         return Plugin(*identity), entry.load()

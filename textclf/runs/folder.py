@@ -15,13 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from .. import __version__
 from ..durable import clear_parts, digest, disk_errors, read_json, write_text
 from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean
 from ..hooks.events import Event
+from ..recipe.writing import write
+from ..version import VERSION
 from .report import FILE as REPORT_FILE
 from .report import Estimate, Report, finite
 
@@ -137,7 +137,7 @@ def create(runs: Path, name: str, recipe: Mapping[str, Any], *, suffix: str = ""
     with disk_errors(path):
         path.mkdir(parents=True)
     folder = RunFolder(path, {"format": 1, "name": name, "id": identity, "state": "running"})
-    write_text(path / RECIPE, dump_recipe(recipe))
+    write_text(path / RECIPE, write(recipe))
     folder.update(
         started=started.isoformat(timespec="milliseconds"), machine=machine(), versions=versions(),
         recipe_sha256=digest(path / RECIPE), **record,
@@ -172,10 +172,6 @@ def open_run(path: Path) -> RunFolder:
     if not isinstance(record, dict):
         raise ArtefactError(f"{path / RECORD} is no record of a run")
     return RunFolder(path, record)
-
-
-def dump_recipe(recipe: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True, width=1_000_000)
 
 
 def find(runs: Path, reference: str | Path) -> Path:
@@ -244,7 +240,7 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of textclf and of those libraries that are installed, without importing them."""
-    found = {"textclf": __version__}
+    found = {"textclf": VERSION}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)
