@@ -7,9 +7,14 @@ import types
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from textclf import PluginError, Recipe, RecipeError
 from textclf.recipe.recipe import Source, locate, parse
+from textclf.recipe.writing import write
+from textclf.recipe.yaml12 import load
 
 from .sample import SOUND, plugin, registry
 
@@ -315,9 +320,33 @@ def test_a_mapping_is_never_changed():
 def test_a_mapping_holds_what_json_can_hold():
     endless: dict[str, object] = {}
     endless["again"] = endless
-    recipe = Recipe.from_mapping({"seed": float("nan"), "split": {1, 2}, "decide": endless, "seeds": (1, 2)})
+    recipe = Recipe.from_mapping({"seed": float("nan"), "split": {1, 2}, "decide": endless, "name": "\ud800"})
     assert lines(recipe)[:2] == ["seed: must be a finite number, not nan", "split: a set is no value of a recipe"]
+    assert "name: contains half of a surrogate pair, which is no character" in lines(recipe)
     assert "decide.again.again: nests more than 50 levels deep" in lines(recipe)
-    assert recipe.settings.seeds == (1, 2)
+    assert Recipe.from_mapping({"seeds": (1, 2)}).settings.seeds == (1, 2)
     with pytest.raises(RecipeError, match=r"^a recipe is a mapping, a file, or the name of a bundled recipe$"):
         Recipe.from_mapping(["rows"])  # type: ignore[arg-type]
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=20)
+    | st.sampled_from(["1e3", "2e-5", "no", "0o17", "1_000", "~", "", ".nan", "<<", "=", "- a", "#", "9" * 200])
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc1", min_size=1), inner, max_size=3)
+)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.dictionaries(st.text("abc1.", min_size=1), VALUES, min_size=1, max_size=4))
+def test_what_is_written_reads_as_the_same_values(values):
+    text = write(values)
+    document = load(text, "r.yaml")
+    assert document.problems == ()
+    assert repr(document.values) == repr(values)
+    assert repr(yaml.safe_load(text)) == repr(values)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import Location, Problem, RecipeError
+from ..errors import Location, Problem, RecipeError, with_article
 from . import overrides as flags
 from .messages import UnknownKey
 from .nodes import Document, KeyPath, nowhere
@@ -132,16 +132,22 @@ def _plain(value: Any, path: KeyPath, problems: list[Problem]) -> Any:
         return [_plain(entry, (*path, index), problems) for index, entry in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool | int):
         return value
+    message = _unfit(value)
+    if message:
+        problems.append(Problem(message, path))
+        return None
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _unfit(value: Any) -> str:
+    """Say why a value cannot stand in a recipe, or nothing."""
+    if isinstance(value, str):
+        half = any("\ud800" <= character <= "\udfff" for character in value)
+        return "contains half of a surrogate pair, which is no character" if half else ""
     if isinstance(value, numbers.Real):
-        if math.isfinite(value):
-            return float(value)
-        problems.append(Problem(f"must be a finite number, not {float(value)}", path))
-    else:
-        problems.append(Problem(f"a {type(value).__name__} is no value of a recipe", path))
-    return None
+        return "" if math.isfinite(value) else f"must be a finite number, not {float(value)}"
+    return f"{with_article(type(value).__name__)} is no value of a recipe"
