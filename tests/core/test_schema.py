@@ -8,6 +8,9 @@ import jsonschema
 import pytest
 
 from textclf import Component, Field, Options, Traits
+from textclf.hooks.discovery import discover
+from textclf.recipe.plan import make_plan
+from textclf.recipe.recipe import locate, parse
 from textclf.recipe.schema import json_schema
 
 from .sample import SOUND, build, plugin, registry
@@ -94,3 +97,11 @@ def test_options_that_hold_themselves_and_names_offered_twice_make_a_valid_schem
     assert validator.is_valid({**SOUND, "encoder": {"use": "tree", "children": [below]}})
     assert not validator.is_valid({**SOUND, "encoder": {"use": "tree", "children": [{"nmae": "a"}]}})
     assert not validator.is_valid({**SOUND, "encoder": "words"})
+
+
+@pytest.mark.parametrize("stem", sorted(discover().recipes))
+def test_every_bundled_recipe_is_valid_and_can_be_planned(stem):
+    installed = discover()
+    recipe = parse(locate(stem, installed))
+    jsonschema.Draft202012Validator(json_schema(installed)).validate(recipe.values)
+    assert make_plan(recipe, installed).settings.name == stem
