@@ -165,7 +165,7 @@ def test_an_absent_library_is_reported_with_the_pip_command():
     error = refusal({**SOUND, "encoder": "absent", "trainer": "net"})
     assert error.exit_code == 5
     assert [str(problem) for problem in error.problems] == [
-        "encoder: encoder 'absent' needs no_such_library and json.no_such_part, which is not installed: "
+        "encoder: encoder 'absent' needs no_such_library and json.no_such_part, which are not installed: "
         "pip install 'no-such-library>=2'"
     ]
 

@@ -161,7 +161,8 @@ class _Maker:
     def _validated(self, offer: Offer, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
         lacking = lacking_libraries(offer.component)
         if lacking:
-            what = f"{offer.kind} '{offer.component.name}' needs {' and '.join(lacking)}, which is not installed"
+            verb = "which is" if len(lacking) == 1 else "which are"
+            what = f"{offer.kind} '{offer.component.name}' needs {' and '.join(lacking)}, {verb} not installed"
             self.problems.append(Problem(f"{what}: {pip_command(offer.component, lacking)}", place, exit_code=5))
         options, problems = validate(offer, values)
         self.problems += [problem.under(*path) for problem in problems]
