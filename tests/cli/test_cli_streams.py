@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from textclf.cli.main import main
+from textclf.cli.progress import Watcher
+from textclf.hooks.events import Progress
 
 Shell = Callable[..., Any]
 POOR = {
@@ -26,7 +33,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(shell: Shell, trained:
     assert (process.returncode, err) == (0, b"")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["runs", "show", "RUN"], ["predict", "RUN", "a text"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "RUN", "a text"]])
 def test_a_full_device_is_one_sentence(shell: Shell, trained: Path, arguments: list[str]) -> None:
     """X05: what cannot be written ends with 7."""
     run = str(next(trained.glob("toys/*")))
@@ -62,14 +69,58 @@ def test_the_help_page_is_ascii_where_nothing_else_can_be_shown(shell: Shell) ->
     assert err == b""
 
 
-@pytest.mark.parametrize(
-    "env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}], ids=["NO_COLOR", "dumb", "a pipe"]
-)
-def test_no_escape_sequence_reaches_a_pipe(shell: Shell, recipe: str, env: dict[str, str]) -> None:
-    """X06: NO_COLOR, TERM=dumb and pipes get plain text."""
-    out, err = shell("run", recipe, env=env).communicate(timeout=60)
+class Screen(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8")
+
+    def isatty(self) -> bool:
+        return True
+
+    def seen(self) -> str:
+        self.flush()
+        return self.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+def on_screen(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert main(arguments) == 0
+    return screen.seen()
+
+
+def test_no_color_and_dumb_terminals_are_respected(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """X06: NO_COLOR takes the colours, TERM=dumb every escape sequence."""
+    show = ("plugins",)
+    assert "\x1b[1m" in on_screen(monkeypatch, *show)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[\d;]*3\d", on_screen(monkeypatch, *show))
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in on_screen(monkeypatch, *show)
+
+
+def test_a_pipe_gets_no_escape_sequence(shell: Shell, recipe: str) -> None:
+    """X06: neither the report nor the progress."""
+    out, err = shell("run", recipe).communicate(timeout=60)
     assert b"toy_accuracy" in out
     assert b"\x1b" not in out + err
+
+
+def test_a_person_at_a_terminal_reads_lines(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """X02: predictions with the text beside them; what the text holds does nothing."""
+    seen = on_screen(monkeypatch, "predict", "toys", "[red]dabe\x1b[2J\nfine", "--runs", str(trained))
+    assert re.fullmatch(r"label[01]  0\.\d{3}  \[red\]dabe\[2J fine\n", seen), seen
+
+
+def test_bars_show_loss_and_speed() -> None:
+    screen = Screen()
+    with Watcher(Console(file=screen, force_terminal=True, width=100)) as watcher:
+        for done in (1, 50):
+            watcher(Progress(stage="train", done=done, total=100, loss=0.25, tokens_per_second=12_345.6))
+    seen = screen.seen()
+    assert "50 of 100 steps" in seen
+    assert "loss 0.2500, 12,346 tokens per second" in seen
 
 
 def test_a_read_only_home_is_no_obstacle(shell: Shell, recipe: str, tmp_path: Path) -> None:

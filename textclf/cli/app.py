@@ -51,7 +51,6 @@ def make() -> typer.Typer:
     app = typer.Typer(
         name="textclf",
         no_args_is_help=True,
-        suggest_commands=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
         epilog=_EPILOG,

@@ -14,7 +14,7 @@ def run(
     ctx: typer.Context,
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The seed of training.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="The seed of training.")] = None,
     seeds: Annotated[
         int | None, typer.Option("--seeds", min=1, max=1000, help="Train with the seeds 1 to N, and summarise.")
     ] = None,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def make() -> typer.Typer:
     """Return the group: the list when called alone, and `show`."""
-    group = typer.Typer(name="runs", invoke_without_command=True, suggest_commands=False)
+    group = typer.Typer(name="runs", invoke_without_command=True)
     group.callback()(runs)
     group.command(cls=Command)(show)
     return group

@@ -75,7 +75,7 @@ class Terminal:
     def document(self, value: Any) -> None:
         """Print the one JSON document of `--json`."""
         self.answered = True
-        ascii_only = not self.out.encoding.lower().startswith("utf")
+        ascii_only = not (self.out.encoding or "utf-8").lower().startswith("utf")
         self.out.write(json.dumps(_encodable(value), indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n")
 
 

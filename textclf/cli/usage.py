@@ -28,7 +28,7 @@ def _unknown(error: Any, ctx: Any) -> str:
     if option and type(error).__name__ == "NoSuchOption":
         known = [name for param in ctx.command.get_params(ctx) for name in param.opts] if ctx else []
         return f"'{ctx.command_path if ctx else 'textclf'}' has no option '{option}'{did_you_mean(option, known)}"
-    found = re.match(r"No such command '(.*)'\.?$", error.message, re.DOTALL)
+    found = re.match(r"No such command '(.*?)'\.", error.message, re.DOTALL)
     if found and ctx:
         word = found.group(1)
         return f"'{ctx.command_path}' has no command '{word}'{did_you_mean(word, ctx.command.commands)}"
