@@ -16,6 +16,9 @@ from .words import clock, cut, fixed, plural, thousands
 # Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.
 _LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
 
+# What the split never parts: texts that are equal after cleaning, and rows of one group.
+_KEPT = {"repeated_texts": "repeated text", "groups": "group"}
+
 
 def report_parts(report: Report) -> list[RenderableType]:
     """Return what a person wants to know of a run, most important first."""
@@ -113,10 +116,11 @@ def _matrix(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> Table:
 
 
 def _remarks(report: Report) -> list[RenderableType]:
-    lines = [f"intervals: {thousands(report.draws)} bootstrap draws of {report.resampled} of the test split"]
+    lines = [f"intervals: {thousands(report.draws)} bootstrap draws of the test split's {report.resampled}"]
     if report.coverage < 1:
         lines.append(f"decided: {report.coverage:.1%} of the texts; the others were left without a label")
-    lines += [f"split: {', '.join(_notes(report.split))}"] if report.split else []
+    kept = [plural(report.split[key], noun) for key, noun in _KEPT.items() if report.split.get(key)]
+    lines += [f"split: {' and '.join(kept)} kept on one side"] if kept else []
     lines += [f"chosen: {', '.join(_notes(report.choices))}"] if report.choices else []
     if report.stages:
         times = ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in report.stages.items())
