@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from textclf import Component, Field, Options, Traits
 
 if TYPE_CHECKING:
     from .trainer import TorchTrainer
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TorchOptions(Options):
@@ -23,7 +25,7 @@ class TorchOptions(Options):
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="how it falls after the warm-up")
     warmup: float = Field(0.1, ge=0, le=1, description="share of all steps in which the learning rate rises")
     weight_decay: float = Field(0.01, ge=0, lt=1, description="not applied to biases and norms")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's decay rates of its two averages")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="AdamW's decay rates of its two averages")
     epsilon: float = Field(1e-8, gt=0, lt=1, description="AdamW's term against division by zero")
     max_grad_norm: float | None = Field(1.0, gt=0, description="longer gradients are cut to this norm; null: never")
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
