@@ -10,28 +10,36 @@ from typing import Any
 import pytest
 
 from tests.tiny import tiny_bert
+from textclf import Dataset, Task
 from textclf.hooks.discovery import discover
-from textclf.testing import StandIns, check_component, require
+from textclf.testing import LocalContext, StandIns, check_component, require
 from textclf.testing.checks.plugins import PLUGIN, PluginModule
-from textclf.testing.checks.subject import toy_dataset
 from textclf.testing.clauses import attempt
+from textclf.testing.toy.texts import TextsOptions, ToyTexts
 
 OFFERS = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
 MODULES = sorted({offer.plugin.module for offer in OFFERS})
-TRAINED = {"device": "cpu", "epochs": 12, "batch_size": 16, "learning_rate": 3e-3}
+TRAINED = {"device": "cpu", "epochs": 10, "batch_size": 16, "learning_rate": 3e-3}
+
+
+def learnable(task: Task, pairs: bool) -> Dataset:
+    """Return texts that a network of few weights can learn in seconds."""
+    options = TextsOptions(size=200, test=30, labels=2, multi_label=task == "multi-label", pairs=pairs)
+    return ToyTexts(options).load(LocalContext(Path()))
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     """A BERT of few weights that knows the words of the stand-in dataset."""
-    return tiny_bert(tmp_path_factory.mktemp("bert"), toy_dataset("single-label", False).train.texts.first)
+    texts = learnable("single-label", False).train.texts.first
+    return tiny_bert(tmp_path_factory.mktemp("bert"), texts, layers=1, hidden=64)
 
 
 @pytest.fixture(scope="module")
 def film_reviews(tmp_path_factory) -> Path:
     """A CSV with the columns of the IMDB file."""
     path = tmp_path_factory.mktemp("data") / "reviews.csv"
-    texts = toy_dataset("single-label", False).train.texts.first
+    texts = learnable("single-label", False).train.texts.first
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("review", "label"), *((text, i % 2) for i, text in enumerate(texts))])
     return path
@@ -58,7 +66,9 @@ def test_a_built_in_component_keeps_its_contract(offer, checkpoint, film_reviews
     stand_ins = StandIns()
     if "tokens" in offer.component.traits_of(offer.component.options.model_construct()).reads:
         (bert,) = [o.component for o in OFFERS if o.component.name == "bert"]
-        stand_ins = StandIns(encoder=bert, encoder_options=_options("bert", checkpoint, film_reviews))
+        stand_ins = StandIns(
+            dataset=learnable, encoder=bert, encoder_options=_options("bert", checkpoint, film_reviews)
+        )
     options = _options(offer.component.name, checkpoint, film_reviews)
     findings = check_component(offer.component, offer.kind, options, stand_ins)
     require(findings)

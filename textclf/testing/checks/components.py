@@ -54,7 +54,7 @@ def _options_are_bounded(subject: Subject) -> None:
         if part.get("type") in ("integer", "number") and not _BOUNDS & part.keys()
     ]
     if loose:
-        raise Broken(f"a number without a bound: {', '.join(loose)}")
+        raise Broken(f"a number without a bound: {', '.join(dict.fromkeys(loose))}")
 
 
 def _parts(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
