@@ -22,6 +22,7 @@ from textclf import (
 from . import states
 from .arithmetic import Arithmetic
 from .batches import micro_batches, order
+from .embeddings import clear_gradients
 from .objective import Objective
 from .runtime import Reporter, logits_of, out_of_memory, score
 from .schedule import rate
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from . import TorchOptions
 
 # What one more forward and backward pass costs, in tokens: launching kernels on a GPU, calling them on a CPU.
-OVERHEAD = {"cpu": 128, "mps": 2048, "cuda": 8192}
+OVERHEAD = {"cpu": 64, "mps": 2048, "cuda": 8192}
 HALVINGS = 4
 
 
@@ -112,7 +113,7 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> float:
         )
     job.scaler.step(job.optimizer)
     job.scaler.update()
-    job.optimizer.zero_grad(set_to_none=True)
+    clear_gradients(job.network)
     return loss
 
 
@@ -129,7 +130,7 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
             if not out_of_memory(error):
                 raise
         # Outside of `except`: the error's traceback holds on to the tensors that did not fit.
-        job.optimizer.zero_grad(set_to_none=True)
+        clear_gradients(job.network)
         states.set_generators(generators, job.device)
         _halve(job, state)
 

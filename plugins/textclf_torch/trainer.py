@@ -11,6 +11,7 @@ import torch
 from textclf import ArtefactError, Context, Encoded, Encoder, Labels, TokenEncoder, Tokens
 
 from . import arithmetic, loop, states
+from .embeddings import gradients_by_row
 from .objective import Objective
 from .runtime import choose_device, device_for_use, matmul_precision, own_randomness, score
 
@@ -46,7 +47,7 @@ class TorchTrainer:
             job = _job(self._options, tokens, network, train, validation, labels, numbers, device, context)
             first = states.State(self._options.micro_batch or self._options.batch_size)
             state = states.resume(job, found) if found else first
-            with matmul_precision(numbers.matmul, device):
+            with matmul_precision(numbers.matmul, device), gradients_by_row(network, device):
                 loop.run(job, state)
         return TorchModel(network, tokens, labels, device)
 

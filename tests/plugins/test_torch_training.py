@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, batches, loop, states
+from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop, states
 from textclf_torch.objective import Objective
 from textclf_torch.schedule import rate
 from textclf_torch.trainer import TorchTrainer, _job
@@ -124,6 +124,17 @@ def test_the_gradient_is_that_of_the_plain_mean_loss(tmp_path: Path):
     job.network(**batch, labels=torch.from_numpy(TRUTH)).loss.backward()
     theirs = torch.cat([p.grad.flatten() for p in job.network.parameters()])
     assert float((ours - theirs).norm() / theirs.norm()) <= 1e-6
+
+
+def test_gradients_by_row_are_the_gradients_of_the_whole_table(task: Task):
+    """T07: adding to the rows a batch touched leaves the gradient as it is, padding without any."""
+    job = job_of(sentiment(task.folder / "still", dropout=0.0), label_smoothing=0.1)
+    whole = gradients(job, 5)
+    with embeddings.gradients_by_row(job.network, CPU, large=0):
+        assert "forward" in vars(job.network.bert.embeddings.word_embeddings)
+        by_row = gradients(job, 5)
+    assert "forward" not in vars(job.network.bert.embeddings.word_embeddings)
+    assert float((by_row - whole).norm() / whole.norm()) <= 1e-6
 
 
 def test_scores_do_not_depend_on_neighbours_order_or_padding(task: Task):
