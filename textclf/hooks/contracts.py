@@ -139,7 +139,7 @@ class TokenEncoder(Encoder, Protocol):
         """Return the length of each text as the network will see it: truncated, with special tokens, int64[n]."""
 
     def build_network(self, labels: Labels) -> torch.nn.Module:
-        """Return the pretrained body with a new head: the only method that may reach for a download.
+        """Return the pretrained body with a new head; beside `fit`, the only method that may reach for a download.
 
         The head is drawn from torch's global generator, which the trainer has seeded.
         """
