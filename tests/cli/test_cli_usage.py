@@ -171,6 +171,7 @@ def test_checking_prints_the_plan(call: Call, recipe: str) -> None:
     assert answer.out.startswith("toys: toys.yaml is sound; nothing was run\n")
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert "trainer toy_linear epochs: 20, rate: 1.0, keep: last" in lines
+    assert "seed 0" in lines
     assert "select no validation split: nothing reads one" in lines
     assert lines[-1] == "next: textclf run toys.yaml"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +21,11 @@ def complete_recipe(incomplete: str) -> list[str]:
     """Return the bundled recipes and the recipe files at hand that begin so."""
     from ..hooks.discovery import discover
 
+    # What a plugin prints while it is imported is no completion.
+    with redirect_stdout(sys.stderr):
+        bundled = discover().recipes
     files = (str(path) for folder in (".", "recipes") for path in Path(folder).glob("*.y*ml"))
-    return sorted(name for name in {*discover().recipes, *files} if name.startswith(incomplete))
+    return sorted(name for name in {*bundled, *files} if name.startswith(incomplete))
 
 
 def complete_run(incomplete: str) -> list[str]:

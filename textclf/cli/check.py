@@ -51,7 +51,7 @@ def _table(plan: Plan) -> Table:
         table.add_row(step.kind, Text(plain(step.name), style="bold"), Text(plain(_said(options))))
     settings = plan.settings.model_dump(mode="json", exclude_none=True)
     for key in ("clean", "split", "seed", "seeds", "decide", "gates", "report"):
-        if settings.get(key):
+        if settings.get(key) not in (None, [], {}):
             table.add_row(key, "", Text(plain(_said(settings[key]))))
     reader = f"best epoch by {plan.select}" if plan.uses_validation else "no validation split: nothing reads one"
     table.add_row("select", "", Text(plain(reader)))

@@ -74,7 +74,7 @@ def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: J
     if not (path / SUMMARY_FILE).exists():
         path = session.engine(runs=folder).find(run)
     report = Summary.load(path) if (path / SUMMARY_FILE).exists() else Report.load(path)
-    if as_json:
+    if as_json or session.terminal.as_json:
         kind = "report" if isinstance(report, Report) else "summary"
         session.terminal.document({"folder": str(path), kind: report.to_json()})
         return
