@@ -19,27 +19,31 @@ if TYPE_CHECKING:
     from ..classifier import Classifier
 
 
+TextArguments = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to classify.")]
+Pair = Annotated[
+    str | None,
+    typer.Option("--pair", metavar="TEXT", help="The second text of a pair; with --input, the column of them."),
+]
+Source = Annotated[
+    str | None, typer.Option("--input", metavar="FILE", help="A table: CSV, TSV, JSONL or Parquet; - is stdin.")
+]
+Target = Annotated[str | None, typer.Option("--output", metavar="FILE", help="Where to write the table; - is stdout.")]
+Format = Annotated[
+    str | None, typer.Option("--format", metavar="FORMAT", help="csv, tsv, jsonl or parquet; told by --output.")
+]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as formulas as they are.")]
+
+
 def predict(
     ctx: typer.Context,
     run: RunArgument,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to classify.")] = None,
-    pair: Annotated[
-        str | None,
-        typer.Option("--pair", metavar="TEXT", help="The second text of a pair; with --input, the column of them."),
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option("--input", metavar="FILE", help="A table: CSV, TSV, JSONL or Parquet; - is stdin.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--output", metavar="FILE", help="Where to write the table; - is stdout.")
-    ] = None,
+    texts: TextArguments = None,
+    pair: Pair = None,
+    source: Source = None,
+    target: Target = None,
     text: TextColumn = None,
-    format: Annotated[
-        str | None, typer.Option("--format", metavar="FORMAT", help="csv, tsv, jsonl or parquet; told by --output.")
-    ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as formulas as they are.")
-    ] = False,
+    format: Format = None,
+    raw: Raw = False,
     runs: Runs = "runs",
 ) -> None:
     """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept."""
