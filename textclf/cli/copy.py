@@ -18,7 +18,7 @@ def copy(
         str, typer.Argument(metavar="RECIPE", help="The name of a bundled recipe.", autocompletion=complete_recipe)
     ],
     to: Annotated[
-        Path | None, typer.Argument(metavar="[TO]", help="Where to, recipes/RECIPE.yaml unless said.")
+        Path | None, typer.Argument(metavar="TO", help="Where to, recipes/RECIPE.yaml unless said.")
     ] = None,
 ) -> None:
     """Copy a bundled recipe into a file of your own. Nothing is overwritten."""

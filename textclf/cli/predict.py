@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..classifier import Classifier
 
 
-TextArguments = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to classify.")]
+TextArguments = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to classify.")]
 Pair = Annotated[
     str | None,
     typer.Option("--pair", metavar="TEXT", help="The second text of a pair; with --input, the column of them."),
