@@ -61,6 +61,6 @@ def textclf_trainers() -> list[Component[TorchTrainer, TorchOptions]]:
             build=build,
             traits=traits,
             needs=("torch", "safetensors"),
-            install="textclf-engine[bert]",
+            install="torch>=2.10 safetensors>=0.5",
         )
     ]

@@ -66,7 +66,7 @@ def textclf_encoders() -> list[Component[TransformerEncoder, TransformerOptions]
             check=check_checkpoint,
             traits=Traits(makes="tokens", tasks=frozenset({"single-label", "multi-label"}), pairs=True),
             needs=("torch", "transformers", "safetensors"),
-            install="textclf-engine[bert]",
+            install="torch>=2.10 transformers>=5.3 safetensors>=0.5",
         )
         for name, summary, options in (
             ("bert", "BERT, bert-base-uncased unless said otherwise", BertOptions),
