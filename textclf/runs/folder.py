@@ -97,14 +97,14 @@ class RunFolder:
         """Hold the run: a second process is told who holds it."""
         lock = FileLock(self.path / _LOCK, timeout=0)
         holder = self.path / ".holder"
-        try:
-            with disk_errors(self.path):
+        with disk_errors(self.path):
+            try:
                 lock.acquire()
-        except Timeout:
-            who = "another process"
-            with suppress(OSError):
-                who = holder.read_text(encoding="utf-8") or who
-            raise ArtefactError(f"{self.path} is held by {who}; wait for it, or stop it first") from None
+            except Timeout:
+                who = "another process"
+                with suppress(OSError):
+                    who = holder.read_text(encoding="utf-8") or who
+                raise ArtefactError(f"{self.path} is held by {who}; wait for it, or stop it first") from None
         try:
             with disk_errors(holder):
                 holder.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")

@@ -1,0 +1,254 @@
+"""One run from plan to folder: the same bytes each time, and a true record of every outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.core.killing import KILLED, die_at
+from tests.core.toys import Stopping, contents, engine, plugin, recipe, weights
+from textclf import ArtefactError, Cancelled, Engine, PluginError, Stopped
+from textclf.testing.toy.linear import LinearOptions, ToyLinear
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "record.json").read_text("utf-8"))  # type: ignore[no-any-return]
+
+
+def only_run() -> Path:
+    [found] = Path("runs/toy").iterdir()
+    return found
+
+
+LINEAR = {"encoder": "tfidf", "trainer": "logistic", "metrics": ["accuracy", "log_loss"]}
+BEST = {"trainer": {"use": "toy_linear", "epochs": 25, "keep": "best"}}
+
+
+@pytest.mark.parametrize("changes", [{}, BEST, LINEAR], ids=["toy", "best", "linear"])
+def test_the_same_recipe_and_seed_give_the_same_bytes(changes: dict[str, Any]) -> None:
+    one, other = (engine().run(recipe(seed=7, **changes)) for _ in range(2))
+    assert one.folder != other.folder
+    assert contents(one) == contents(other)
+    assert weights(one.folder) == weights(other.folder)
+    assert contents(engine(cache="elsewhere").run(recipe(seed=7, **changes))) == contents(one)
+
+
+def test_a_finished_run_has_every_file_and_nothing_else() -> None:
+    done = engine().run(recipe(outputs=["toy_summary"]))
+    assert sorted(p.name for p in done.folder.iterdir()) == [
+        ".lock", "events.jsonl", "metrics.json", "model", "predictions.csv", "recipe.yaml", "record.json",
+        "scores.npy", "toy_summary.json",
+    ]  # fmt: skip
+    about = record(done.folder)
+    assert about["state"] == "finished"
+    assert set(about["stages"]) == {"load", "split", "encode", "train", "evaluate", "save"}
+    assert about["data"]["sizes"] == {"train": 32, "test": 8}
+    assert set(about["splits"]) == {"train", "test"}
+    assert about["plugins"]["textclf.testing.toy"] == ""
+    assert about["error"] is None
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 7, 14])
+@pytest.mark.parametrize("changes", [{}, BEST], ids=["last", "best"])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(after: int, changes: dict[str, Any]) -> None:
+    whole = engine(runs="whole").run(recipe(**changes))
+    with pytest.raises(Stopped, match=r"^stopped (after epoch \d+ of 25|before training)"):
+        engine(stopping=Stopping(after)).run(recipe(**changes))
+    folder = only_run()
+    assert record(folder)["state"] == "interrupted"
+    assert not (folder / "work").exists()
+    done = engine().resume(folder)
+    assert contents(done) == contents(whole)
+    assert weights(done.folder) == weights(whole.folder)
+    assert record(folder)["state"] == "finished"
+    assert not (folder / "checkpoints").exists()
+    assert len((folder / "events.jsonl").read_text().splitlines()) > 25
+
+
+@pytest.mark.parametrize("moment", [0, 10, 40, 80, 110, 130, 150])
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes(moment: int) -> None:
+    """C01: killed at any write, fsync, rename: resume gives the same bits."""
+    whole = engine(runs="whole", cache="warm").run(recipe())
+    ready = engine(cache="warm")
+    assert ready.registry
+    assert die_at(lambda: ready.run(recipe()), 30 + moment) == KILLED
+    done = engine(cache="warm").resume(only_run())
+    assert contents(done) == contents(whole)
+    assert weights(done.folder) == weights(whole.folder)
+    assert not list(done.folder.glob(".*.part"))
+
+
+def test_ctrl_c_inside_a_component_is_recorded_as_an_interruption() -> None:
+    class Interrupted(ToyLinear):
+        def train(self, *_: Any) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled, match="^interrupted$"):
+        engine(plugin("trainer", "stubborn", lambda: Interrupted(LinearOptions()))).run(recipe(trainer="stubborn"))
+    assert record(only_run())["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "code"),
+    [
+        (ValueError("no"), "trainer 'broken' (plugin textclf_broken): train() fails: ValueError: no", 5),
+        (SystemExit(3), "trainer 'broken' (plugin textclf_broken): train() fails: SystemExit: 3", 5),
+        (MemoryError(), "out of memory; use less data, a smaller model or smaller batches", 7),
+    ],
+)
+def test_a_component_that_fails_leaves_its_reason_in_the_record(error: BaseException, says: str, code: int) -> None:
+    class Broken(ToyLinear):
+        def train(self, *_: Any) -> Any:
+            raise error
+
+    with pytest.raises(Exception) as raised:
+        engine(plugin("trainer", "broken", lambda: Broken(LinearOptions()))).run(recipe(trainer="broken"))
+    assert (str(raised.value), raised.value.exit_code) == (says, code)  # type: ignore[attr-defined]
+    folder = only_run()
+    assert (record(folder)["state"], record(folder)["error"]) == ("failed", says)
+    assert json.loads((folder / "events.jsonl").read_text().splitlines()[-1])["exit_code"] == code
+    assert not (folder / "work").exists()
+
+
+def interrupted(**changes: Any) -> Path:
+    with pytest.raises(Stopped):
+        engine(stopping=Stopping(5)).run(recipe(**changes))
+    return only_run()
+
+
+def test_a_run_whose_recipe_was_edited_is_not_resumed_unless_told_to() -> None:
+    """C05: resume after the recipe changed: refused with the difference, `allow_changed` goes on."""
+    folder = interrupted()
+    (folder / "recipe.yaml").write_text((folder / "recipe.yaml").read_text().replace("epochs: 25", "epochs: 26"))
+    with pytest.raises(ArtefactError) as raised:
+        engine().resume(folder)
+    assert str(raised.value) == (
+        f"{folder} cannot be resumed to the same result: recipe.yaml was edited; run the recipe anew, or resume with "
+        f"--allow-changed"
+    )
+    assert record(folder)["state"] == "interrupted"
+    assert engine().resume(folder, allow_changed=True).report.metrics["toy_accuracy"].value > 0.5  # type: ignore[union-attr]
+
+
+def test_a_run_of_other_versions_is_not_resumed_unless_told_to() -> None:
+    """C05: resume after a plugin or a library changed: each difference is said."""
+    folder = interrupted()
+    about = record(folder)
+    about["plugins"]["textclf.testing.toy"] = "0.0.1"
+    about["versions"]["numpy"] = "1.0"
+    (folder / "record.json").write_text(json.dumps(about))
+    with pytest.raises(ArtefactError) as raised:
+        engine().resume(folder)
+    assert f"numpy was 1.0 and is {np.__version__}; textclf.testing.toy was 0.0.1 and is without a version; " in str(
+        raised.value
+    )
+    assert engine().resume(folder, allow_changed=True).folder == folder
+
+
+def test_a_run_whose_data_changed_is_not_resumed_unless_told_to() -> None:
+    """C05: resume after the data changed: the splits that differ are named."""
+    texts = [f"good {i}" if i % 2 else f"bad {i}" for i in range(30)]
+    labels = ["pos" if i % 2 else "neg" for i in range(30)]
+    with pytest.raises(Stopped):
+        engine(stopping=Stopping(5)).run(recipe(dataset=None), (texts, labels))
+    folder = only_run()
+    texts[0] = "another one"
+    with pytest.raises(ArtefactError) as raised:
+        engine().resume(folder, (texts, labels))
+    assert str(raised.value).startswith("the data has changed since this run began (")
+    assert engine().resume(folder, (texts, labels), allow_changed=True).folder == folder
+
+
+def test_a_run_is_held_by_one_process_at_a_time() -> None:
+    """C09: two processes on one run: the second is told who holds it, and changes nothing."""
+    folder = interrupted()
+    ready = os.pipe()
+    child = os.fork()
+    if child == 0:
+        from textclf.runs.folder import open_run
+
+        with open_run(folder).locked():
+            os.write(ready[1], b"x")
+            signal.pause()
+    try:
+        os.read(ready[0], 1)
+        with pytest.raises(ArtefactError, match=f"^{folder} is held by process {child} on .+; wait for it, or stop it"):
+            engine().resume(folder)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert record(folder)["state"] == "interrupted"
+    assert engine().resume(folder).folder == folder
+
+
+def test_a_run_touches_no_random_state_and_no_working_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    random.seed(1)
+    np.random.seed(1)
+    before = random.getstate(), np.random.get_state()[1].tobytes(), Path.cwd(), dict(os.environ)  # type: ignore[union-attr]
+    engine().run(recipe())
+    engine().run(recipe(**LINEAR))
+    assert before == (random.getstate(), np.random.get_state()[1].tobytes(), Path.cwd(), dict(os.environ))  # type: ignore[union-attr]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1)])
+def test_observers_that_raise_are_left_out_and_the_run_goes_on(error: BaseException) -> None:
+    """P05: an observer that raises: one warning each, however many there are."""
+    heard = []
+
+    def first(event: object) -> None:
+        raise error
+
+    def second(event: object) -> None:
+        raise error
+
+    done = engine(observers=[first, second, heard.append]).run(recipe())
+    warned = [event.message for event in heard if hasattr(event, "message")]
+    assert len(warned) == len(done.report.warnings) == 2  # type: ignore[union-attr]
+    assert f"is left out: {type(error).__name__}: {error}" in warned[0]
+
+
+def test_an_output_that_raises_costs_a_warning() -> None:
+    """P05: an output that raises: warn, and the run is finished."""
+
+    class Failing:
+        def write(self, finished: Any, folder: Path) -> None:
+            raise OSError("printer on fire")
+
+    done = engine(plugin("output", "paper", Failing)).run(recipe(outputs=["paper", "toy_summary"]))
+    assert done.report.warnings == (  # type: ignore[union-attr]
+        "output 'paper' (plugin textclf_paper): write fails, the run goes on: OSError: printer on fire",
+    )
+    assert (done.folder / "toy_summary.json").exists()
+    assert record(done.folder)["state"] == "finished"
+
+
+def test_gates_are_held_against_the_lower_end_and_the_run_is_kept() -> None:
+    gates = engine().run(recipe(gates={"toy_accuracy": 0.1})).report.gates  # type: ignore[union-attr]
+    assert [(g.metric, g.bound, g.met) for g in gates] == [("toy_accuracy", 0.1, True)]
+    done = engine().run(recipe(gates={"toy_accuracy": 1.5}))
+    assert [(g.bound, g.met) for g in done.report.gates] == [(1.5, False)]  # type: ignore[union-attr]
+    assert record(done.folder)["state"] == "finished"
+
+
+def test_two_engines_in_one_process_do_not_disturb_each_other() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def run(seed: int) -> dict[str, bytes]:
+        return contents(Engine(plugins=[*engine()._plugins], runs=f"runs{seed}").run(recipe(seed=seed)))
+
+    alone = [run(seed) for seed in (1, 2, 3)]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(run, (1, 2, 3))) == alone
+
+
+def test_a_plugin_error_is_never_a_traceback_of_ours() -> None:
+    with pytest.raises(PluginError, match=r"^encoder 'lame' \(plugin textclf_lame\): build\(\) returns nothing"):
+        engine(plugin("encoder", "lame", lambda: None)).run(recipe(encoder="lame"))
