@@ -128,7 +128,7 @@ class _Stages:
         found = pipeline.build_metrics(plan)
         with journal.stage("load") as notes:
             dataset = pipeline.load(plan, data, self.context.at("load", plan.dataset.name if plan.dataset else "data"))
-            notes.update(sizes_of(dataset.splits()), source=dataset.source)
+            notes.update(sizes_of(dataset.splits()))
         self._stop_if_asked()
         with journal.stage("split") as notes:
             parts = self._split(dataset)
