@@ -1,0 +1,82 @@
+"""Runs are compared on the same texts, by paired draws, from what their folders hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.core.toys import engine, recipe
+from textclf import ArtefactError, DataError
+from textclf.runs.comparison import read_predictions
+
+WEAK = {"trainer": {"use": "toy_linear", "epochs": 1, "rate": 0.001}}
+ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", "", "NA", "[x]"]
+
+
+def test_the_first_run_differs_from_itself_by_nothing_and_from_others_within_an_interval() -> None:
+    ready = engine()
+    strong, weak = ready.run(recipe()), ready.run(recipe(**WEAK))
+    compared = ready.compare([strong.folder, weak.folder])
+    first, second = compared.metrics["accuracy"]
+    assert (first.difference, first.low, first.high) == (0, 0, 0)
+    assert second.difference == second.value - first.value
+    assert second.low <= second.difference <= second.high
+
+
+def test_runs_on_other_texts_are_not_compared() -> None:
+    ready = engine()
+    one, other = ready.run(recipe()), ready.run(recipe(split={"seed": 1}))
+    with pytest.raises(DataError) as raised:
+        ready.compare([one.folder, other.folder])
+    assert str(raised.value) == (
+        f"{one.folder} and {other.folder} were tested on different texts, so their scores do not compare"
+    )
+    with pytest.raises(DataError, match="^a comparison needs at least two runs$"):
+        ready.compare([one.folder])
+
+
+@pytest.mark.parametrize("changes", [{}, {"multi_label": True}, {"groups": 3}, {"pairs": True}])
+def test_predictions_are_read_back_as_they_were(changes: dict[str, Any]) -> None:
+    """X03: labels that a spreadsheet would run are harmless in the file and themselves again when read."""
+    data = {"use": "toy_texts", "size": 84, "names": ODD, **changes}
+    done = engine().run(recipe(dataset=data, split={"test": 0.4}))
+    back = read_predictions(done.folder)
+    assert back.labels.names == tuple(ODD)
+    assert back.scores.dtype == np.float32
+    again = engine().evaluate(done.classifier, _test_data(done.folder, changes), draws=100)
+    assert again.metrics["accuracy"].value == done.report.metrics["toy_accuracy"].value  # type: ignore[union-attr]
+    right = back.truth == back.predicted
+    assert (right if right.ndim == 1 else right.all(axis=1)).mean() == again.metrics["accuracy"].value
+    assert (back.groups is not None) == ("groups" in changes)
+
+
+def _test_data(folder: Path, changes: dict[str, Any]) -> Any:
+    from textclf import read_table
+    from textclf.data.predictions import named
+
+    back = read_predictions(folder)
+    with read_table(folder / "predictions.csv") as table:
+        rows = list(table)
+    labels = named(back.truth, back.labels)
+    texts = [row.text("text") for row in rows]
+    return (texts, [row.text("pair") for row in rows], labels) if "pairs" in changes else (texts, labels)
+
+
+def test_damaged_predictions_are_refused() -> None:
+    done = engine().run(recipe())
+    scores = done.folder / "scores.npy"
+    whole = scores.read_bytes()
+    scores.write_bytes(whole[:50])
+    with pytest.raises(ArtefactError, match=f"^{scores} cannot be read: "):
+        read_predictions(done.folder)
+    scores.write_bytes(whole)
+    table = done.folder / "predictions.csv"
+    table.write_text(table.read_text().replace("label1", "label9"))
+    with pytest.raises(ArtefactError, match=r"^predictions.csv has the label 'label9', which is none of the run's"):
+        read_predictions(done.folder)
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ArtefactError, match=r"predictions.csv has 7 rows, but scores.npy has shape \(8, 2\)$"):
+        read_predictions(done.folder)
