@@ -87,11 +87,11 @@ def test_texts_of_a_wrong_type_are_named(texts: Any, says: str) -> None:
 
 def test_pairs_and_single_texts_are_not_mixed_up() -> None:
     single, paired = trained(), trained(**PAIRS)
-    with pytest.raises(DataError, match="^this classifier was trained on single texts; give one$"):
+    with pytest.raises(DataError, match=r"^this classifier was trained on single texts; give one$"):
         single.predict(["a"], ["b"])
-    with pytest.raises(DataError, match="^this classifier was trained on pairs of texts; give both texts$"):
+    with pytest.raises(DataError, match=r"^this classifier was trained on pairs of texts; give both texts$"):
         paired.predict(["a"])
-    with pytest.raises(DataError, match="^2 first texts but 1 second texts$"):
+    with pytest.raises(DataError, match=r"^2 first texts but 1 second texts$"):
         paired.predict(["a", "b"], ["c"])
     assert list(paired.stream([("a", "b")])) == paired.predict(["a"], ["b"]) == [paired.predict_one("a", "b")]
 

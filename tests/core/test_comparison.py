@@ -34,7 +34,7 @@ def test_runs_on_other_texts_are_not_compared() -> None:
     assert str(raised.value) == (
         f"{one.folder} and {other.folder} were tested on different texts, so their scores do not compare"
     )
-    with pytest.raises(DataError, match="^a comparison needs at least two runs$"):
+    with pytest.raises(DataError, match=r"^a comparison needs at least two runs$"):
         ready.compare([one.folder])
 
 
@@ -70,7 +70,7 @@ def test_damaged_predictions_are_refused() -> None:
     scores = done.folder / "scores.npy"
     whole = scores.read_bytes()
     scores.write_bytes(whole[:50])
-    with pytest.raises(ArtefactError, match=f"^{scores} cannot be read: "):
+    with pytest.raises(ArtefactError, match=rf"^{scores} cannot be read: "):
         read_predictions(done.folder)
     scores.write_bytes(whole)
     table = done.folder / "predictions.csv"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -105,7 +104,7 @@ def test_a_link_leads_out_of_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_json_file_that_is_missing_or_torn_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=f"^{tmp_path}/record.json is missing$"):
+    with pytest.raises(ArtefactError, match=rf"^{tmp_path}/record.json is missing$"):
         read_json(tmp_path / "record.json")
     (tmp_path / "record.json").write_text('{"state": "runn')
     with pytest.raises(ArtefactError, match=rf"^{tmp_path}/record.json cannot be read: Unterminated string"):
@@ -127,12 +126,12 @@ def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path, kind: str) -
     )  # fmt: skip
     assert done.stdout == "ResourceError the disk is full: cannot write out; free space or use another folder\n"
     assert (tmp_path / "out").read_text() == "old"
-    assert os.listdir(tmp_path) == ["out"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match="Not a directory; use a folder that can be written$"):
+    with pytest.raises(ResourceError, match=r"Not a directory; use a folder that can be written$"):
         write_text(tmp_path / "file" / "x", "text")
     with pytest.raises(BrokenPipeError), disk_errors(tmp_path):
         raise BrokenPipeError

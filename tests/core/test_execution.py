@@ -90,7 +90,7 @@ def test_ctrl_c_inside_a_component_is_recorded_as_an_interruption() -> None:
         def train(self, *_: Any) -> Any:
             raise KeyboardInterrupt
 
-    with pytest.raises(Cancelled, match="^interrupted$"):
+    with pytest.raises(Cancelled, match=r"^interrupted$"):
         engine(plugin("trainer", "stubborn", lambda: Interrupted(LinearOptions()))).run(recipe(trainer="stubborn"))
     assert record(only_run())["state"] == "interrupted"
 
@@ -179,7 +179,7 @@ def test_a_run_is_held_by_one_process_at_a_time() -> None:
             signal.pause()
     try:
         os.read(ready[0], 1)
-        with pytest.raises(ArtefactError, match=f"^{folder} is held by process {child} on .+; wait for it, or stop it"):
+        with pytest.raises(ArtefactError, match=rf"^{folder} is held by process {child} on .+; wait for it, or stop it"):
             engine().resume(folder)
     finally:
         os.kill(child, signal.SIGKILL)

@@ -66,9 +66,9 @@ def test_a_classifiers_labels_decide_the_columns() -> None:
     assert list(dataset_of(given, known).train.labels) == [1, 0]
     with pytest.raises(DataError, match=r"^unknown label 'x' \(known: y, z\)$"):
         dataset_of(given, Labels(("y", "z")))
-    with pytest.raises(DataError, match="^the data is single-label, but the classifier is multi-label$"):
+    with pytest.raises(DataError, match=r"^the data is single-label, but the classifier is multi-label$"):
         dataset_of(given, Labels(("x", "y"), "multi-label"))
-    with pytest.raises(DataError, match="^row 0: the labels are 'x'; give each text a list of labels$"):
+    with pytest.raises(DataError, match=r"^row 0: the labels are 'x'; give each text a list of labels$"):
         dataset_of(FRAME, Labels(("x", "y"), "multi-label"))
 
 

@@ -15,7 +15,15 @@ from textclf.hooks.components import Component
 from textclf.hooks.registry import Offer, Plugin
 from textclf.recipe.plan import Step
 from textclf.runs.metrics import (
-    CheckedMetric, average_rows, bootstrap, commonest, confusion, headline_first, interval, judge, label_rows,
+    CheckedMetric,
+    average_rows,
+    bootstrap,
+    commonest,
+    confusion,
+    headline_first,
+    interval,
+    judge,
+    label_rows,
 )  # fmt: skip
 from textclf.testing.toy.verdicts import ToyAccuracy
 

@@ -38,10 +38,19 @@ def refusal(kind: str, make: Callable[[], Any]) -> str:
     ("data", "says"),
     [
         (None, "load returned a NoneType, not a textclf.Dataset"),
-        (Dataset(None, Split(TEXTS, SOUND)), "load returned a dataset whose labels are a NoneType, not textclf.Labels"),  # type: ignore[arg-type]
+        (
+            Dataset(None, Split(TEXTS, SOUND)),  # type: ignore[arg-type]
+            "load returned a dataset whose labels are a NoneType, not textclf.Labels",
+        ),
         (Dataset(AB, [1]), "load returned a dataset whose train is a list, not a textclf.Split"),  # type: ignore[arg-type]
-        (Dataset(AB, Split(TEXTS, [0, 1, 0, 1])), "load returned a dataset whose train labels are a list, not an array"),  # type: ignore[arg-type]
-        (Dataset(AB, Split(TEXTS, SOUND * 1.0)), "load returned a dataset whose train labels are float64[4], not int64[4]"),
+        (
+            Dataset(AB, Split(TEXTS, [0, 1, 0, 1])),  # type: ignore[arg-type]
+            "load returned a dataset whose train labels are a list, not an array",
+        ),
+        (
+            Dataset(AB, Split(TEXTS, SOUND * 1.0)),
+            "load returned a dataset whose train labels are float64[4], not int64[4]",
+        ),
         (
             Dataset(AB, Split(TEXTS, SOUND * 3 - 1)),
             "load returned a dataset whose train labels run from -1 to 2, but there are 2 labels (0 to 1)",
@@ -118,7 +127,10 @@ def scoring(made: Callable[[Any], Any]) -> Callable[[], Any]:
         (lambda s: s.tolist(), "Model.scores returned a list, not an array of float32 [texts, labels]"),
         (lambda s: s[:, :1], "Model.scores returned shape (8, 1) for 8 texts and 2 labels"),
         (lambda s: s.astype(np.float64), "Model.scores returned float64, not float32"),
-        (lambda s: s * np.float32(np.nan), "Model.scores returned NaN or infinite scores for 8 texts (the first is text 0)"),
+        (
+            lambda s: s * np.float32(np.nan),
+            "Model.scores returned NaN or infinite scores for 8 texts (the first is text 0)",
+        ),
         (lambda s: s - 2, "returned scores from"),
         (lambda s: s / 2, "Model.scores returned rows that do not sum to 1"),
         (lambda s: 1 / 0, "scores() fails: ZeroDivisionError: division by zero"),
@@ -154,7 +166,7 @@ def test_a_metric_that_returns_a_text_is_named() -> None:
 
 
 def test_given_data_that_is_unsound_is_the_callers_fault() -> None:
-    with pytest.raises(DataError, match="^the given dataset's train labels run from 0 to 2, but there are 2 labels"):
+    with pytest.raises(DataError, match=r"^the given dataset's train labels run from 0 to 2, but there are 2 labels"):
         engine().run(recipe(dataset=None), Dataset(AB, Split(TEXTS, SOUND * 2)))
 
 

@@ -100,7 +100,7 @@ def test_tokens_are_taken_by_row_with_their_cuts() -> None:
     assert taken.cuts is not None
     assert taken.cuts.tolist() == [3, 1, 0]
     assert len(tokens.take(np.array([], np.int64))) == 0
-    with pytest.raises(DataError, match="^2 token rows but 1 cuts$"):
+    with pytest.raises(DataError, match=r"^2 token rows but 1 cuts$"):
         Tokens(np.arange(2, dtype=np.uint16), np.array([0, 1, 2]), np.array([0]))
 
 

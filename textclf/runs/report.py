@@ -99,8 +99,8 @@ class Report:
     def from_json(cls, values: Mapping[str, Any]) -> Report:
         """Read what `to_json` wrote; numbers that were not finite come back as NaN."""
         known = {f.name for f in dataclasses.fields(cls)}
-        given = {key: value for key, value in values.items() if key in known}
         try:
+            given = {key: value for key, value in values.items() if key in known}
             given["metrics"] = {k: _estimate(v) for k, v in given["metrics"].items()}
             given["baseline"] = {k: _number(v) for k, v in given["baseline"].items()}
             given["log_loss"] = _number(given.get("log_loss"))

@@ -1,0 +1,93 @@
+"""Run folders are found by what a person types, and say truly what state they are in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.core.toys import Stopping, engine, recipe
+from textclf import ArtefactError, RecipeError, ResourceError, Stopped
+from textclf.hooks.events import EpochFinished, Warned
+from textclf.runs import folder
+
+
+def made(name: str = "toy", **record: Any) -> folder.RunFolder:
+    return folder.create(Path("runs"), name, {"name": name}, **record)
+
+
+def test_a_new_folder_holds_its_recipe_and_a_record() -> None:
+    run = made(source="mine.yaml")
+    assert (run.path / "recipe.yaml").read_text() == "name: toy\n"
+    about = json.loads((run.path / "record.json").read_text())
+    assert (about["state"], about["name"], about["source"]) == ("running", "toy", "mine.yaml")
+    assert {"textclf", "numpy"} <= set(about["versions"])
+    assert "torch" not in about["machine"]
+
+
+def test_a_run_is_found_by_path_model_name_id_and_latest() -> None:
+    ready = engine()
+    first, second = ready.run(recipe()), ready.run(recipe())
+    for reference in (second.folder, second.folder / "model", "toy", f"toy/{second.folder.name}", "latest"):
+        assert ready.find(reference) == second.folder
+    assert ready.find(first.folder) == first.folder
+    assert [i.folder for i in ready.runs_list()] == [second.folder, first.folder]
+    assert ready.runs_list()[0].headline["toy_accuracy"].value == second.report.metrics["toy_accuracy"].value  # type: ignore[union-attr]
+
+
+def test_what_is_not_finished_is_resumed_first_and_never_loaded() -> None:
+    ready = engine()
+    done = ready.run(recipe())
+    with pytest.raises(Stopped):
+        engine(stopping=Stopping(5)).run(recipe())
+    waiting = folder.locate(Path("runs"), "toy")
+    assert waiting != done.folder
+    assert ready.find("toy") == done.folder
+    with pytest.raises(ArtefactError) as raised:
+        ready.load(waiting)
+    assert str(raised.value) == (
+        f"'{waiting}' has no finished run; the newest is {waiting} (interrupted): `textclf resume {waiting}`"
+    )
+
+
+def test_an_unknown_run_is_named_with_the_one_meant() -> None:
+    with pytest.raises(RecipeError, match=r"^no run is called 'toy' \(there are no runs in 'runs'\)$"):
+        engine().find("toy")
+    made()
+    with pytest.raises(RecipeError, match=r"^no run is called 'tony'; did you mean 'toy'\? \(runs here: toy\)$"):
+        engine().find("tony")
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", '{"state": "finished"}', "\x00"])
+def test_a_damaged_folder_is_listed_as_such_and_harms_no_other(record: str) -> None:
+    run = made()
+    good = made("good")
+    (run.path / "record.json").write_text(record)
+    assert [(i.name, i.state) for i in folder.infos(Path("runs"))] == [("good", "running"), ("toy", "damaged")]
+    assert good.state == "running"
+
+
+def test_epochs_are_read_back_though_a_kill_has_cut_a_line() -> None:
+    """X04: a loss that is no number is null in the journal."""
+    run = made()
+    for epoch, loss in ((1, 0.5), (2, float("nan"))):
+        run.observe(EpochFinished(epoch=epoch, epochs=3, step=epoch, loss=loss))
+    with (run.path / "events.jsonl").open("a") as journal:
+        journal.write('{"event": "EpochFini')
+    run.mend()
+    run.observe(Warned(message="after"))
+    run.observe(EpochFinished(epoch=2, epochs=3, step=2, loss=0.25))
+    assert [(e["epoch"], e["loss"]) for e in run.history()] == [(1, 0.5), (2, 0.25)]
+    lines = (run.path / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in (*lines[:2], *lines[3:])] == [
+        "EpochFinished", "EpochFinished", "Warned", "EpochFinished",
+    ]  # fmt: skip
+    assert json.loads(lines[1])["loss"] is None
+
+
+def test_runs_that_cannot_be_written_are_refused_with_the_place() -> None:
+    Path("file").write_text("")
+    with pytest.raises(ResourceError, match=r"^cannot write file/toy/.+: Not a directory; use a folder that can be"):
+        engine(runs="file").run(recipe())

@@ -1,0 +1,65 @@
+"""The journal keeps what reports need, and tells observers no more than they can bear."""
+
+from __future__ import annotations
+
+import pytest
+
+from textclf import Chosen, EpochFinished, Event, Progress
+from textclf.hooks.events import Warned
+from textclf.runs.journal import Journal
+
+
+def test_events_are_kept_and_told_and_the_reports_share_is_remembered() -> None:
+    kept: list[Event] = []
+    told: list[Event] = []
+    journal = Journal([("mine", told.append)], kept.append)
+    journal.emit(Chosen(what="layout", choice="packed"))
+    journal.emit(EpochFinished(epoch=1, epochs=2, step=3, loss=0.5))
+    journal.emit(Warned(message="careful"))
+    journal.emit(Warned(message="careful"))
+    assert kept == told
+    assert [type(event).__name__ for event in told] == ["Chosen", "EpochFinished", "Warned"]
+    assert (journal.choices, journal.warnings) == ({"layout": "packed"}, ["careful"])
+    assert journal.history[0]["loss"] == 0.5
+
+
+def test_progress_is_told_four_times_a_second_and_at_its_end() -> None:
+    told: list[Event] = []
+    kept: list[Event] = []
+    journal = Journal([("mine", told.append)], kept.append)
+    for done in range(1, 1001):
+        journal.emit(Progress(stage="train", done=done, total=1000, tokens_per_second=float(done)))
+    assert 2 <= len(told) <= 5
+    assert isinstance(told[-1], Progress)
+    assert told[-1].done == 1000
+    assert (kept, journal.tokens_per_second) == ([], 1000.0)
+
+
+def test_a_stage_is_timed_with_its_notes() -> None:
+    told: list[Event] = []
+    journal = Journal([], told.append)
+    with journal.stage("split") as notes:
+        notes["train"] = 3
+    assert told[1].to_json() == {
+        "event": "StageFinished", "time": told[1].time, "stage": "split", "seconds": journal.stages["split"],
+        "notes": {"train": 3},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="no"), journal.stage("train"):
+        raise ValueError("no")
+    assert set(journal.stages) == {"split"}
+
+
+def test_observers_that_fail_together_are_each_heard_of_once() -> None:
+    """P05: an observer that fails at the warning about another one does not end the run."""
+
+    def fail(event: Event) -> None:
+        raise ValueError("no")
+
+    kept: list[Event] = []
+    journal = Journal([("one", fail), ("two", fail), ("three", fail)], kept.append)
+    journal.emit(Chosen(what="a", choice=1))
+    journal.emit(Chosen(what="b", choice=1))
+    assert sorted(journal.warnings) == [
+        f"observer {name} fails and is left out: ValueError: no" for name in ("one", "three", "two")
+    ]
+    assert journal.observers == []
