@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from tests.core.killing import KILLED, die_at
 from tests.core.toys import Stopping, contents, engine, plugin, recipe, weights
-from textclf import ArtefactError, Cancelled, Engine, PluginError, Stopped
+from textclf import ArtefactError, Cancelled, Engine, PluginError, ResourceError, Stopped
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 
 
@@ -83,6 +84,25 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes(moment: in
     assert contents(done) == contents(whole)
     assert weights(done.folder) == weights(whole.folder)
     assert not list(done.folder.glob(".*.part"))
+
+
+@pytest.mark.parametrize("room", [4000, 5200])
+def test_a_disk_that_fills_during_the_run_leaves_a_run_that_goes_on(room: int) -> None:
+    """C04, T06: disk full while saving a checkpoint or the model: an error of its own, and the run is resumable."""
+    whole = engine(runs="whole").run(recipe())
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+            engine().run(recipe())
+        except ResourceError as error:
+            status = error.exit_code if str(error).startswith("the disk is full: cannot write runs/toy/") else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert not list(only_run().rglob("*.part"))
+    assert contents(engine().resume(only_run())) == contents(whole)
 
 
 def test_ctrl_c_inside_a_component_is_recorded_as_an_interruption() -> None:
@@ -179,7 +199,7 @@ def test_a_run_is_held_by_one_process_at_a_time() -> None:
             signal.pause()
     try:
         os.read(ready[0], 1)
-        with pytest.raises(ArtefactError, match=rf"^{folder} is held by process {child} on .+; wait for it, or stop it"):
+        with pytest.raises(ArtefactError, match=rf"^{folder} is held by process {child} on .+; wait for it"):
             engine().resume(folder)
     finally:
         os.kill(child, signal.SIGKILL)
