@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .version import VERSION as __version__
+from .version import VERSION
 
+__version__ = VERSION
 
 _HOMES = {
     "ArtefactError": "errors", "Cancelled": "errors", "DataError": "errors", "DivergedError": "errors",

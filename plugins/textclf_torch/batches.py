@@ -44,6 +44,22 @@ def micro_batches(
     return groups[::-1]
 
 
+def packed_batches(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], most: int, budget: int
+) -> list[NDArray[np.int64]]:
+    """Cut a randomly drawn batch, sorted by length, into groups of at most `most` rows and `budget` tokens."""
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    groups: list[list[int]] = []
+    tokens = 0
+    for row in rows:
+        if not groups or len(groups[-1]) == most or tokens + lengths[row] > budget:
+            groups.append([])
+            tokens = 0
+        groups[-1].append(int(row))
+        tokens += int(lengths[row])
+    return [np.array(group, np.int64) for group in groups]
+
+
 def scoring_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
     """Cut all texts, longest first, into batches of at most `budget` padded tokens (at least one text each).
 

@@ -14,6 +14,7 @@ from textclf import (
     Encoded,
     EpochFinished,
     Labels,
+    Layout,
     ResourceError,
     Stopped,
     TokenEncoder,
@@ -21,10 +22,10 @@ from textclf import (
 
 from . import states
 from .arithmetic import Arithmetic
-from .batches import micro_batches, order
+from .batches import micro_batches, order, packed_batches
 from .embeddings import clear_gradients
 from .objective import Objective
-from .runtime import Reporter, logits_of, out_of_memory, score
+from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
 from .schedule import rate
 from .states import State
 
@@ -55,6 +56,7 @@ class Job:
     arithmetic: Arithmetic
     lengths: NDArray[np.int64]
     device: torch.device
+    layout: Layout
     context: Context
 
     @property
@@ -138,12 +140,15 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
 def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tensor, list[int]]:
     """Add up the gradient of a batch over micro-batches of at most `most` rows, each weighted by its share."""
     job.network.train()
-    groups = micro_batches(rows, job.lengths, most, OVERHEAD[job.device.type])
+    if job.layout == "packed":
+        groups = packed_batches(rows, job.lengths, most, PACKED_BUDGET)
+    else:
+        groups = micro_batches(rows, job.lengths, most, OVERHEAD[job.device.type])
     share = job.objective.share(torch.from_numpy(rows).to(job.device))
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(job.arithmetic.precision)
     losses = []
     for group in groups:
-        batch = job.encoder.collate(job.train.features, group, "padded", job.device)
+        batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
         with torch.autocast(job.device.type, dtype=dtype, enabled=dtype is not None):
             logits = logits_of(job.network(**batch))
         each = job.objective.losses(logits, torch.from_numpy(group).to(job.device))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from textclf import Context, Labels, Progress, ResourceError, Stopped, TokenEncoder, Tokens
+from textclf import Context, Labels, Layout, Progress, ResourceError, Stopped, TokenEncoder, Tokens
 
 from .batches import scoring_batches
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cuda", "cpu", "mps"]
 Precision = Literal["float32", "bf16", "fp16"]
+# Tokens of one packed forward and backward pass, at most: more gains nothing on a CPU, and costs memory.
+PACKED_BUDGET = 4096
 SCORING_BUDGET = {"cpu": 2048, "mps": 16_384, "cuda": 65_536}
 
 
@@ -41,6 +43,14 @@ def device_for_use(wanted: Device) -> torch.device:
         return choose_device(wanted)
     except ResourceError:
         return torch.device("cpu")
+
+
+def choose_layout(encoder: TokenEncoder, device: torch.device) -> Layout:
+    """Return the layout of batches: packed on the CPU where the encoder can, since no product is then of padding.
+
+    On a GPU packed rows need attention of variable length; until that is there, they are padded.
+    """
+    return "packed" if device.type == "cpu" and "packed" in encoder.layouts else "padded"
 
 
 @contextmanager
@@ -82,12 +92,13 @@ def score(
     scores = np.empty((len(tokens), len(labels)), np.float32)
     budget, done, report = SCORING_BUDGET[device.type], 0, Reporter(context, "score", len(tokens), "texts")
     network.eval()
+    layout = choose_layout(encoder, device)
     batches = scoring_batches(lengths, budget)[::-1]
     with torch.inference_mode():
         while batches:
             rows = batches.pop()
             try:
-                logits = logits_of(network(**encoder.collate(tokens, rows, "padded", device))).float()
+                logits = logits_of(network(**encoder.collate(tokens, rows, layout, device))).float()
             except RuntimeError as error:
                 if not out_of_memory(error) or len(rows) == 1:
                     raise _no_memory(error, int(lengths[rows].max())) from None

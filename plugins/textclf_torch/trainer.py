@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from textclf import ArtefactError, Context, Encoded, Encoder, Labels, TokenEncoder, Tokens
+from textclf import ArtefactError, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
 
 from . import arithmetic, loop, states
 from .embeddings import gradients_by_row
 from .objective import Objective
-from .runtime import choose_device, device_for_use, matmul_precision, own_randomness, score
+from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,10 @@ class TorchTrainer:
                 if found
                 else arithmetic.choose(self._options.precision, network, device, context)
             )
-            job = _job(self._options, tokens, network, train, validation, labels, numbers, device, context)
+            layout = choose_layout(tokens, device)
+            if not found:
+                context.emit(Chosen(what="layout", choice=layout))
+            job = _job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
             first = states.State(self._options.micro_batch or self._options.batch_size)
             state = states.resume(job, found) if found else first
             with matmul_precision(numbers.matmul, device), gradients_by_row(network, device):
@@ -95,6 +98,7 @@ def _job(
     labels: Labels,
     numbers: arithmetic.Arithmetic,
     device: torch.device,
+    layout: Layout,
     context: Context,
 ) -> loop.Job:
     objective = Objective.of(
@@ -117,6 +121,7 @@ def _job(
         arithmetic=numbers,
         lengths=encoder.lengths(train.features),
         device=device,
+        layout=layout,
         context=context,
     )
 

@@ -58,6 +58,7 @@ class Collator:
     pad_id: int
     pad_type: int
     types: bool
+    first_position: int = 0
 
     def template(self, tokens: Tokens) -> Template:
         return self.single if tokens.cuts is None else self.pair
@@ -87,6 +88,30 @@ class Collator:
         if kinds is not None:
             batch["token_type_ids"] = kinds
         return {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in batch.items()}
+
+    def packed(self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> dict[str, Any]:
+        """Return a batch as one row without padding, [1, tokens]; positions begin anew with each text."""
+        template = self.template(tokens)
+        ids, kinds, lengths = [], [], []
+        for row in rows:
+            texts = self._parts(tokens, int(row), template)
+            ids += _interleave(template.specials, texts)
+            lengths.append(sum(map(len, texts)) + template.size)
+            spread = [np.full(len(t), kind) for t, kind in zip(texts, template.text_types, strict=True)]
+            kinds += _interleave(template.special_types, spread) if self.types else []
+        positions = [np.arange(self.first_position, self.first_position + length) for length in lengths]
+        batch = {"input_ids": np.concatenate(ids), "position_ids": np.concatenate(positions)}
+        if self.types:
+            batch["token_type_ids"] = np.concatenate(kinds)
+        row_of = {name: torch.from_numpy(values)[None].to(device, non_blocking=True) for name, values in batch.items()}
+        return {**row_of, "text_lengths": tuple(lengths)}
+
+    def sample(self, lengths: Sequence[int]) -> Tokens:
+        """Return tokens of some texts of these lengths, to try a network with."""
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        outside = {self.pad_id, *(token for specials in self.single.specials for token in specials)}
+        known = np.array([token for token in range(64) if token not in outside], np.uint32)
+        return Tokens(known[np.arange(offsets[-1]) % len(known)], offsets)
 
     def _parts(self, tokens: Tokens, row: int, template: Template) -> list[NDArray[Any]]:
         ids = tokens.row(row)

@@ -12,7 +12,7 @@ import torch
 from textclf import Context, Labels, Layout, Split, Texts, Tokens
 
 from . import network as networks
-from . import tokenizing
+from . import packed, tokenizing
 from .checkpoint import Checkpoint, locate
 from .collating import Collator, Template
 
@@ -40,6 +40,7 @@ class TransformerEncoder:
     """A TokenEncoder for any Hugging Face encoder."""
 
     layouts: tuple[Layout, ...] = ("padded",)
+    unpacked: str = ""
 
     def __init__(self, options: TransformerOptions, revision: str | None = None) -> None:
         self._options = options
@@ -97,7 +98,8 @@ class TransformerEncoder:
     ) -> dict[str, torch.Tensor]:
         if layout not in self.layouts:
             raise ValueError(f"layout '{layout}' is not one of {', '.join(self.layouts)}")
-        return self._vocabulary().collator.padded(tokens, rows, device)
+        collator = self._vocabulary().collator
+        return collator.packed(tokens, rows, device) if layout == "packed" else collator.padded(tokens, rows, device)
 
     def build_network(self, labels: Labels) -> torch.nn.Module:
         folder = self._checkpoint().all_files(self._offline)
@@ -106,7 +108,7 @@ class TransformerEncoder:
         )
         for warning in warnings if self._warnings else ():
             self._warnings.warn(warning)  # type: ignore[union-attr]
-        return network
+        return self._packable(network)
 
     def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         return networks.layers(network)
@@ -115,7 +117,13 @@ class TransformerEncoder:
         networks.save_network(network, folder)
 
     def load_network(self, folder: Path, labels: Labels) -> torch.nn.Module:
-        return networks.load_network(folder, labels)
+        return self._packable(networks.load_network(folder, labels))
+
+    def _packable(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Offer the packed layout where the network gives the same logits with it."""
+        self.unpacked = packed.enable(network, self._vocabulary().collator) or ""
+        self.layouts = ("padded",) if self.unpacked else ("packed", "padded")
+        return network
 
     def _checkpoint(self) -> Checkpoint:
         return locate(self._options.checkpoint, self._revision)
@@ -142,5 +150,6 @@ def _read(options: TransformerOptions, folder: Path) -> Vocabulary:
         pad_id=tokenizer.pad_token_id or 0,
         pad_type=tokenizer.pad_token_type_id,
         types="token_type_ids" in tokenizer.model_input_names and "token_type_ids" in takes,
+        first_position=networks.first_position(outline),
     )
     return Vocabulary(tokenizer, collator, LETTERS_PER_TOKEN * (bound or _UNBOUNDED))

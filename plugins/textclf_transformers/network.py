@@ -43,12 +43,18 @@ def outline(config: Any) -> torch.nn.Module:
 def positions(config: Any, network: torch.nn.Module) -> int | None:
     """Return how many tokens the network has positions for, or None where it knows no bound."""
     for name, module in network.named_modules():
-        # RoBERTa and its like begin to count behind the padding id.
         if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            first = 0 if module.padding_idx is None else module.padding_idx + 1
-            return module.num_embeddings - first
+            return module.num_embeddings - first_position(network)
     bound = getattr(config, "max_position_embeddings", None)
     return bound if isinstance(bound, int) and bound > 0 else None
+
+
+def first_position(network: torch.nn.Module) -> int:
+    """Return the position of a text's first token: RoBERTa and its like begin to count behind the padding id."""
+    for name, module in network.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0
 
 
 def build_network(

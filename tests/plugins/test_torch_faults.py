@@ -22,7 +22,7 @@ def task(tmp_path: Path) -> Task:
 
 
 class Changed:
-    """The task's encoder, whose networks answer through `answer(rows of ids, network's own answer)`."""
+    """The task's encoder, whose networks answer through `answer(ids of each text, network's own answer)`."""
 
     def __init__(self, encoder: Any, answer: Any) -> None:
         self._encoder, self._answer = encoder, answer
@@ -34,15 +34,21 @@ class Changed:
         network = self._encoder.build_network(labels)
 
         def hook(module: Any, args: Any, given: dict[str, torch.Tensor], output: Any) -> Any:
-            output.logits = self._answer(given["input_ids"], output.logits)
+            output.logits = self._answer(texts_of(given), output.logits)
             return output
 
         network.register_forward_hook(hook, with_kwargs=True)
         return network
 
 
+def texts_of(batch: dict[str, Any]) -> list[torch.Tensor]:
+    """Return the ids of each text of a packed or a padded batch."""
+    lengths = batch.get("text_lengths")
+    return list(batch["input_ids"]) if lengths is None else list(batch["input_ids"][0].split(list(lengths)))
+
+
 def with_memory_for(most: int):
-    def answer(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def answer(ids: list[torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
         if len(ids) > most:
             raise torch.OutOfMemoryError(f"no memory for {len(ids)} rows")
         return logits
@@ -58,7 +64,7 @@ def test_a_loss_that_is_no_number_stops_before_the_step_and_names_the_rows(task:
 
     steps = []
 
-    def answer(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def answer(ids: list[torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
         steps.append(len(ids))
         if sum(steps) <= 18:
             return logits
@@ -81,7 +87,7 @@ def test_a_loss_that_is_no_number_stops_before_the_step_and_names_the_rows(task:
 
 def test_weights_that_overflow_are_a_divergence_and_not_a_model(task: Task):
     """T01: an infinite gradient is not stepped along either."""
-    def answer(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def answer(ids: list[torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
         logits.register_hook(lambda gradient: gradient * torch.inf)
         return logits
 

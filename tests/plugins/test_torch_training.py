@@ -94,7 +94,7 @@ def job_of(task: Task, **options: Any) -> loop.Job:
         network.classifier.weight.mul_(100)
     given = TorchOptions(**{"batch_size": 18, "device": "cpu"} | options)
     numbers = arithmetic.Arithmetic()
-    return _job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, task.context())
+    return _job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", task.context())
 
 
 def gradients(job: loop.Job, most: int) -> torch.Tensor:

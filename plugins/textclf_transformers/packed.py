@@ -1,0 +1,128 @@
+"""Owns the packed forward pass: the texts of a batch in one row, without padding, on transformers' networks.
+
+Every product runs over real tokens only; attention runs over texts of equal length at a time, which stand side by side
+because batches are sorted. The way in is the library's own: a named attention function, and the keyword argument
+`text_lengths`, which it hands through to that function.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .collating import Collator
+from .last_layer import Shortened, last_layer
+from .rows import runs, starts
+
+NAME = "textclf_packed"
+PARITY = 1e-4
+_LENGTHS = (3, 9, 9, 14)
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    text_lengths: tuple[int, ...] | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Attend within each text of a packed row; a padded batch, which has no `text_lengths`, is the library's own.
+
+    query, key, value: [1, heads, tokens, width]. Returns [1, tokens, heads, width] and no weights.
+    """
+    if text_lengths is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
+    equal = runs(text_lengths)
+    # Split, not sliced: the gradient of a split is one concatenation, that of a slice a whole row of zeros each.
+    sizes = [length * texts for length, texts in equal]
+    columns = [torch.split(t.squeeze(0), sizes, dim=1) for t in (query, key, value)]
+    found = []
+    for (length, texts), *parts in zip(equal, *columns, strict=True):
+        asked, known, told = (part.unflatten(1, (texts, length)).transpose(0, 1) for part in parts)
+        answer = functional.scaled_dot_product_attention(asked, known, told, dropout_p=dropout, scale=scaling)
+        found.append(answer.transpose(1, 2).flatten(0, 1))
+    return torch.cat(found).unsqueeze(0), None
+
+
+def enable(network: Any, collator: Collator) -> str | None:
+    """Teach a network to read packed rows beside padded batches; return why that is not to be had, or None.
+
+    Four ragged texts must get the same logits both ways, or the network is left as it was.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    before, training = network.config._attn_implementation, network.training
+    if before != "sdpa":
+        return f"its attention is '{before}'"
+    hooks = _hooks(network)
+    try:
+        network.set_attn_implementation(NAME)
+        network.eval()
+        reason = _differs(network, collator)
+    except Exception as error:  # noqa: BLE001 - a network that cannot be packed may fail in any way; it is then padded
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    network.train(training)
+    if reason is not None:
+        network.set_attn_implementation(before)
+        for hook in hooks:
+            hook.remove()
+    return reason
+
+
+def _hooks(network: Any) -> list[Any]:
+    """Let what reads the first token of each text (a pooler, or the head behind the body) find it in a packed row."""
+    firsts: list[torch.Tensor] = []
+
+    def remember(module: Any, arguments: Any, named: dict[str, Any]) -> None:
+        firsts.clear()
+        lengths = named.get("text_lengths")
+        if lengths is not None:
+            firsts.append(starts(lengths, named["input_ids"].device))
+
+    def first_of(row: torch.Tensor) -> torch.Tensor:
+        """Return [texts, 1, width] of a row [1, tokens, width], or of one that is of first tokens already."""
+        return row.transpose(0, 1) if row.shape[1] == len(firsts[0]) else row[0, firsts[0]][:, None]
+
+    def pooled(module: Any, arguments: tuple[torch.Tensor, ...]) -> Any:
+        return (first_of(arguments[0]), *arguments[1:]) if firsts else None
+
+    def headed(module: Any, arguments: Any, output: Any) -> Any:
+        # Last, since the pooler inside the body still reads the row as a whole.
+        if firsts:
+            output.last_hidden_state = first_of(output.last_hidden_state)
+        return output
+
+    body = network.base_model
+    found = [network.register_forward_pre_hook(remember, with_kwargs=True), body.register_forward_hook(headed)]
+    pooler = getattr(body, "pooler", None)
+    if pooler is not None:
+        found.append(pooler.register_forward_pre_hook(pooled))
+    last = last_layer(body)
+    return found if last is None else [*found, Shortened(last)]
+
+
+def _differs(network: torch.nn.Module, collator: Collator) -> str | None:
+    """Say by how much the logits of four ragged texts differ between packed and padded, or return None."""
+    tokens = collator.sample(_LENGTHS)
+    rows, device = np.arange(len(_LENGTHS)), next(network.parameters()).device
+    with torch.no_grad():
+        padded = network(**collator.padded(tokens, rows, device)).logits
+        packed = network(**collator.packed(tokens, rows, device)).logits
+    if padded.shape != packed.shape:
+        return f"it gives {list(packed.shape)} logits for {len(rows)} texts"
+    error = float((padded - packed).abs().max())
+    return None if error <= PARITY * max(1.0, float(padded.abs().max())) else f"its logits differ by {error:.2g}"
