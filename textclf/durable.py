@@ -32,10 +32,15 @@ def disk_errors(path: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno in _FULL or _SHORT_WRITE.search(str(error)):
+        if is_full(error):
             raise ResourceError(f"the disk is full: cannot write {path}; free space or use another folder") from error
         reason = error.strerror or str(error)
         raise ResourceError(f"cannot write {path}: {reason}; use a folder that can be written") from error
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether an error says that the disk has no room."""
+    return error.errno in _FULL or bool(_SHORT_WRITE.search(str(error)))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, Stopped
-from textclf.hooks.events import EpochFinished, Warned
+from textclf.hooks.events import Chosen, EpochFinished, Warned
 from textclf.runs import folder
 
 
@@ -91,3 +91,10 @@ def test_runs_that_cannot_be_written_are_refused_with_the_place() -> None:
     Path("file").write_text("")
     with pytest.raises(ResourceError, match=r"^cannot write file/toy/.+: Not a directory; use a folder that can be"):
         engine(runs="file").run(recipe())
+
+
+def test_what_was_chosen_before_an_interruption_is_known_after_it() -> None:
+    run = made()
+    for choice in ("padded", "packed"):
+        run.observe(Chosen(what="layout", choice=choice))
+    assert folder.open_run(run.path).choices() == {"layout": "packed"}

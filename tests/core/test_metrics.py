@@ -184,6 +184,14 @@ def test_rows_and_averages_are_those_of_the_counts() -> None:
     assert averages[0].recall == 0.75
 
 
+def test_a_label_that_is_neither_true_nor_predicted_is_no_part_of_the_macro_mean() -> None:
+    labels = Labels(("absent", "neg", "pos"))
+    truth, predicted = np.array([1, 2, 2]), np.array([1, 2, 2])
+    texts, scores = Texts([""] * 3), np.zeros((3, 3), np.float32)
+    macro = average_rows(Predictions(labels, truth, predicted, scores, texts, ["1", "2", "3"]))[0]
+    assert (macro.precision, macro.recall, macro.f1) == (1.0, 1.0, 1.0)
+
+
 def test_the_baseline_answers_the_commonest_label_of_training() -> None:
     predictions = answers(np.array([True] * 4))
     chance = commonest(predictions, np.array([1, 1, 0]))

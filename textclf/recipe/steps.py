@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import json
 import shlex
@@ -15,14 +14,13 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from ..durable import is_full
 from ..errors import PluginError, Problem, ResourceError, TextclfError, kind_of
 from ..hooks.components import Component, Kind, Options, Traits
 from ..hooks.registry import Offer, Registry
 from .messages import explain
 
 T = TypeVar("T")
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # What the contracts of `hooks.contracts` ask of the objects behind components.
 CONTRACTS: dict[Kind, tuple[str, ...]] = {
@@ -101,7 +99,7 @@ class Step(Generic[T]):
         except ImportError as error:
             raise PluginError(f"{self}: {method}() fails: {_say(error)}{_way_out(self.component)}") from error
         except BaseException as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
+            if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {_say(error)}; free some space") from error
             raise PluginError(f"{self}: {method}() fails: {_say(error)}") from error
 

@@ -62,7 +62,7 @@ def execute(
     allow_changed: bool = False,
 ) -> Finish:
     """Run a plan in its locked folder; running it again in the same folder resumes it."""
-    journal = Journal(list(around.observers), folder.observe)
+    journal = Journal(list(around.observers), folder.observe, choices=folder.choices())
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
     with folder.locked(), recorded(folder, journal):

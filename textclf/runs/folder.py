@@ -69,17 +69,24 @@ class RunFolder:
             journal.write(json.dumps(finite(event.to_json()), ensure_ascii=True, default=str) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the journal's epochs, in order; a line that a kill has cut is left out."""
-        found: dict[int, dict[str, Any]] = {}
+        """Return the journal's epochs, in order."""
+        found = {event["epoch"]: event for event in self._events("EpochFinished")}
+        return [found[epoch] for epoch in sorted(found)]
+
+    def choices(self) -> dict[str, Any]:
+        """Return what was chosen so far, also before an interruption."""
+        return {event["what"]: event["choice"] for event in self._events("Chosen")}
+
+    def _events(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Yield the journal's events of a kind; a line that a kill has cut is left out."""
         path = self.path / EVENTS
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             try:
                 event = json.loads(line)
             except ValueError:
                 continue
-            if event.get("event") == "EpochFinished":
-                found[event["epoch"]] = event
-        return [found[epoch] for epoch in sorted(found)]
+            if event.get("event") == kind:
+                yield event
 
     def mend(self) -> None:
         """Clear away what a killed process left half-written; only for the process that holds the run."""

@@ -172,15 +172,19 @@ def label_rows(predictions: Predictions) -> tuple[LabelRow, ...]:
 
 
 def average_rows(predictions: Predictions) -> tuple[LabelRow, ...]:
-    """Return the averages over labels: macro, weighted by support, and, for multi-label tasks, micro."""
+    """Return the averages over labels: macro, weighted by support, and, for multi-label tasks, micro.
+
+    The macro mean leaves out labels that are neither true nor predicted, as scikit-learn does.
+    """
     import numpy as np
 
     counts = predictions.counts()
     support = int(counts.support.sum())
     columns = (counts.precision, counts.recall, counts.f1)
+    seen = counts.support + counts.predicted > 0
     weights = counts.support / max(1.0, counts.support.sum())
     rows = [
-        _average("macro", [float(np.mean(c)) for c in columns], support),
+        _average("macro", [float(c[seen].mean()) if seen.any() else 0.0 for c in columns], support),
         _average("weighted", [float(c @ weights) for c in columns], support),
     ]
     if predictions.labels.task == "multi-label":
