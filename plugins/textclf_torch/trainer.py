@@ -47,7 +47,7 @@ class TorchTrainer:
             layout = choose_layout(tokens, device)
             if not found:
                 context.emit(Chosen(what="layout", choice=layout))
-            job = _job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
+            job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
             first = states.State(self._options.micro_batch or self._options.batch_size)
             state = states.resume(job, found) if found else first
             with matmul_precision(numbers.matmul, device), gradients_by_row(network, device):
@@ -89,7 +89,7 @@ class TorchModel:
         (folder / "trainer" / "trainer.json").write_text(json.dumps({"format": FORMAT}) + "\n", "utf-8")
 
 
-def _job(
+def make_job(
     options: TorchOptions,
     encoder: TokenEncoder,
     network: torch.nn.Module,
@@ -101,6 +101,7 @@ def _job(
     layout: Layout,
     context: Context,
 ) -> loop.Job:
+    """Return what `loop.run` trains: the network with its data, objective and optimiser."""
     objective = Objective.of(
         labels,
         train.labels,

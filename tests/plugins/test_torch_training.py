@@ -12,7 +12,7 @@ import torch
 from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop, states
 from textclf_torch.objective import Objective
 from textclf_torch.schedule import rate
-from textclf_torch.trainer import TorchTrainer, _job
+from textclf_torch.trainer import TorchTrainer, make_job
 
 from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, Task, sentiment
 from textclf import Chosen, Context, EpochFinished, Judgement, Labels, Stopped, Texts
@@ -94,7 +94,8 @@ def job_of(task: Task, **options: Any) -> loop.Job:
         network.classifier.weight.mul_(100)
     given = TorchOptions(**{"batch_size": 18, "device": "cpu"} | options)
     numbers = arithmetic.Arithmetic()
-    return _job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", task.context())
+    context = task.context()
+    return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
 
 def gradients(job: loop.Job, most: int) -> torch.Tensor:
