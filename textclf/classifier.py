@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data.dataset import Labels, Texts
-from .data.predictions import Decision, named
+from .data.predictions import Decision, named, shortest
 from .data.text import clean
 from .durable import differs, disk_errors, manifest, read_json, write_folder
 from .errors import ArtefactError, DataError
@@ -171,13 +171,13 @@ class Classifier:
         found = []
         decided = self.decide(scores)
         for row, label, column in zip(scores, named(decided, self.labels), decided, strict=True):
-            by_name = {name: float(score) for name, score in zip(self.labels.names, row, strict=True)}
+            by_name = {name: shortest(score) for name, score in zip(self.labels.names, row, strict=True)}
             if not isinstance(label, str):
                 found.append(Prediction(tuple(label), None, by_name))
             elif column < 0:
-                found.append(Prediction(None, float(row.max()), by_name))
+                found.append(Prediction(None, shortest(row.max()), by_name))
             else:
-                found.append(Prediction(label, float(row[column]), by_name))
+                found.append(Prediction(label, shortest(row[column]), by_name))
         return found
 
 

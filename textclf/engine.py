@@ -132,8 +132,13 @@ class Engine:
             return Classifier.load(run, self.registry)
         return Classifier.load(folder.find(self.runs, run) / folder.MODEL, self.registry)
 
-    def evaluate(self, classifier: Classifier, data: Any, *, draws: int = 2000) -> Report:
-        """Judge a classifier on labelled data (see `run`): accuracy and macro F1, all of the data as test."""
+    def evaluate(
+        self, classifier: Classifier, data: Any, *, draws: int = 2000, run: str | Path | None = None
+    ) -> Report:
+        """Judge a classifier on labelled data (see `run`): accuracy and macro F1, all of the data as test.
+
+        run: the run it came from; texts that it was trained on are then counted in a warning.
+        """
         dataset = given.dataset_of(data, classifier.labels)
         split = dataset.test or dataset.train
         if len(split) == 0:
@@ -141,7 +146,10 @@ class Engine:
         metrics = comparison.usual_metrics(self.registry)
         predictions = comparison.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, draws)
-        return evaluation.report("evaluation", judged, {"test": len(split)}, gates={}, draws=draws)
+        warnings = () if run is None else comparison.seen_in_training(folder.find(self.runs, run), classifier, split)
+        return evaluation.report(
+            "evaluation", judged, {"test": len(split)}, gates={}, draws=draws, warnings=warnings
+        )
 
     def compare(self, runs: Sequence[str | Path], *, draws: int = 2000) -> comparison.Comparison:
         """Compare finished runs on the same test texts: each metric's difference from the first run's, paired."""

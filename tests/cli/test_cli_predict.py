@@ -218,3 +218,40 @@ def test_a_label_that_the_classifier_does_not_know_is_refused(call: Call, tmp_pa
     answer = call("evaluate", "toys", "other.csv")
     assert answer.code == 3
     assert "unknown label 'labl1'; did you mean 'label1'?" in answer.err
+
+
+def test_evaluating_warns_of_texts_that_were_trained_on(call: Call, tmp_path: Path) -> None:
+    # The run on `own.csv` trains on four fifths of it, and counts equal texts whatever their case.
+    rows = [f"{word} text {i},{label}" for i in range(20) for word, label in (("good", "yes"), ("bad", "no"))]
+    (tmp_path / "own.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    recipe = {"dataset": {"use": "files", "path": "own.csv"}, "encoder": "toy_words", "trainer": "toy_linear"}
+    (tmp_path / "own.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    assert call("run", "own.yaml", "--runs", "mine").code == 0
+    loud = [row.rpartition(",")[0].upper() + "," + row.rpartition(",")[2] for row in rows]
+    (tmp_path / "loud.csv").write_text("text,label\n" + "\n".join(loud) + "\n", encoding="utf-8")
+    report = call("evaluate", "own", "loud.csv", "--runs", "mine", "--json").json()["report"]
+    warning = "32 of these 40 texts were trained on: the score is too good by that; evaluate others"
+    assert report["warnings"] == [warning]
+    assert warning in call("evaluate", "own", "loud.csv", "--runs", "mine").out.replace("\n", " ")
+    (tmp_path / "new.csv").write_text("text,label\nsomething new,yes\nor else,no\n", encoding="utf-8")
+    assert call("evaluate", "own", "new.csv", "--runs", "mine", "--json").json()["report"]["warnings"] == []
+
+
+def test_a_table_in_another_encoding_is_read_by_its_name(call: Call, tmp_path: Path) -> None:
+    """D05: wrong encoding: the option that mends it is there."""
+    (tmp_path / "latin.csv").write_bytes("text,label\ncafé boba,label0\n".encode("cp1252"))
+    refused = call("predict", "toys", "--input", "latin.csv")
+    assert refused.code == 3
+    assert "it looks like cp1252" in refused.err
+    answer = call("predict", "toys", "--input", "latin.csv", "--encoding", "cp1252")
+    assert answer.code == 0
+    assert answer.out.splitlines()[1].startswith("café boba,label0,")
+    assert call("evaluate", "toys", "latin.csv", "--encoding", "cp1252").code == 0
+
+
+def test_a_table_is_never_replaced_by_its_own_predictions(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text\nboba\n", encoding="utf-8")
+    answer = call("predict", "toys", "--input", "in.csv", "--output", "./in.csv")
+    assert answer.code == 2
+    assert "--output is the --input, which would be replaced by its own predictions" in answer.err
+    assert (tmp_path / "in.csv").read_text(encoding="utf-8") == "text\nboba\n"

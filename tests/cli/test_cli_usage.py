@@ -25,7 +25,7 @@ def test_help_names_every_command_and_exit_code(call: Call) -> None:
     words = " ".join(answer.out.split())
     for command in ("run", "resume", "check", "predict", "evaluate", "plugins", "recipes", "copy", "schema", "runs"):
         assert f" {command} " in words
-    for meaning in ("0 done", "2 wrong arguments or recipe", "75 interrupted; can be resumed", "130 Ctrl-C"):
+    for meaning in ("0 done", "2 wrong arguments or recipe", "75 interrupted; a run can be resumed", "130 Ctrl-C"):
         assert meaning in words
 
 
@@ -103,8 +103,8 @@ def test_with_json_an_error_is_the_one_document(call: Call, recipe: str) -> None
         "message": "unknown option of trainer 'toy_linear' (plugin textclf.testing.toy); did you mean 'epochs'?",
         "path": "trainer.epohcs",
         "source": "--set trainer.epohcs=3",
-        "line": 0,
-        "column": 0,
+        "line": None,
+        "column": None,
     }
     error = answer.json()["error"]
     assert (error["exit_code"], error["problems"]) == (2, [problem])
@@ -172,7 +172,7 @@ def test_checking_prints_the_plan(call: Call, recipe: str) -> None:
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert "trainer toy_linear epochs: 20, rate: 1.0, keep: last" in lines
     assert "seed 0" in lines
-    assert "select no validation split: nothing reads one" in lines
+    assert "select no validation split, since nothing reads one" in lines
     assert lines[-1] == "next: textclf run toys.yaml"
 
 

@@ -45,7 +45,7 @@ def test_a_finished_run_has_every_file_and_nothing_else() -> None:
     done = engine().run(recipe(outputs=["toy_summary"]))
     assert sorted(p.name for p in done.folder.iterdir()) == [
         ".lock", "events.jsonl", "metrics.json", "model", "predictions.csv", "recipe.yaml", "record.json",
-        "scores.npy", "toy_summary.json",
+        "scores.npy", "toy_summary.json", "trained_on.bin",
     ]  # fmt: skip
     about = record(done.folder)
     assert about["state"] == "finished"
@@ -209,6 +209,7 @@ def test_a_run_is_held_by_one_process_at_a_time() -> None:
 
 
 def test_a_run_touches_no_random_state_and_no_working_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    engine().run(recipe(**LINEAR))  # scikit-learn sets variables for OpenMP when it is first imported
     random.seed(1)
     np.random.seed(1)
     before = random.getstate(), np.random.get_state()[1].tobytes(), Path.cwd(), dict(os.environ)  # type: ignore[union-attr]

@@ -98,3 +98,30 @@ def test_what_was_chosen_before_an_interruption_is_known_after_it() -> None:
     for choice in ("padded", "packed"):
         run.observe(Chosen(what="layout", choice=choice))
     assert folder.open_run(run.path).choices() == {"layout": "packed"}
+
+
+def test_a_damaged_run_is_called_so_and_not_offered_for_resuming() -> None:
+    done = engine().run(recipe())
+    (done.folder / "metrics.json").unlink()
+    assert [info.state for info in engine().runs_list()] == ["damaged"]
+    with pytest.raises(ArtefactError) as raised:
+        engine().find("toy")
+    assert str(raised.value) == (
+        f"'toy' has no finished run; the newest is {done.folder} (damaged): run the recipe anew"
+    )
+    (done.folder / "record.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"record.json is damaged: it is no record of a run; run the recipe anew"):
+        engine().resume(done.folder)
+    (done.folder / "record.json").unlink()
+    with pytest.raises(ArtefactError, match=r"is a run without its record.json: it is damaged; run the recipe anew"):
+        engine().resume(done.folder)
+
+
+def test_the_folder_of_all_runs_of_a_name_means_the_name() -> None:
+    done = engine().run(recipe())
+    assert engine().find("runs/toy/") == engine().find(done.folder.parent) == done.folder
+
+
+def test_a_run_cannot_be_called_latest() -> None:
+    with pytest.raises(RecipeError, match="'latest' means the newest run of all; choose another name"):
+        engine().plan(recipe(name="latest"))

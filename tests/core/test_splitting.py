@@ -73,7 +73,7 @@ def test_empty_texts_are_counted_and_kept_unless_the_recipe_says_otherwise(task:
     first = [f"text {i}" for i in range(20)]
     first[3] = first[8] = " \t"
     second = None if task == "single" else ["" if i == 3 else f"pair {i}" for i in range(20)]
-    data = Dataset(AB, Split(Texts(first, second), np.arange(20) % 2))
+    data = Dataset(AB, Split(Texts(first, second), np.isin(np.arange(20), [3, 8, *range(0, 20, 3)]).astype(np.int64)))
     count, ids = ("2", "3, 8") if task == "single" else ("1", "3")
     message = f"{count} of 20 texts of the train data are empty (id {ids})"
     parts, heard = parted(data)
@@ -156,8 +156,8 @@ def test_one_group_of_everything_cannot_be_split() -> None:
     with pytest.raises(DataError) as raised:
         parted(Dataset(AB, split_of(["p", "q", "r", "s"], [0, 1, 0, 1], ["g"] * 4)))
     assert str(raised.value) == (
-        "the test split would be empty: 4 texts form 1 units that must stay together; give more data, other "
-        "fractions, or `split.group: false`"
+        "the test split would be empty: there are 4 texts, and equal texts and groups make them 1 unit that must stay "
+        "together; give more data or other fractions"
     )
 
 
@@ -169,3 +169,10 @@ def test_several_labels_a_text_are_split_by_the_rarest() -> None:
     labels = Labels(("all", "some", "few"), "multi-label")
     parts, _ = parted(Dataset(labels, Split(Texts([f"t{i}" for i in range(100)]), members)), test=0.2, validate=False)
     assert parts.test.labels.sum(axis=0).tolist() == [20, 4, 2]
+
+
+def test_equal_texts_with_different_labels_are_counted() -> None:
+    texts = [f"text {i}" for i in range(20)] + ["Text 3", "TEXT  4", "text 5"]
+    parts, heard = parted(Dataset(AB, split_of(texts, [0, 1] * 10 + [0, 1, 1])))
+    assert heard == ["2 texts carry another label than an equal text: no classifier can get all of them right"]
+    assert len(parts.train_keys) == len({text.casefold().replace("  ", " ") for text in parts.train.texts.first})

@@ -20,8 +20,8 @@ _CODES = (
     (6, "a run, model or checkpoint is damaged"),
     (7, "out of memory, disk or GPU"),
     (8, "training diverged, or a gate is not met"),
-    (75, "interrupted; can be resumed"),
-    (130, "Ctrl-C; can be resumed"),
+    (75, "interrupted; a run can be resumed"),
+    (130, "Ctrl-C; a run can be resumed"),
 )
 _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in _CODES) + "."
 

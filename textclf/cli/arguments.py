@@ -57,6 +57,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe, as trainer.epochs=1. Repeatable."),
 ]
+Encoding = Annotated[
+    str, typer.Option("--encoding", metavar="NAME", help="How the file's characters are encoded, such as cp1252.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
 Runs = Annotated[str, typer.Option("--runs", metavar="DIR", help="The folder of all runs.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no connection; use only what is already here.")]

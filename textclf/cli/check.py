@@ -53,7 +53,10 @@ def _table(plan: Plan) -> Table:
     for key in ("clean", "split", "seed", "seeds", "decide", "gates", "report"):
         if settings.get(key) not in (None, [], {}):
             table.add_row(key, "", Text(plain(_said(settings[key]))))
-    reader = f"best epoch by {plan.select}" if plan.uses_validation else "no validation split: nothing reads one"
+    reader = f"best epoch by {plan.select}"
+    if not plan.uses_validation:
+        unused = "; the texts of split.validation are trained on" if plan.settings.split.validation else ""
+        reader = f"no validation split, since nothing reads one{unused}"
     table.add_row("select", "", Text(plain(reader)))
     return table
 

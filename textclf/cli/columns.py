@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DataError, RecipeError, TextclfError, did_you_mean, listing
@@ -71,6 +72,11 @@ class Columns:
 
     def label_of(self, row: Row, trained: Mapping[str, Any]) -> str:
         return _renamed(row.text(self.label[0]), trained)
+
+
+def is_model(run: str) -> bool:
+    """Tell whether RUN names a model folder that lies alone, without its run."""
+    return Path(run, "textclf.json").is_file() and not Path(run).parent.joinpath("record.json").is_file()
 
 
 def dataset_options(engine: Engine, run: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import Json, RunArgument, Runs, TextColumn
-from .columns import Columns, Role, dataset_options
+from .arguments import Encoding, Json, RunArgument, Runs, TextColumn
+from .columns import Columns, Role, dataset_options, is_model
 from .session import Session
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def evaluate(
     pair: Annotated[
         str | None, typer.Option("--pair", metavar="COLUMN", help="The column of the second texts of pairs.")
     ] = None,
+    encoding: Encoding = "utf-8",
     runs: Runs = "runs",
     as_json: Json = False,
 ) -> None:
@@ -37,20 +38,21 @@ def evaluate(
     engine = session.engine(runs=runs)
     classifier = engine.load(run)
     wanted = Columns(tuple(text or ()), (pair,) if pair else (), tuple(label or ()))
-    report = engine.evaluate(classifier, _read(file, classifier, wanted, dataset_options(engine, run)))
+    data = _read(file, classifier, wanted, dataset_options(engine, run), encoding)
+    report = engine.evaluate(classifier, data, run=None if is_model(run) else run)
     if as_json:
         session.terminal.document({"run": run, "file": str(file), "report": report.to_json()})
     else:
         session.terminal.answer(*report_parts(report))
 
 
-def _read(file: Path, classifier: Classifier, wanted: Columns, trained: dict[str, Any]) -> Any:
+def _read(file: Path, classifier: Classifier, wanted: Columns, trained: dict[str, Any], encoding: str) -> Any:
     """Return texts, second texts where the classifier reads pairs, and labels: a column each."""
     from ..data.tables import read_table
 
     roles: tuple[Role, ...] = ("text", "pair", "label") if classifier.pairs else ("text", "label")
     several = classifier.labels.task == "multi-label"
-    with read_table(file) as table:
+    with read_table(file, encoding=encoding) as table:
         columns = wanted.found(str(file), table.columns, trained, roles)
         read = columns.labels_of if several else columns.label_of
         rows = [(columns.text_of(row), read(row, trained)) for row in table.some_rows()]

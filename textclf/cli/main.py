@@ -109,8 +109,8 @@ def error_json(error: TextclfError) -> dict[str, Any]:
                 "message": problem.message,
                 "path": ".".join(map(str, problem.path)),
                 "source": problem.location and problem.location.source,
-                "line": problem.location and problem.location.line,
-                "column": problem.location and problem.location.column,
+                "line": problem.location.line or None if problem.location else None,
+                "column": problem.location.column if problem.location and problem.location.line else None,
             }
             for problem in problems
         ],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import RecipeError, did_you_mean, listing
-from .arguments import RunArgument, Runs, TextColumn, as_text
+from .arguments import Encoding, RunArgument, Runs, TextColumn, as_text
 from .columns import Columns, dataset_options
 from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table, sink
 from .session import Session
@@ -44,14 +45,15 @@ def predict(
     text: TextColumn = None,
     format: Format = None,
     raw: Raw = False,
+    encoding: Encoding = "utf-8",
     runs: Runs = "runs",
 ) -> None:
     """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept."""
-    _check(texts, pair, source, format)
+    _check(texts, pair, source, target, format)
     texts, pair = [as_text(word) for word in texts or ()], pair if pair is None or source else as_text(pair)
     session = Session.of(ctx)
     engine = session.engine(runs=runs)
-    wanted = Wanted(Columns(tuple(text or ()), (pair,) if pair and source else ()), format, raw)
+    wanted = Wanted(Columns(tuple(text or ()), (pair,) if pair and source else ()), format, raw, encoding)
     with ExitStack() as stack:
         if source is None and not texts and (sys.stdin is None or sys.stdin.isatty()):
             raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
@@ -67,7 +69,11 @@ def predict(
             write(values, prediction)
 
 
-def _check(texts: list[str] | None, pair: str | None, source: str | None, format: str | None) -> None:
+def _check(
+    texts: list[str] | None, pair: str | None, source: str | None, target: str | None, format: str | None
+) -> None:
+    if source and target and Path(source).is_file() and Path(target).is_file() and Path(source).samefile(target):
+        raise RecipeError("--output is the --input, which would be replaced by its own predictions; name another file")
     if source is not None and texts:
         raise RecipeError("give texts or --input, not both")
     if pair is not None and source is None and len(texts or ()) != 1:

@@ -28,6 +28,7 @@ class Wanted:
     columns: Columns
     format: str | None
     raw: bool
+    encoding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def rows_of_table(source: str, wanted: Wanted, pairs: bool, options: dict[str, A
     from ..data.tables import read_table
 
     name = "stdin" if source == "-" else source
-    table = stack.enter_context(read_table(sys.stdin.buffer if source == "-" else Path(source), name=name))
+    place = sys.stdin.buffer if source == "-" else Path(source)
+    table = stack.enter_context(read_table(place, name=name, encoding=wanted.encoding))
     columns = wanted.columns.found(name, table.columns, options, ("text", "pair") if pairs else ("text",))
 
     def items() -> Iterator[tuple[tuple[Any, ...], str | tuple[str, str]]]:

@@ -115,6 +115,11 @@ def named(values: NDArray[np.int64] | NDArray[np.bool_], labels: Labels) -> list
     return ["" if v == ABSTAINED else labels.names[v] for v in values]
 
 
+def shortest(score: np.float32) -> float:
+    """Return the float of fewest digits that a float32 reads back from: 0.5463902 and not 0.5463902354240417."""
+    return float(str(score))
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """How scores become labels: the one place where a score is cut.

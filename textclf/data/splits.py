@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Which rows belong together. `of_row`: int64[n], the unit of each row; `keys`: each unit's own 16 bytes."""
+    """Which rows belong together.
+
+    of_row: int64[n], the unit of each row. keys: each unit's own 16 bytes. row_keys: those of each row's text.
+    repeated: rows whose text stands earlier. contradicted: further labels that texts carry beside their first.
+    """
 
     of_row: NDArray[np.int64]
     keys: Sequence[bytes]
     sizes: NDArray[np.int64]
+    row_keys: Sequence[bytes]
     repeated: int
+    contradicted: int
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -63,8 +69,10 @@ def find_units(split: Split, *, by_group: bool = True) -> Units:
     unit_keys = [b"\xff" * 17] * len(roots)
     for row, unit in enumerate(of_row):
         unit_keys[unit] = min(unit_keys[unit], keys[row])
-    repeated = len(keys) - len(set(keys))
-    return Units(of_row.astype(np.int64), unit_keys, np.bincount(of_row, minlength=len(roots)), repeated)
+    distinct = len(set(keys))
+    contradicted = len({(key, label.tobytes()) for key, label in zip(keys, split.labels, strict=True)}) - distinct
+    sizes = np.bincount(of_row, minlength=len(roots))
+    return Units(of_row.astype(np.int64), unit_keys, sizes, keys, len(keys) - distinct, contradicted)
 
 
 def strata(split: Split, labels: Labels, units: Units) -> NDArray[np.int64]:

@@ -22,6 +22,8 @@ _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._\-]{0,99}$"
 
 
 def _run_name(name: str) -> str:
+    if name == "latest":
+        raise ValueError("'latest' means the newest run of all; choose another name")
     if not re.fullmatch(_NAME.strip("^$"), name):
         raise ValueError(
             "must be 1 to 100 letters, digits, '.', '_' and '-', not beginning with '.' or '-', since it names a folder"

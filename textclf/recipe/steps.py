@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import shlex
@@ -15,12 +16,15 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from ..durable import is_full
-from ..errors import PluginError, Problem, ResourceError, TextclfError, kind_of
+from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of
 from ..hooks.components import Component, Kind, Options, Traits
 from ..hooks.registry import Offer, Registry
 from .messages import explain
 
 T = TypeVar("T")
+
+# What a failing disk or file server says: no plugin can help it.
+_UNREADABLE = (errno.EIO, errno.ESTALE)
 
 # What the contracts of `hooks.contracts` ask of the objects behind components.
 CONTRACTS: dict[Kind, tuple[str, ...]] = {
@@ -101,6 +105,8 @@ class Step(Generic[T]):
         except BaseException as error:
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {_say(error)}; free some space") from error
+            if isinstance(error, OSError) and error.errno in _UNREADABLE:
+                raise DataError(f"{self}: {method}() cannot read its data: {_say(error)}") from error
             raise PluginError(f"{self}: {method}() fails: {_say(error)}") from error
 
     def _kept(self, built: Any, method: str) -> T:

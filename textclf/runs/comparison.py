@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..classifier import Classifier
 from ..data.dataset import Labels, Split, Texts
 from ..data.predictions import ABSTAINED, Predictions
+from ..data.splits import text_keys
 from ..data.tables import Row, read_table
+from ..data.text import clean
 from ..errors import ArtefactError, DataError
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
@@ -76,6 +78,16 @@ def predict(classifier: Classifier, split: Split) -> Predictions:
     scores = classifier.scores(split.texts)
     decided = classifier.decide(scores)
     return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
+
+
+def seen_in_training(folder: Path, classifier: Classifier, split: Split) -> tuple[str, ...]:
+    """Warn of texts that the run of a classifier was trained on: their score says nothing."""
+    known = open_run(folder).training_keys()
+    cleaned = replace(split, texts=clean(split.texts, classifier.cleaning))
+    seen = sum(key in known for key in text_keys(cleaned))
+    if not seen:
+        return ()
+    return (f"{seen} of these {len(split)} texts were trained on: the score is too good by that; evaluate others",)
 
 
 def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset
-from ..data.predictions import Predictions, named
+from ..data.predictions import Predictions, named, shortest
 from ..data.table_writer import write_table
 from ..durable import disk_errors, write_file
 from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
@@ -167,6 +167,7 @@ class _Stages:
                 f"the data has changed since this run began ({changed}); run the recipe anew, or resume with "
                 f"--allow-changed"
             )
+        self.folder.keep_training_keys(parts.train_keys)
         about = {"source": dataset.source, "licence": dataset.licence, "sizes": sizes_of(parts.splits())}
         self.folder.update(splits=now, data=about, split=parts.notes, positive=parts.labels.positive)
         return parts
@@ -229,8 +230,8 @@ def write_predictions(folder: Path, predictions: Predictions, *, texts: bool) ->
     truth, decided = named(predictions.truth, labels), named(predictions.predicted, labels)
     with disk_errors(folder / PREDICTIONS), write_table(folder / PREDICTIONS, columns) as write:
         for row, scores in enumerate(predictions.scores):
-            best: Any = None if labels.task == "multi-label" else float(_decided_score(predictions, row))
-            values = [predictions.ids[row], _cell(truth[row]), _cell(decided[row]), best, *map(float, scores)]
+            best: Any = None if labels.task == "multi-label" else shortest(_decided_score(predictions, row))
+            values = [predictions.ids[row], _cell(truth[row]), _cell(decided[row]), best, *map(shortest, scores)]
             values += [] if groups is None else [groups[row]]
             if texts:
                 values.append(predictions.texts.first[row])

@@ -7,7 +7,7 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,15 +17,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..durable import clear_parts, digest, disk_errors, read_json, write_text
+from ..durable import clear_parts, digest, disk_errors, read_json, write_file, write_text
 from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean
 from ..hooks.events import Event
 from ..recipe.writing import write
 from ..version import VERSION
-from .report import FILE as REPORT_FILE
 from .report import Estimate, Report, finite
 
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
+# 16 bytes for each distinct training text, in order: tells later which texts a classifier has seen.
+TRAINED_ON, _KEY = "trained_on.bin", 16
 _LOCK, _WORK = ".lock", "work"
 STUDY = "study"
 # What decides a result beside the plugins themselves.
@@ -95,6 +96,15 @@ class RunFolder:
         if events.exists() and not events.read_bytes().endswith(b"\n"):
             with disk_errors(events), events.open("ab") as journal:
                 journal.write(b"\n")
+
+    def keep_training_keys(self, keys: Iterable[bytes]) -> None:
+        write_file(self.path / TRAINED_ON, lambda part: part.write_bytes(b"".join(sorted(keys))))
+
+    def training_keys(self) -> frozenset[bytes]:
+        """Return what the training texts count as the same by; nothing where the run did not keep them."""
+        path = self.path / TRAINED_ON
+        kept = path.read_bytes() if path.is_file() else b""
+        return frozenset(kept[start : start + _KEY] for start in range(0, len(kept), _KEY))
 
     def clear_work(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
@@ -176,8 +186,8 @@ def _version(versions: Mapping[str, Any], name: str) -> str:
 
 def open_run(path: Path) -> RunFolder:
     record = read_json(path / RECORD)
-    if not isinstance(record, dict):
-        raise ArtefactError(f"{path / RECORD} is no record of a run")
+    if not isinstance(record, dict) or not {"state", "started", "versions"} <= set(record):
+        raise ArtefactError(f"{path / RECORD} is damaged: it is no record of a run; run the recipe anew")
     return RunFolder(path, record)
 
 
@@ -189,10 +199,8 @@ def find(runs: Path, reference: str | Path) -> Path:
         newest = candidates[0]
         if newest.kind == STUDY:
             raise ArtefactError(f"{newest.folder} is a study, not a single run; name one of its runs")
-        raise ArtefactError(
-            f"'{reference}' has no finished run; the newest is {newest.folder} ({newest.state}): "
-            f"`textclf resume {newest.folder}`"
-        )
+        way = "run the recipe anew" if newest.state == "damaged" else f"`textclf resume {newest.folder}`"
+        raise ArtefactError(f"'{reference}' has no finished run; the newest is {newest.folder} ({newest.state}): {way}")
     return finished[0].folder
 
 
@@ -206,15 +214,18 @@ def locate(runs: Path, reference: str | Path) -> Path:
 
 def _candidates(runs: Path, reference: str | Path) -> list[RunInfo]:
     """Return the runs that a reference can mean, the newest first; there is at least one."""
-    text = str(reference)
+    text = str(reference).rstrip("/") or "/"
     for path in (Path(text), runs / text):
         if (path / RECORD).is_file():
             return [_info(path)]
         if path.name == MODEL and (path.parent / RECORD).is_file():
             return [_info(path.parent)]
     everything = infos(runs)
-    candidates = [i for i in everything if text in ("latest", i.name)]
+    # The folder of all runs of a name, as a shell completes it, means the name.
+    candidates = [i for i in everything if text in ("latest", i.name) or Path(text) == i.folder.parent]
     if not candidates:
+        if any((place / "model").is_dir() or (place / RECIPE).is_file() for place in (Path(text), runs / text)):
+            raise ArtefactError(f"'{text}' is a run without its {RECORD}: it is damaged; run the recipe anew")
         known = sorted({info.name for info in everything})
         listed = f" (runs here: {', '.join(known)})" if known else f" (there are no runs in '{runs}')"
         raise RecipeError(f"no run is called '{text}'{did_you_mean(text, known)}{listed}")
@@ -231,7 +242,7 @@ def _info(path: Path) -> RunInfo:
     try:
         values = open_run(path).record
         headline: dict[str, Estimate] = {}
-        if values["state"] == "finished" and (path / REPORT_FILE).exists():
+        if values["state"] == "finished" and values.get("kind") != STUDY:
             headline = dict(Report.load(path).metrics)
         return RunInfo(
             path.parent.name, path.name, path, str(values["state"]), str(values["started"]), headline,

@@ -22,12 +22,16 @@ _TEST, _VALIDATION = 0.2, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The splits of one run; `notes` says what was kept together and what leaks between given splits."""
+    """The splits of one run.
+
+    train_keys: what the training texts count as the same by. notes: what was kept together, and what leaks.
+    """
 
     labels: Labels
     train: Split
     validation: Split | None
     test: Split
+    train_keys: frozenset[bytes] = frozenset()
     notes: dict[str, Any] = field(default_factory=dict)
 
     def splits(self) -> dict[str, Split]:
@@ -59,11 +63,27 @@ def part(
     dataset = _empty_texts(dataset, settings.empty, warn)
     dataset = _limit(dataset, settings)
     _check_labels(dataset.labels, dataset.train, warn)
-    train, validation, test, notes = _draw(dataset, settings, validate, fold)
-    parts = Parts(dataset.labels, train, validation if validate else None, test, notes)
+    whole = dataset.train
+    units = find_units(whole, by_group=settings.group)
+    _warn_of_contradictions(units, warn)
+    rows = _draw(dataset, settings, units, validate, fold)
+    notes: dict[str, Any] = {"texts": len(whole), "units": len(units), "repeated_texts": units.repeated}
+    if whole.groups is not None and settings.group:
+        notes["groups"] = len(set(whole.groups))
+    validation = dataset.validation or (whole.take(rows["validation"]) if "validation" in rows else None)
+    parts = Parts(
+        dataset.labels, whole.take(rows["train"]), validation if validate else None,
+        dataset.test or whole.take(rows["test"]), frozenset(units.row_keys[row] for row in rows["train"]), notes,
+    )  # fmt: skip
     _leaks(parts, dataset, settings, warn)
     _warn_of_absent_labels(parts, warn)
     return parts
+
+
+def _warn_of_contradictions(units: Units, warn: Warn) -> None:
+    if units.contradicted:
+        texts = "1 text carries" if units.contradicted == 1 else f"{units.contradicted} texts carry"
+        warn(f"{texts} another label than an equal text: no classifier can get all of them right")
 
 
 def _refuse_beside_given(dataset: Dataset, settings: SplitSettings) -> None:
@@ -77,44 +97,45 @@ def _refuse_beside_given(dataset: Dataset, settings: SplitSettings) -> None:
 
 
 def _draw(
-    dataset: Dataset, settings: SplitSettings, validate: bool, fold: int | None
-) -> tuple[Split, Split | None, Split, dict[str, Any]]:
+    dataset: Dataset, settings: SplitSettings, units: Units, validate: bool, fold: int | None
+) -> dict[str, NDArray[np.int64]]:
+    """Return the rows of each split that is drawn from the training data, by its name."""
     import numpy as np
 
-    whole, labels = dataset.train, dataset.labels
-    units = find_units(whole, by_group=settings.group)
-    stratum = strata(whole, labels, units)
+    size = len(dataset.train)
+    stratum = strata(dataset.train, dataset.labels, units)
     free = np.ones(len(units), np.bool_)
-    notes: dict[str, Any] = {"texts": len(whole), "units": len(units), "repeated_texts": units.repeated}
-    if whole.groups is not None and settings.group:
-        notes["groups"] = len(set(whole.groups))
-    test, validation = dataset.test, dataset.validation
-    if test is None:
+    rows = {}
+    if dataset.test is None:
         if fold is not None and settings.folds:
             chosen = deal(units, stratum, settings.folds, settings.seed) == fold
         else:
             fraction = _TEST if settings.test is None else settings.test
-            chosen = draw(units, stratum, free, round(fraction * len(whole)), settings.seed, "test")
+            chosen = draw(units, stratum, free, round(fraction * size), settings.seed, "test")
         free &= ~chosen
-        test = _rows(whole, units, chosen, "test")
-    if validation is None and validate:
+        rows["test"] = _rows(units, chosen, "test")
+    if dataset.validation is None and validate:
         fraction = _VALIDATION if settings.validation is None else settings.validation
-        chosen = draw(units, stratum, free, round(fraction * len(whole)), settings.seed, "validation")
+        chosen = draw(units, stratum, free, round(fraction * size), settings.seed, "validation")
         free &= ~chosen
-        validation = _rows(whole, units, chosen, "validation")
-    return _rows(whole, units, free, "train"), validation, test, notes
+        rows["validation"] = _rows(units, chosen, "validation")
+    return {**rows, "train": _rows(units, free, "train")}
 
 
-def _rows(whole: Split, units: Units, chosen: NDArray[np.bool_], name: str) -> Split:
+def _rows(units: Units, chosen: NDArray[np.bool_], name: str) -> NDArray[np.int64]:
     import numpy as np
 
-    rows = np.flatnonzero(chosen[units.of_row])
+    rows: NDArray[np.int64] = np.flatnonzero(chosen[units.of_row])
     if len(rows) == 0:
+        texts = len(units.of_row)
+        together = ""
+        if len(units) < texts:
+            parts = "1 unit" if len(units) == 1 else f"{len(units)} units"
+            together = f", and equal texts and groups make them {parts} that must stay together"
         raise DataError(
-            f"the {name} split would be empty: {len(whole)} texts form {len(units)} units that must stay together; "
-            f"give more data, other fractions, or `split.group: false`"
+            f"the {name} split would be empty: there are {texts} texts{together}; give more data or other fractions"
         )
-    return whole.take(rows)
+    return rows
 
 
 def _empty_texts(dataset: Dataset, rule: str, warn: Warn) -> Dataset:
