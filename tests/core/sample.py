@@ -128,8 +128,8 @@ def registry(*others: object):
     return discover([SAMPLE, *others], entry_points=False)
 
 
-def plan_of(values, *others, **keywords):
-    return make_plan(Recipe.from_mapping(values), registry(*others), **keywords)
+def plan_of(values, *others, overrides=(), **keywords):
+    return make_plan(Recipe.from_mapping(values, overrides), registry(*others), **keywords)
 
 
 def refusal(values, *others, **keywords) -> RecipeError:

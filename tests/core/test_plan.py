@@ -252,6 +252,9 @@ def test_what_is_given_but_not_used_is_a_warning():
         "seed is not used: seeds names the seeds of the study's runs",
         "split.test is not used: with split.folds each fold is the test split once",
     )
+    assert plan.with_seed(1).warnings == plan.warnings[1:]
+    assert plan_of({**SOUND, "seed": 3}, overrides=["seeds=[1, 2]"]).warnings == ()
+
 
 
 def test_problems_of_flags_come_after_the_files():

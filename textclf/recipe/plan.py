@@ -20,6 +20,7 @@ from .steps import lacking_libraries, pip_command, validate
 from .steps import restored_step as restored_step
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
+_SEED_UNUSED = "seed is not used: seeds names the seeds of the study's runs"
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
@@ -63,7 +64,8 @@ class Plan:
 
     def with_seed(self, seed: int) -> Plan:
         """Return the same plan for one run of a study."""
-        return replace(self, settings=self.settings.model_copy(update={"seed": seed, "seeds": None}))
+        settings = self.settings.model_copy(update={"seed": seed, "seeds": None})
+        return replace(self, settings=settings, warnings=tuple(w for w in self.warnings if w != _SEED_UNUSED))
 
     def check_data(self, task: Task, pairs: bool) -> None:
         """Raise a RecipeError where a step cannot do the loaded data's task, or its pairs."""
@@ -208,8 +210,9 @@ class _Maker:
         self.readers = readers_of_validation(settings, trainer and trainer[1], trainer and trainer[2])
         self.problems += wrong_shares(settings, self.readers)
         self.problems += unknown_metrics(settings, self._metric_names())
-        if settings.seeds is not None and "seed" in self.recipe.values:
-            self.warnings.append("seed is not used: seeds names the seeds of the study's runs")
+        by_flag = any(override.path == ("seeds",) for override in self.recipe.overrides)
+        if settings.seeds is not None and "seed" in self.recipe.values and not by_flag:
+            self.warnings.append(_SEED_UNUSED)
         if settings.split.folds is not None and settings.split.test is not None:
             self.warnings.append("split.test is not used: with split.folds each fold is the test split once")
 
