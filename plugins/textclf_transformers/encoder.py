@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textclf import Context, Labels, Layout, Split, Texts, Tokens
+from textclf import Chosen, Context, Labels, Layout, Split, Texts, Tokens
 
 from . import network as networks
 from . import packed, tokenizing
@@ -108,7 +108,10 @@ class TransformerEncoder:
         )
         for warning in warnings if self._warnings else ():
             self._warnings.warn(warning)  # type: ignore[union-attr]
-        return self._packable(network)
+        network = self._packable(network)
+        if self.unpacked and self._warnings:
+            self._warnings.emit(Chosen(what="packed rows", choice="not with this network", why=self.unpacked))
+        return network
 
     def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         return networks.layers(network)

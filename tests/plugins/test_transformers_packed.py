@@ -13,7 +13,7 @@ from textclf_transformers import TransformerOptions, build, packed
 from textclf_transformers.last_layer import Shortened, last_layer
 
 from tests.tiny import tiny_bert, tiny_distilbert, tiny_roberta
-from textclf import Labels, Split, Texts
+from textclf import Chosen, Labels, Split, Texts
 from textclf.testing import LocalContext
 
 LABELS = Labels(("no", "yes"))
@@ -87,6 +87,8 @@ def test_a_network_whose_packed_logits_differ_stays_padded_and_says_why(tmp_path
     encoder, tokens, network = encoded(tmp_path, tiny_bert, Texts(FIRST))
     assert encoder.layouts == ("padded",)
     assert encoder.unpacked.startswith("its logits differ by ")
+    (told,) = [event for event in encoder._warnings.events if isinstance(event, Chosen)]
+    assert (told.what, told.choice, told.why) == ("packed rows", "not with this network", encoder.unpacked)
     assert network.config._attn_implementation == "sdpa"
     assert not isinstance(last_layer(network.base_model).forward, Shortened)
     with pytest.raises(ValueError, match="layout 'packed' is not one of padded"):
