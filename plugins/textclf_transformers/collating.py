@@ -104,7 +104,8 @@ class Collator:
         if self.types:
             batch["token_type_ids"] = np.concatenate(kinds)
         row_of = {name: torch.from_numpy(values)[None].to(device, non_blocking=True) for name, values in batch.items()}
-        return {**row_of, "text_lengths": tuple(lengths)}
+        borders = torch.from_numpy(np.cumsum([0, *lengths], dtype=np.int32)).to(device, non_blocking=True)
+        return {**row_of, "text_lengths": tuple(lengths), "text_borders": borders}
 
     def sample(self, lengths: Sequence[int]) -> Tokens:
         """Return tokens of some texts of these lengths, to try a network with."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from .rows import runs, starts
+from .attention import within
 
 _PARTS = (
     "attention.self.query", "attention.self.key", "attention.self.value", "attention.output", "intermediate", "output",
@@ -37,36 +36,27 @@ class Shortened:
         layer.forward = self
 
     def __call__(self, hidden: torch.Tensor, *arguments: Any, **named: Any) -> Any:
-        lengths = named.get("text_lengths")
-        return self._whole(hidden, *arguments, **named) if lengths is None else self._first_tokens(hidden, lengths)
+        lengths, borders = named.get("text_lengths"), named.get("text_borders")
+        if lengths is None or borders is None:
+            return self._whole(hidden, *arguments, **named)
+        return self._first_tokens(hidden, lengths, borders)
 
     def remove(self) -> None:
         del self._layer.forward
 
-    def _first_tokens(self, hidden: torch.Tensor, lengths: tuple[int, ...]) -> torch.Tensor:
+    def _first_tokens(self, hidden: torch.Tensor, lengths: tuple[int, ...], borders: torch.Tensor) -> torch.Tensor:
         """Return [1, texts, width] of a packed row [1, tokens, width]."""
         layer, attention = self._layer, self._layer.attention.self
-        first = hidden[0, starts(lengths, hidden.device)]
-        width = attention.attention_head_size
+        first = hidden[0, borders[:-1]]
+        heads = (-1, attention.attention_head_size)
         rate = attention.dropout.p if layer.training else 0.0
-        equal = runs(lengths)
-        key, value = (
-            part(hidden).squeeze(0).split([length * texts for length, texts in equal])
-            for part in (attention.key, attention.value)
-        )
-        queries = attention.query(first).split([texts for _, texts in equal])
-        found = []
-        for (length, texts), one, keys, values in zip(equal, queries, key, value, strict=True):
-            asked = one.unflatten(1, (-1, width))[:, :, None]
-            known, told = (
-                t.unflatten(0, (texts, length)).unflatten(2, (-1, width)).transpose(1, 2) for t in (keys, values)
+        query, key, value = (
+            part(states).unflatten(1, heads)
+            for part, states in (
+                (attention.query, first), (attention.key, hidden[0]), (attention.value, hidden[0])
             )
-            answer = functional.scaled_dot_product_attention(
-                asked, known, told, dropout_p=rate, scale=attention.scaling
-            )
-            found.append(answer.flatten(1))
-        seen = layer.attention.output(torch.cat(found), first)
+        )  # fmt: skip
+        found = within(query, key, value, lengths, borders, attention.scaling, rate)
+        seen = layer.attention.output(found.flatten(1), first)
         done: torch.Tensor = layer.output(layer.intermediate(seen), seen)
         return done.unsqueeze(0)
-
-

@@ -1,8 +1,8 @@
 """Owns the packed forward pass: the texts of a batch in one row, without padding, on transformers' networks.
 
-Every product runs over real tokens only; attention runs over texts of equal length at a time, which stand side by side
-because batches are sorted. The way in is the library's own: a named attention function, and the keyword argument
-`text_lengths`, which it hands through to that function.
+Every product runs over real tokens only, and attention (`attention.py`) stays within each text. The way in is the
+library's own: a named attention function, and the keyword arguments `text_lengths` and `text_borders`, which it hands
+through to that function.
 """
 
 from __future__ import annotations
@@ -11,48 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from .attention import attend
 from .collating import Collator
 from .last_layer import Shortened, last_layer
-from .rows import runs, starts
 
 NAME = "textclf_packed"
 PARITY = 1e-4
 _LENGTHS = (3, 9, 9, 14)
-
-
-def attend(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    text_lengths: tuple[int, ...] | None = None,
-    **rest: Any,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Attend within each text of a packed row; a padded batch, which has no `text_lengths`, is the library's own.
-
-    query, key, value: [1, heads, tokens, width]. Returns [1, tokens, heads, width] and no weights.
-    """
-    if text_lengths is None:
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
-        )
-    equal = runs(text_lengths)
-    # Split, not sliced: the gradient of a split is one concatenation, that of a slice a whole row of zeros each.
-    sizes = [length * texts for length, texts in equal]
-    columns = [torch.split(t.squeeze(0), sizes, dim=1) for t in (query, key, value)]
-    found = []
-    for (length, texts), *parts in zip(equal, *columns, strict=True):
-        asked, known, told = (part.unflatten(1, (texts, length)).transpose(0, 1) for part in parts)
-        answer = functional.scaled_dot_product_attention(asked, known, told, dropout_p=dropout, scale=scaling)
-        found.append(answer.transpose(1, 2).flatten(0, 1))
-    return torch.cat(found).unsqueeze(0), None
 
 
 def enable(network: Any, collator: Collator) -> str | None:
@@ -89,9 +55,9 @@ def _hooks(network: Any) -> list[Any]:
 
     def remember(module: Any, arguments: Any, named: dict[str, Any]) -> None:
         firsts.clear()
-        lengths = named.get("text_lengths")
-        if lengths is not None:
-            firsts.append(starts(lengths, named["input_ids"].device))
+        borders = named.get("text_borders")
+        if borders is not None:
+            firsts.append(borders[:-1])
 
     def first_of(row: torch.Tensor) -> torch.Tensor:
         """Return [texts, 1, width] of a row [1, tokens, width], or of one that is of first tokens already."""
