@@ -11,11 +11,12 @@ from typing import Any
 from .classifier import Classifier
 from .data.dataset import Dataset
 from .errors import ArtefactError, DataError
+from .hooks.components import Kind
 from .hooks.context import never
 from .hooks.discovery import discover
 from .hooks.events import Event
 from .hooks.registry import Registry
-from .recipe.plan import Plan, make_plan
+from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
 from .runs import cache as caches
 from .runs import comparison, evaluation, execution, folder, given, study
@@ -131,6 +132,13 @@ class Engine:
         if (Path(run) / "textclf.json").is_file():
             return Classifier.load(run, self.registry)
         return Classifier.load(folder.find(self.runs, run) / folder.MODEL, self.registry)
+
+    def restore(self, kind: Kind, step: Mapping[str, Any], folder: str | Path) -> Any:
+        """Return the object of a step, as `context.steps` tells it, from a folder that its `save` wrote.
+
+        That is how a trainer's own processes come by the encoder.
+        """
+        return restored_step(kind, step, self.registry).restore(Path(folder))
 
     def evaluate(
         self, classifier: Classifier, data: Any, *, draws: int = 2000, run: str | Path | None = None

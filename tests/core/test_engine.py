@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.core.toys import Stopping, contents, engine, recipe
+from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import DataError, Dataset, Engine, Labels, Report, Split, Stopped, TextclfError, Texts
 from textclf.testing import toy
+from textclf.testing.toy.linear import LinearOptions, ToyLinear
 
 TEXTS = [f"{'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
 LABELS = ["pos" if i % 2 else "neg" for i in range(40)]
@@ -109,6 +110,25 @@ def test_an_engine_runs_in_another_thread() -> None:
     thread.start()
     thread.join()
     assert found == [contents(engine().run(recipe()))]
+
+
+def test_a_trainer_learns_from_which_steps_a_run_is_made_and_can_restore_its_encoder() -> None:
+    found: list[Any] = []
+
+    class Restoring(ToyLinear):
+        def train(self, encoder: Any, train: Any, validation: Any, labels: Any, context: Any) -> Any:
+            encoder.save(context.work)
+            again = engine().restore("encoder", context.steps["encoder"], context.work)
+            found.extend([context.steps, encoder, again])
+            return super().train(encoder, train, validation, labels, context)
+
+    restoring = plugin("trainer", "restoring", lambda: Restoring(LinearOptions(epochs=1)))
+    engine(restoring).run(recipe(trainer="restoring"))
+    steps, encoder, again = found
+    assert sorted(steps) == ["dataset", "encoder", "trainer"]
+    assert steps["trainer"] == {"use": "restoring", "plugin": "textclf_restoring", "version": "", "options": {}}
+    assert again is not encoder
+    assert again.fingerprint() == encoder.fingerprint()
 
 
 def test_several_labels_and_pairs_run_from_given_data() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PluginError
 from .contracts import Checkpoints, Judgement
@@ -36,6 +36,7 @@ class RunContext:
     checkpoints: Checkpoints | None = None
     judging: Judge | None = None
     stopping: Callable[[], bool] = never
+    steps: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, stage: str, component: str = "", **changes: object) -> RunContext:
         """Return the context of a stage and component: its own seed and its own corner to work in."""

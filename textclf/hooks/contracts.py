@@ -42,7 +42,8 @@ class Context(Protocol):
     """All that a component may know of the run it works in.
 
     seed: derived for this component and stage. cache: a folder shared between runs and processes, or None.
-    work: the component's own corner, deleted afterwards. offline: open no socket.
+    work: the component's own corner, deleted afterwards. offline: open no socket. steps: the run's dataset, encoder and
+    trainer by kind, each as {use, plugin, version, options}: from these `Engine.restore` makes a part again elsewhere.
     """
 
     @property
@@ -55,6 +56,8 @@ class Context(Protocol):
     def offline(self) -> bool: ...
     @property
     def checkpoints(self) -> Checkpoints | None: ...
+    @property
+    def steps(self) -> Mapping[str, Any]: ...
 
     def judge(self, scores: NDArray[np.float32]) -> Judgement:
         """Judge the scores of the validation split, in its order, by the recipe's metrics."""

@@ -58,6 +58,11 @@ class Plan:
         first = () if self.dataset is None else (self.dataset,)
         return (*first, self.encoder, self.trainer, *self.metrics, *self.outputs)
 
+    def described(self) -> dict[str, Any]:
+        """Return dataset, encoder and trainer by kind, as `Step.to_json` writes them, for `restored_step` to read."""
+        single = (self.dataset, self.encoder, self.trainer)
+        return {step.kind: step.to_json() for step in single if step is not None}
+
     def plugins(self) -> dict[str, str]:
         """Return the version of each plugin module that the plan uses."""
         return {step.offer.plugin.module: step.offer.plugin.version for step in self.steps()}

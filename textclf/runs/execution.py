@@ -71,7 +71,7 @@ def execute(
         journal.emit(RunStarted(name=folder.name, folder=str(folder.path), resumed=resumed))
         context = RunContext(
             plan.settings.seed, folder.work, journal.emit, cache=around.cache, offline=around.offline,
-            stopping=around.stopping,
+            stopping=around.stopping, steps=plan.described(),
         )  # fmt: skip
         for warning in plan.warnings:
             journal.emit(Warned(message=warning))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Labels
 from ..data.predictions import Decision
@@ -40,7 +40,7 @@ class LocalContext:
     """A context that stands alone: events and warnings are kept in lists, and nothing is shared or downloaded.
 
     folder: where `work` lies. judging: what `judge` answers with, see `judge_against`. stop_after: how many times
-    `stopping` says no; None never stops.
+    `stopping` says no; None never stops. steps: what a run tells of its components.
     """
 
     folder: Path
@@ -50,6 +50,7 @@ class LocalContext:
     checkpoints: FolderCheckpoints | None = None
     judging: Callable[[NDArray[np.float32]], Judgement] | None = None
     stop_after: int | None = None
+    steps: Mapping[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
