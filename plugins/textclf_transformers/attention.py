@@ -84,7 +84,7 @@ def by_length(
     queries = torch.split(query, [texts for _, texts in equal] if firsts else sizes)
     found = []
     for (length, texts), *parts in zip(equal, queries, torch.split(key, sizes), torch.split(value, sizes), strict=True):
-        asked, known, told = (part.unflatten(0, (texts, -1)).transpose(1, 2) for part in parts)
+        asked, known, told = (torch.unflatten(part, 0, (texts, -1)).transpose(1, 2) for part in parts)
         answer = functional.scaled_dot_product_attention(
             asked, known, told, _band(asked, length, reach), dropout_p=dropout, scale=scale
         )
