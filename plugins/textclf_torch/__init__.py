@@ -31,10 +31,18 @@ class TorchOptions(Options):
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
         "auto", description="arithmetic of training; auto: bf16 where it was measured to pay; scores are always float32"
     )
+    matmul: Literal["auto", "highest", "medium"] = Field(
+        "auto", description="float32 products of training on the CPU; auto: medium where it is exact and pays"
+    )
     class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count for more")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of certainty that targets give away")
     early_stopping: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
-    checkpoint_every: int | None = Field(None, ge=1, description="steps between checkpoints; null: each epoch's end")
+    checkpoint_every: int | None = Field(
+        None,
+        ge=1,
+        description="steps between checkpoints; null: at epochs' ends and in between, so rarely that saving takes about "
+        "1 % of the time, so often that at most 5 minutes of work can be lost",
+    )
 
 
 def traits(options: TorchOptions) -> Traits:

@@ -42,9 +42,9 @@ class TorchTrainer:
             numbers = (
                 states.arithmetic_of(found)
                 if found
-                else arithmetic.choose(self._options.precision, network, device, context)
+                else arithmetic.choose(self._options.precision, self._options.matmul, network, device, context)
             )
-            layout = choose_layout(tokens, device)
+            layout = states.layout_of(found) if found else choose_layout(tokens, device)
             if not found:
                 context.emit(Chosen(what="layout", choice=layout))
             job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)

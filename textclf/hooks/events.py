@@ -61,11 +61,15 @@ class EpochFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen(Event):
-    """A choice that was measured or inferred, and is recorded so that a resumed run makes the same."""
+    """A choice that was measured or inferred, and is recorded so that a resumed run makes the same.
+
+    options: what in the recipe would fix the choice, {"trainer.precision": "bf16"}; the run writes it into its recipe.
+    """
 
     what: str
     choice: Any
     why: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
