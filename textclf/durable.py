@@ -137,6 +137,14 @@ def differs(folder: Path, listed: object) -> str | None:
     return None
 
 
+def unlisted(folder: Path, name: str = MANIFEST) -> str | None:
+    """Say which file or link in a folder is in no line of its sound manifest, or return None."""
+    listed = json.loads((folder / name).read_text(encoding="utf-8"))
+    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink())
+    more = [path for path in found if path != name and path not in listed]
+    return f"'{more[0]}' is not in its {name}" if more else None
+
+
 def _file_differs(folder: Path, relative: str, expected: object) -> str | None:
     parts = Path(relative).parts
     if Path(relative).is_absolute() or ".." in parts:

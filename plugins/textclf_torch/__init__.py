@@ -40,8 +40,8 @@ class TorchOptions(Options):
     checkpoint_every: int | None = Field(
         None,
         ge=1,
-        description="steps between checkpoints; null: at epochs' ends and in between, so rarely that saving takes about "
-        "1 % of the time, so often that at most 5 minutes of work can be lost",
+        description="steps between checkpoints; null: at epochs' ends and in between, so rarely that saving takes "
+        "about 1 % of the time, and so often that at most 5 minutes of work can be lost",
     )
 
 

@@ -26,6 +26,7 @@ from .batches import micro_batches, order, packed_batches
 from .embeddings import clear_gradients
 from .objective import Objective
 from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
+from .saving import Saver
 from .schedule import rate
 from .states import State
 
@@ -80,21 +81,23 @@ class Job:
 def run(job: Job, state: State) -> State:
     """Train from `state` to the end, and leave the network with the weights of the best epoch."""
     report = Reporter(job.context, "train", job.steps, "steps")
-    while True:
-        if job.ends_epoch(state.step) and state.judged < state.step:
-            finish_epoch(job, state)
-        if state.step > 0 and state.saved < state.step and _due(job, state.step):
-            states.save(job, state)
-        if state.step >= job.steps or state.out_of_patience(job.options.early_stopping):
-            break
-        if job.context.stopping():
-            _stop(job, state)
-        rows = job.rows(state.step)
-        loss = take_step(job, state, rows)
-        state.step += 1
-        state.loss_sum += loss * len(rows)
-        state.loss_rows += len(rows)
-        report(state.step, tokens=int(job.lengths[rows].sum()), loss=state.mean_loss)
+    with Saver(job, state) as saver:
+        while True:
+            saver.save_if_due(state)
+            if job.ends_epoch(state.step) and state.judged < state.step:
+                finish_epoch(job, state, saver)
+                saver.save_if_due(state)
+            if state.step >= job.steps or state.out_of_patience(job.options.early_stopping):
+                break
+            if job.context.stopping():
+                _stop(job, state, saver)
+            rows = job.rows(state.step)
+            loss = take_step(job, state, rows)
+            state.step += 1
+            state.loss_sum += loss * len(rows)
+            state.loss_rows += len(rows)
+            report(state.step, tokens=int(job.lengths[rows].sum()), loss=state.mean_loss)
+        saver.save(state)
     if state.best is not None:
         job.network.load_state_dict(state.best)
     return state
@@ -157,14 +160,14 @@ def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tens
     return torch.cat(losses), [int(row) for group in groups for row in group]
 
 
-def finish_epoch(job: Job, state: State) -> None:
+def finish_epoch(job: Job, state: State, saver: Saver) -> None:
     """Judge the network on the validation texts where there are any, keep the best weights, and tell the run."""
     judgement, best = None, False
     if job.validation is not None:
         try:
             scores = score(job.network, job.encoder, job.validation.features, job.labels, job.device, job.context)
         except Stopped:
-            _stop(job, state)
+            _stop(job, state, saver)
         judgement = job.context.judge(scores)
         best = state.take(judgement.value, job.network)
     state.judged = state.step
@@ -181,14 +184,9 @@ def finish_epoch(job: Job, state: State) -> None:
     state.loss_sum, state.loss_rows = 0.0, 0
 
 
-def _due(job: Job, step: int) -> bool:
-    every: int | None = job.options.checkpoint_every
-    return job.ends_epoch(step) if every is None else step % every == 0 or step == job.steps
-
-
-def _stop(job: Job, state: State) -> None:
-    if state.saved < state.step:
-        states.save(job, state)
+def _stop(job: Job, state: State, saver: Saver) -> None:
+    saver.save(state)
+    saver.wait()
     kept = "its state is saved" if job.context.checkpoints else "nothing is kept of it"
     raise Stopped(f"training was stopped after step {state.step} of {job.steps}; {kept}")
 

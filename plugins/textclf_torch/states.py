@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-import pickle
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, save_file
 
-from textclf import ArtefactError
+from textclf import ArtefactError, Layout, Stopped
 
 from .arithmetic import Arithmetic
+from .nested import put_together, take_apart
 
 if TYPE_CHECKING:
     from .loop import Job
 
-FORMAT = 1
-NETWORK, BEST, OPTIMIZER, STATE = "network.safetensors", "best.safetensors", "optimizer.pt", "state.json"
+FORMAT = 2
+NETWORK, BEST, OPTIMIZER = "network.safetensors", "best.safetensors", "optimizer.safetensors"
+STATE = "state.json"
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(slots=True)
@@ -30,13 +35,12 @@ class State:
     micro_batch: int
     step: int = 0
     judged: int = 0
-    saved: int = 0
     halvings: int = 0
     loss_sum: float = 0.0
     loss_rows: int = 0
     best_value: float | None = None
     waited: int = 0
-    best: dict[str, torch.Tensor] | None = None
+    best: Tensors | None = None
 
     def mean_loss(self) -> float:
         """Return the mean loss of the rows since the last epoch's end."""
@@ -56,49 +60,88 @@ class State:
         return patience is not None and self.waited >= patience
 
 
-def save(job: Job, state: State) -> None:
-    """Save all that `resume` needs, where the run keeps checkpoints."""
-    if job.context.checkpoints is None:
-        return
-    state.saved = state.step
-    job.context.checkpoints.save(state.step, lambda folder: write(job, state, folder))
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A training's state, copied to the host, so that training can go on while it is written.
+
+    files: the tensors of each file. told: everything else. copied: waits until the GPU has copied all of it.
+    """
+
+    step: int
+    files: dict[str, Tensors]
+    told: dict[str, Any]
+    copied: Callable[[], None]
 
 
-def write(job: Job, state: State, folder: Path) -> None:
-    save_model(job.network, str(folder / NETWORK))
-    if state.best is not None:
-        save_file(state.best, folder / BEST)
+def snapshot(job: Job, state: State) -> Snapshot:
+    """Copy all that `resume` needs; nothing that training computes depends on whether this is done."""
+    tensors: Tensors = {}
     parts = {
         "optimizer": job.optimizer.state_dict(),
         "scaler": job.scaler.state_dict(),
         "generators": generators(job.device),
     }
-    torch.save(parts, folder / OPTIMIZER)
-    told = {name: getattr(state, name) for name in State.__slots__ if name != "best"}
-    told |= {"format": FORMAT, "arithmetic": asdict(job.arithmetic)}
-    (folder / STATE).write_text(json.dumps(told), "utf-8")
+    told = {
+        "format": FORMAT,
+        "state": {each.name: getattr(state, each.name) for each in fields(State) if each.name != "best"},
+        "arithmetic": asdict(job.arithmetic),
+        "layout": job.layout,
+        "threads": torch.get_num_threads(),
+        "parts": {name: take_apart(part, tensors, name) for name, part in parts.items()},
+    }
+    files = {NETWORK: _on_host(job.network.state_dict()), OPTIMIZER: _on_host(tensors)}
+    if state.best is not None:
+        files[BEST] = state.best  # never written to again: a better one takes its place
+    return Snapshot(state.step, files, told, _copied(job.device))
+
+
+def write(kept: Snapshot, folder: Path, abandoned: Callable[[], bool]) -> None:
+    """Write a snapshot into an empty folder; `abandoned` is asked before each file."""
+    kept.copied()
+    for name, tensors in kept.files.items():
+        if abandoned():
+            raise Stopped("the checkpoint was abandoned")
+        try:
+            save_file(tensors, folder / name)
+        except SafetensorError as error:
+            raise _of_system(error) from error
+    (folder / STATE).write_text(json.dumps(kept.told), "utf-8")
 
 
 def arithmetic_of(folder: Path) -> Arithmetic:
     """Return the arithmetic a checkpoint was made with: a resumed run measures nothing anew."""
-    return Arithmetic(**_told(folder)["arithmetic"])
+    try:
+        return Arithmetic(**_told(folder)["arithmetic"])
+    except (TypeError, KeyError) as error:
+        raise _unfit(folder, error) from None
+
+
+def layout_of(folder: Path) -> Layout:
+    """Return the layout of batches that a checkpoint was made with."""
+    layout: Layout = _told(folder)["layout"]
+    return layout
 
 
 def resume(job: Job, folder: Path) -> State:
     """Put network, optimiser and generators where a checkpoint left them, and return its state."""
     told = _told(folder)
     try:
-        state = State(**{name: told[name] for name in told if name not in ("format", "arithmetic")})
-        load_model(job.network, folder / NETWORK, device=str(job.device))
-        parts: dict[str, Any] = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
+        state = State(**told["state"])
+        job.network.load_state_dict(load_file(folder / NETWORK))
+        tensors = load_file(folder / OPTIMIZER)
+        parts = {name: put_together(part, tensors) for name, part in told["parts"].items()}
         job.optimizer.load_state_dict(parts["optimizer"])
         job.scaler.load_state_dict(parts["scaler"])
         set_generators(parts["generators"], job.device)
         if (folder / BEST).is_file():
             state.best = load_file(folder / BEST)
-    except (OSError, RuntimeError, SafetensorError, pickle.PickleError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtefactError(f"the checkpoint '{folder}' does not fit this training: {reason}") from None
+    except (OSError, RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _unfit(folder, error) from None
+    if told.get("threads") != torch.get_num_threads():
+        job.context.warn(
+            f"this training began with {told.get('threads')} threads and goes on with {torch.get_num_threads()}: "
+            "its last bits may differ; set OMP_NUM_THREADS to have the same"
+        )
     return state
 
 
@@ -111,6 +154,37 @@ def set_generators(states: list[torch.Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
     if device.type == "cuda" and len(states) > 1:
         torch.cuda.set_rng_state(states[1])
+
+
+def _on_host(tensors: Tensors) -> Tensors:
+    """Return copies that share no memory with anything, as safetensors demands; those of a GPU are under way."""
+    return {name: _copy(tensor.detach()) for name, tensor in tensors.items()}
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    # Pinned memory lets a GPU copy by itself while its next step is prepared; PyTorch keeps it for the next snapshot.
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+    return host.copy_(tensor, non_blocking=tensor.is_cuda)
+
+
+def _copied(device: torch.device) -> Callable[[], None]:
+    if device.type != "cuda":
+        return lambda: None
+    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event.synchronize
+
+
+def _of_system(error: SafetensorError) -> Exception:
+    """Return the system's error behind one of safetensors, which gives its number in words only."""
+    number = re.search(r"os error (\d+)", str(error))
+    return OSError(int(number[1]), str(error)) if number else error
+
+
+def _unfit(folder: Path, error: Exception) -> ArtefactError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason if len(reason) <= 400 else reason[:400] + " ..."
+    return ArtefactError(f"the checkpoint '{folder}' does not fit this training: {reason}")
 
 
 def _told(folder: Path) -> dict[str, Any]:

@@ -140,8 +140,9 @@ def test_cuda_without_cuda_is_refused_with_the_way_out(task: Task):
     assert runtime.choose_device("auto") == CPU
 
 
-def test_a_checkpoint_that_is_a_pickle_of_code_is_not_run(task: Task, tmp_path: Path):
-    """C03: optimiser states are read as tensors only."""
+@pytest.mark.parametrize("file", ["network.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"])
+def test_a_checkpoint_that_is_a_pickle_of_code_is_not_run(file: str, task: Task, tmp_path: Path):
+    """C03: states are read as tensors and JSON only."""
     import pickle
 
     class Bomb:
@@ -151,8 +152,8 @@ def test_a_checkpoint_that_is_a_pickle_of_code_is_not_run(task: Task, tmp_path: 
     task.train(task.context(checkpoints=task.store()))
     newest = task.store().latest()
     assert newest is not None
-    (newest / "optimizer.pt").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ArtefactError, match=f"^the checkpoint '{newest}' does not fit this training: "):
+    (newest / file).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ArtefactError, match=f"^the checkpoint '{newest}' (does not fit this|is no state of) train"):
         task.train(task.context(checkpoints=task.store()))
     assert not (tmp_path / "exploded").exists()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop, states
+from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop
 from textclf_torch.objective import Objective
 from textclf_torch.schedule import rate
 from textclf_torch.trainer import TorchTrainer, make_job
@@ -271,6 +271,5 @@ def test_checkpoints_hold_tensors_and_numbers_only(task: Task):
     newest = task.store().latest()
     assert newest is not None
     assert sorted(file.name for file in newest.iterdir()) == [
-        "best.safetensors", "network.safetensors", "optimizer.pt", "state.json",
+        "best.safetensors", "network.safetensors", "optimizer.safetensors", "state.json",
     ]  # fmt: skip
-    XX

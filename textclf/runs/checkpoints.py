@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..durable import MANIFEST, clear_parts, invalid, manifest, write_folder
+from ..durable import MANIFEST, clear_parts, disk_errors, invalid, manifest, unlisted, write_folder
 from ..errors import ArtefactError
 
 
@@ -26,8 +26,9 @@ class CheckpointStore:
     keep: int = 2
 
     def save(self, step: int, write: Callable[[Path], None]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        clear_parts(self.folder)
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._mend()
         target = self.folder / f"ck-{step:06d}"
 
         def fill(part: Path) -> None:
@@ -40,10 +41,11 @@ class CheckpointStore:
             shutil.rmtree(old, ignore_errors=True)
 
     def latest(self) -> Path | None:
+        self._mend()
         found = self._newest_first()
         torn: list[Path] = []
         for folder in found:
-            reason = invalid(folder)
+            reason = invalid(folder) or unlisted(folder)
             if reason is None:
                 # A torn checkpoint must not count among those that are kept, or take the place of a whole one.
                 for each in torn:
@@ -56,6 +58,14 @@ class CheckpointStore:
                 f"none of the {len(found)} checkpoints in {self.folder} is whole; start the run again from its recipe"
             )
         return None
+
+    def _mend(self) -> None:
+        """Put back what a kill left aside while its step was saved again, and clear what was half-written."""
+        for aside in self.folder.glob(".ck-*.old.part"):
+            place = self.folder / aside.name[1:].partition(".")[0]
+            if not place.exists():
+                aside.replace(place)
+        clear_parts(self.folder)
 
     def _newest_first(self) -> list[Path]:
         found = [p for p in self.folder.glob("ck-*") if p.is_dir() and p.name[3:].isdecimal()]

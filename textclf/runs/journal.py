@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ _BETWEEN_PROGRESS = 0.25
 
 @dataclass(slots=True)
 class Journal:
-    """The events of one run. An observer that raises is heard of once, in a warning, and then left out."""
+    """The events of one run, which may come from several threads; observers are called by one at a time.
+
+    An observer that raises is heard of once, in a warning, and then left out.
+    """
 
     observers: list[tuple[str, Callable[[Event], None]]]
     keep: Callable[[Event], None]
@@ -25,8 +29,14 @@ class Journal:
     history: list[dict[str, Any]] = field(default_factory=list)
     tokens_per_second: float | None = None
     _last_progress: float = 0.0
+    # Reentrant: what is told to an observer may make it, or this journal, tell something.
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def emit(self, event: Event) -> None:
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         if isinstance(event, Progress):
             if event.stage == "train" and event.tokens_per_second is not None:
                 self.tokens_per_second = event.tokens_per_second
