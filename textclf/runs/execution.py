@@ -24,6 +24,7 @@ from ..recipe.plan import Plan
 from . import pipeline
 from .checkpoints import CheckpointStore
 from .evaluation import Evaluation, evaluate, report, sizes_of
+from .fixing import fix
 from .folder import EVENTS, RunFolder
 from .journal import Journal
 from .metrics import judge
@@ -184,13 +185,14 @@ class _Stages:
         self, parts: Parts, evaluation: Evaluation, classifier: Classifier, on_validation: Mapping[str, float]
     ) -> Report:
         settings, folder = self.plan.settings, self.folder.path
+        fixed = fix(self.folder, self.plan, self.context.warn)
         with self.journal.stage("save"):
             write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
             # One that stands there is of an earlier try, which ended before the run was finished.
             shutil.rmtree(self.folder.model, ignore_errors=True)
             classifier.save(self.folder.model)
         made = self._report(parts, evaluation, on_validation)
-        finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, self.plan.resolved())
+        finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, fixed.resolved())
         for step in self.plan.outputs:
             self._output(step, finished)
         made = self._report(parts, evaluation, on_validation)

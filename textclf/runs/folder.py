@@ -78,6 +78,10 @@ class RunFolder:
         """Return what was chosen so far, also before an interruption."""
         return {event["what"]: event["choice"] for event in self._events("Chosen")}
 
+    def fixing(self) -> dict[str, Any]:
+        """Return the options of the recipe that fix what was chosen so far, by their place in it."""
+        return {place: value for event in self._events("Chosen") for place, value in event.get("options", {}).items()}
+
     def _events(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yield the journal's events of a kind; a line that a kill has cut is left out."""
         path = self.path / EVENTS
@@ -171,7 +175,9 @@ def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
-    if digest(folder.path / RECIPE) != folder.record.get("recipe_sha256"):
+    # As it was asked for, or with the options that fix what was chosen: `runs.fixing` may be killed between the two.
+    written = {folder.record.get("recipe_sha256"), folder.record.get("recipe_asked_sha256")}
+    if digest(folder.path / RECIPE) not in written:
         changed.insert(0, f"{RECIPE} was edited")
     if changed:
         raise ArtefactError(
