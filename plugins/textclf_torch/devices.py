@@ -1,0 +1,69 @@
+"""Owns what is asked of a device: which one, which layout of batches, how it multiplies, draws and runs out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from textclf import Layout, ResourceError, TokenEncoder
+
+Device = Literal["auto", "cuda", "cpu", "mps"]
+Precision = Literal["float32", "bf16", "fp16"]
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """Return the device that an option names; a ResourceError with the way out where it is not there."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        built = torch.version.cuda
+        why = "finds no NVIDIA GPU" if built else "is a build without CUDA"
+        raise ResourceError(f"trainer.device is 'cuda', but PyTorch {torch.__version__} {why}; set it to auto or cpu")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise ResourceError("trainer.device is 'mps', but PyTorch finds no Apple GPU; set it to auto or cpu")
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def device_for_use(wanted: Device) -> torch.device:
+    """Return the device of a saved model: the one it was trained on, or the CPU where that is not here."""
+    try:
+        return choose_device(wanted)
+    except ResourceError:
+        return torch.device("cpu")
+
+
+def choose_layout(encoder: TokenEncoder, device: torch.device) -> Layout:
+    """Return the layout of batches: packed on the CPU where the encoder can, since no product is then of padding.
+
+    On a GPU packed rows need attention of variable length; until that is there, they are padded.
+    """
+    return "packed" if device.type == "cpu" and "packed" in encoder.layouts else "padded"
+
+
+@contextmanager
+def matmul_precision(mode: str, device: torch.device) -> Iterator[None]:
+    """Set how float32 matrices are multiplied on the CPU; the setting is the process's, so it is put back."""
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cpu":
+        torch.set_float32_matmul_precision(mode)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, and give back their states: another engine in this process may be using them."""
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether an error says that a device has no memory left; the CPU's allocator has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
