@@ -1,4 +1,4 @@
-"""Owns what is asked of a device: which one, which layout of batches, how it multiplies, draws and runs out of memory."""
+"""Owns what is asked of a device: which one, its layout of batches, its products, random numbers and memory."""
 
 from __future__ import annotations
 
