@@ -1,21 +1,28 @@
-"""Owns how Tokens become what a network reads: truncation, the tokenizer's special tokens, padding."""
+"""Owns how Tokens become what a network reads: the tokenizer's special tokens, rows and padding.
+
+A batch is index arithmetic. Each text is a few pieces (a special token, the first ids that are kept, the last ones) and
+each piece a stretch of the split's ids: the host works out the pieces, a few numbers for each text, and the device
+where the ids lie works out the tokens.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from textclf import Tokens
 
+from .resident import Mapped, Source, moved
+from .truncation import Truncate, ends, longest_first
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Truncate = Literal["head", "tail", "head_tail"]
-HEAD = 128  # Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?": the first 128 tokens and the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,17 @@ class Template:
     @property
     def size(self) -> int:
         return sum(map(len, self.specials))
+
+    @property
+    def flat(self) -> NDArray[np.int64]:
+        """Return all special tokens, in their order."""
+        return np.fromiter(chain(*self.specials), np.int64)
+
+    @property
+    def types(self) -> tuple[int, ...]:
+        """Return the type of each piece of a text: of each special token, and of each text's two ends."""
+        ends_of = [(kind, kind) for kind in self.text_types]
+        return tuple(chain(self.special_types[0], *map(chain, ends_of, self.special_types[1:])))
 
     @classmethod
     def of(cls, tokenizer: Any, texts: int) -> Template:
@@ -48,8 +66,27 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
+class Pieces:
+    """What the texts of a batch are made of, piece by piece: int64[texts, pieces], and int64[texts]."""
+
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The texts of a batch in one row: their borders in it, and the ids, types and positions of its tokens."""
+
+    borders: torch.Tensor
+    ids: torch.Tensor
+    types: torch.Tensor | None
+    positions: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Collator:
-    """What turns rows of Tokens into a padded batch."""
+    """What turns rows of Tokens into a batch."""
 
     single: Template
     pair: Template
@@ -69,43 +106,36 @@ class Collator:
         lengths: NDArray[np.int64] = np.minimum(tokens.lengths() + size, max(self.max_length, size))
         return lengths
 
-    def padded(self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> dict[str, torch.Tensor]:
+    def padded(
+        self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device, source: Source | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return a batch padded to its longest text, [rows, longest]; no mask where nothing is padded."""
-        template = self.template(tokens)
-        parts = [self._parts(tokens, int(row), template) for row in rows]
-        lengths = np.array([sum(map(len, texts)) + template.size for texts in parts], np.int64)
-        shape = (len(rows), int(lengths.max(initial=1)))
-        ids = np.full(shape, self.pad_id, np.int64)
-        kinds = np.full(shape, self.pad_type, np.int64) if self.types else None
-        for i, texts in enumerate(parts):
-            ids[i, : lengths[i]] = np.concatenate(_interleave(template.specials, texts))
-            if kinds is not None:
-                spread = [np.full(len(t), kind) for t, kind in zip(texts, template.text_types, strict=True)]
-                kinds[i, : lengths[i]] = np.concatenate(_interleave(template.special_types, spread))
-        batch = {"input_ids": ids}
-        if int(lengths.min(initial=shape[1])) < shape[1]:
-            batch["attention_mask"] = (np.arange(shape[1]) < lengths[:, None]).astype(np.int64)
-        if kinds is not None:
-            batch["token_type_ids"] = kinds
-        return {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in batch.items()}
+        pieces = self._pieces(tokens, rows)
+        row = self._row(tokens, pieces, source)
+        longest = int(pieces.lengths.max(initial=1))
+        column = torch.arange(longest, device=row.ids.device)
+        real = column < row.borders.diff()[:, None]
+        # One place behind the row holds what pads.
+        places = (row.borders[:-1, None] + column).masked_fill(~real, len(row.ids))
+        batch = {"input_ids": functional.pad(row.ids, (0, 1), value=self.pad_id)[places]}
+        if int(pieces.lengths.min(initial=longest)) < longest:
+            batch["attention_mask"] = real.long()
+        if row.types is not None:
+            batch["token_type_ids"] = functional.pad(row.types, (0, 1), value=self.pad_type)[places]
+        return {name: moved(values, device) for name, values in batch.items()}
 
-    def packed(self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> dict[str, Any]:
+    def packed(
+        self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device, source: Source | None = None
+    ) -> dict[str, Any]:
         """Return a batch as one row without padding, [1, tokens]; positions begin anew with each text."""
-        template = self.template(tokens)
-        ids, kinds, lengths = [], [], []
-        for row in rows:
-            texts = self._parts(tokens, int(row), template)
-            ids += _interleave(template.specials, texts)
-            lengths.append(sum(map(len, texts)) + template.size)
-            spread = [np.full(len(t), kind) for t, kind in zip(texts, template.text_types, strict=True)]
-            kinds += _interleave(template.special_types, spread) if self.types else []
-        positions = [np.arange(self.first_position, self.first_position + length) for length in lengths]
-        batch = {"input_ids": np.concatenate(ids), "position_ids": np.concatenate(positions)}
-        if self.types:
-            batch["token_type_ids"] = np.concatenate(kinds)
-        row_of = {name: torch.from_numpy(values)[None].to(device, non_blocking=True) for name, values in batch.items()}
-        borders = torch.from_numpy(np.cumsum([0, *lengths], dtype=np.int32)).to(device, non_blocking=True)
-        return {**row_of, "text_lengths": tuple(lengths), "text_borders": borders}
+        pieces = self._pieces(tokens, rows)
+        row = self._row(tokens, pieces, source)
+        batch = {"input_ids": row.ids[None], "position_ids": row.positions[None]}
+        if row.types is not None:
+            batch["token_type_ids"] = row.types[None]
+        batch["text_borders"] = row.borders.int()
+        batch = {name: moved(values, device) for name, values in batch.items()}
+        return {**batch, "text_lengths": tuple(pieces.lengths.tolist())}
 
     def sample(self, lengths: Sequence[int]) -> Tokens:
         """Return tokens of some texts of these lengths, to try a network with."""
@@ -114,38 +144,44 @@ class Collator:
         known = np.array([token for token in range(64) if token not in outside], np.uint32)
         return Tokens(known[np.arange(offsets[-1]) % len(known)], offsets)
 
-    def _parts(self, tokens: Tokens, row: int, template: Template) -> list[NDArray[Any]]:
-        ids = tokens.row(row)
-        room = max(0, self.max_length - template.size)
+    def _pieces(self, tokens: Tokens, rows: NDArray[np.int64]) -> Pieces:
+        """Work out which stretches of the split's ids, and of the special tokens behind them, make up each text."""
+        template = self.template(tokens)
+        texts = self._texts(tokens, rows, max(0, self.max_length - template.size))
+        special = iter(range(len(tokens.ids), len(tokens.ids) + template.size))
+        columns: list[tuple[Any, Any]] = [(next(special), 1) for _ in template.specials[0]]
+        for (start, size, room), after in zip(texts, template.specials[1:], strict=True):
+            first, last = ends(size, room, self.truncate)
+            columns += [(start, first), (start + size - last, last), *((next(special), 1) for _ in after)]
+        starts, sizes = (
+            np.stack([np.broadcast_to(column, len(rows)) for column in part], axis=1)
+            for part in zip(*columns, strict=True)
+        )
+        return Pieces(starts, sizes, sizes.sum(axis=1))
+
+    def _texts(self, tokens: Tokens, rows: NDArray[np.int64], room: int) -> list[tuple[Any, Any, Any]]:
+        """Return start, length and room of the texts of each row: of the one, or of the pair's two."""
+        start, end = tokens.offsets[rows], tokens.offsets[rows + 1]
         if tokens.cuts is None:
-            return [truncated(ids, room, self.truncate)]
-        first, second = ids[: tokens.cuts[row]], ids[tokens.cuts[row] :]
-        rooms = longest_first(len(first), len(second), room)
-        return [truncated(part, r, self.truncate) for part, r in zip((first, second), rooms, strict=True)]
+            return [(start, end - start, room)]
+        first = tokens.cuts[rows]
+        second = end - start - first
+        return [*zip((start, start + first), (first, second), longest_first(first, second, room), strict=True)]
 
-
-def truncated(ids: NDArray[Any], room: int, truncate: Truncate) -> NDArray[Any]:
-    """Return at most `room` ids: the first, the last, or the 128 first (at most half) and the last."""
-    if len(ids) <= room:
-        return ids
-    head = {"head": room, "tail": 0, "head_tail": min(HEAD, room // 2)}[truncate]
-    return np.concatenate([ids[:head], ids[len(ids) - (room - head) :]])
-
-
-def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return the lengths to which a pair is cut, exactly as the tokenizers library does: the longer one first."""
-    if first + second <= room:
-        return first, second
-    short = min(first, second)
-    long = max(short, room - short)
-    if short + long > room:
-        short = room // 2
-        long = short + room % 2
-    return (short, long) if first <= second else (long, short)
-
-
-def _interleave(around: Sequence[Sequence[int]], texts: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    pieces: list[NDArray[Any]] = [np.asarray(around[0], np.int64)]
-    for text, after in zip(texts, around[1:], strict=True):
-        pieces += [text, np.asarray(after, np.int64)]
-    return pieces
+    def _row(self, tokens: Tokens, pieces: Pieces, source: Source | None) -> Row:
+        """Gather a row of tokens where the ids lie."""
+        template = self.template(tokens)
+        source = source or Mapped(tokens.ids, template.flat)
+        texts, columns = pieces.starts.shape
+        sizes, total = pieces.sizes.ravel(), int(pieces.lengths.sum())
+        # What to add to a place in the row to get the place of its id.
+        shifts = pieces.starts.ravel() - np.cumsum(sizes) + sizes
+        borders = np.concatenate([[0], np.cumsum(pieces.lengths)])
+        told = moved(torch.from_numpy(np.concatenate([shifts, sizes, borders])), source.device)
+        shift, size, border = torch.split(told, [len(shifts), len(sizes), texts + 1])
+        place = torch.arange(total, device=source.device)
+        piece = torch.repeat_interleave(size, output_size=total)
+        begun = border[:-1][piece // columns]
+        types = moved(torch.tensor(template.types, dtype=torch.long), source.device)[piece % columns]
+        ids, positions = source.take(place + shift[piece]), place - begun + self.first_position
+        return Row(border, ids, types if self.types else None, positions)

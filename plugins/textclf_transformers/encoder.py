@@ -15,6 +15,7 @@ from . import network as networks
 from . import packed, tokenizing
 from .checkpoint import Checkpoint, locate
 from .collating import Collator, Template
+from .resident import Residents
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,7 @@ class TransformerEncoder:
         self._offline = False
         self._warnings: Context | None = None
         self._read: Vocabulary | None = None
+        self._residents = Residents()
 
     @classmethod
     def restored(cls, options: TransformerOptions, folder: Path) -> TransformerEncoder:
@@ -99,7 +101,9 @@ class TransformerEncoder:
         if layout not in self.layouts:
             raise ValueError(f"layout '{layout}' is not one of {', '.join(self.layouts)}")
         collator = self._vocabulary().collator
-        return collator.packed(tokens, rows, device) if layout == "packed" else collator.padded(tokens, rows, device)
+        source = self._residents.source(tokens, lambda: collator.template(tokens).flat, device)
+        make = collator.packed if layout == "packed" else collator.padded
+        return make(tokens, rows, device, source)
 
     def build_network(self, labels: Labels) -> torch.nn.Module:
         folder = self._checkpoint().all_files(self._offline)

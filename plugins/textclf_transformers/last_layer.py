@@ -47,7 +47,7 @@ class Shortened:
     def _first_tokens(self, hidden: torch.Tensor, lengths: tuple[int, ...], borders: torch.Tensor) -> torch.Tensor:
         """Return [1, texts, width] of a packed row [1, tokens, width]."""
         layer, attention = self._layer, self._layer.attention.self
-        first = hidden[0, borders[:-1]]
+        first = hidden[0].index_select(0, borders[:-1])
         heads = (-1, attention.attention_head_size)
         rate = attention.dropout.p if layer.training else 0.0
         query, key, value = (

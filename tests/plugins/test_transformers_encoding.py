@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from textclf_transformers import TransformerOptions, build, restore
-from textclf_transformers.collating import longest_first, truncated
 
 from tests.tiny import tiny_bert, tiny_distilbert, tiny_roberta
 from textclf import Split, Texts
@@ -83,20 +82,6 @@ def test_the_smaller_of_the_option_and_the_networks_positions_is_the_limit(tmp_p
     told = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(told | {"model_max_length": 10**30}))
     assert fitted(folder)[0].max_length == 40
-
-
-def test_head_tail_keeps_the_first_128_and_the_last():
-    ids = np.arange(1000)
-    assert truncated(ids, 510, "head_tail").tolist() == [*range(128), *range(618, 1000)]
-    assert truncated(ids, 100, "head_tail").tolist() == [*range(50), *range(950, 1000)]
-    assert truncated(ids, 3, "head").tolist() == [0, 1, 2]
-    assert truncated(ids, 3, "tail").tolist() == [997, 998, 999]
-    assert truncated(ids[:3], 3, "head_tail").tolist() == [0, 1, 2]
-
-
-def test_the_longer_text_of_a_pair_is_cut_first():
-    cut = [longest_first(*sizes, 10) for sizes in [(4, 6), (3, 20), (20, 3), (8, 9)]]
-    assert cut == [(4, 6), (3, 7), (7, 3), (5, 5)]
 
 
 def test_the_fingerprint_follows_the_vocabulary_and_not_the_length(tmp_path: Path):
