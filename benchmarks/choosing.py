@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from textclf import Engine
-from textclf.data.dataset import Dataset
+from textclf.data.dataset import Dataset, Split
 from textclf.hooks.context import RunContext
 from textclf.runs import pipeline
 from textclf.runs.splitting import Parts, part
@@ -58,6 +58,15 @@ class Bench:
             judged = pipeline.predictions(parts, parts.test, scores, pipeline.fixed_decision(plan))
             found = {name: metric(judged) for name, metric in pipeline.build_metrics(plan).items()}
             yield {**found, "seconds": seconds}
+
+
+def reported(folder: Path) -> tuple[Split, Split]:
+    """Return the film sentences as `reviews_minilm` splits them: the training texts and the reported test texts."""
+    engine = Engine(cache=folder / "cache", offline=True)
+    plan = engine.plan("reviews_minilm")
+    whole = pipeline.load(plan, None, RunContext(0, folder, lambda event: None, offline=True))
+    parts = part(whole, plan.settings.split, validate=False, warn=print)
+    return parts.train, parts.test
 
 
 def compare(encoders: Sequence[Step], trainers: Sequence[Step], seeds: Sequence[int]) -> None:
