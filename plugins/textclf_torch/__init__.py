@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from textclf import Component, Field, Options, Traits
 
+from .problems import check
+
 if TYPE_CHECKING:
     from .trainer import TorchTrainer
 
@@ -16,6 +18,7 @@ class TorchOptions(Options):
     """The options of `torch`."""
 
     device: Literal["auto", "cuda", "cpu", "mps"] = Field("auto", description="auto: CUDA where there is one, else CPU")
+    devices: int = Field(1, ge=1, le=64, description="processes that share each batch, one a GPU")
     epochs: float = Field(3, gt=0, le=10_000, description="passes over the training texts; 0.5 is half a pass")
     batch_size: int = Field(32, ge=1, description="texts in one step of the optimiser")
     micro_batch: int | None = Field(
@@ -67,6 +70,7 @@ def textclf_trainers() -> list[Component[TorchTrainer, TorchOptions]]:
             summary="fine-tune a pretrained network with AdamW, on CUDA where there is one",
             options=TorchOptions,
             build=build,
+            check=check,
             traits=traits,
             needs=("torch", "safetensors"),
             install="torch>=2.10 safetensors>=0.5",

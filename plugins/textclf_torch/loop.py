@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,11 +24,14 @@ from . import states
 from .arithmetic import Arithmetic
 from .batches import micro_batches, order, packed_batches
 from .embeddings import clear_gradients
+from .forecast import Forecaster
+from .meter import Meter, accounted
 from .objective import Objective
 from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
 from .saving import Saver
 from .schedule import rate
 from .states import State
+from .team import Team
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +62,9 @@ class Job:
     device: torch.device
     layout: Layout
     context: Context
+    team: Team
+
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def epoch_steps(self) -> int:
@@ -80,23 +86,30 @@ class Job:
 
 def run(job: Job, state: State) -> State:
     """Train from `state` to the end, and leave the network with the weights of the best epoch."""
-    report = Reporter(job.context, "train", job.steps, "steps")
-    with Saver(job, state) as saver:
+    report, foretell = Reporter(job.context, "train", job.steps, "steps"), Forecaster(job, state)
+    with accounted(job, state), Saver(job, state) as saver:
         while True:
             saver.save_if_due(state)
             if job.ends_epoch(state.step) and state.judged < state.step:
+                job.meter.lap("saving")
                 finish_epoch(job, state, saver)
+                job.meter.lap("judging")
                 saver.save_if_due(state)
             if state.step >= job.steps or state.out_of_patience(job.options.early_stopping):
                 break
             if job.context.stopping():
                 _stop(job, state, saver)
+            job.meter.lap("saving")
             rows = job.rows(state.step)
+            job.team.begin(state.step)
             loss = take_step(job, state, rows)
             state.step += 1
             state.loss_sum += loss * len(rows)
             state.loss_rows += len(rows)
+            job.meter.count(job.lengths[rows])
             report(state.step, tokens=int(job.lengths[rows].sum()), loss=state.mean_loss)
+            foretell(int(job.lengths[rows].sum()))
+            job.meter.lap("other")
         saver.save(state)
     if state.best is not None:
         job.network.load_state_dict(state.best)
@@ -105,7 +118,7 @@ def run(job: Job, state: State) -> State:
 
 def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> float:
     """Take one step of the optimiser on a batch, and return its loss; a DivergedError leaves the weights alone."""
-    losses, grouped = gradient(job, state, rows)
+    losses, grouped = job.team.total(job.network, *gradient(job, state, rows), rows)
     job.scaler.unscale_(job.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(job.network.parameters(), job.options.max_grad_norm or math.inf)
     # A sync point: on a GPU the step waits here, because weights that have seen a NaN cannot be saved any more.
@@ -119,11 +132,12 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> float:
     job.scaler.step(job.optimizer)
     job.scaler.update()
     clear_gradients(job.network)
+    job.meter.lap("optimiser")
     return loss
 
 
 def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Tensor, list[int]]:
-    """Leave the gradient of a batch in the network, and return the losses of its rows, and those rows.
+    """Leave the gradient of this process's rows in the network, and return their losses, and those rows.
 
     Where memory does not suffice, the batch is done again in micro-batches of half the size.
     """
@@ -143,19 +157,24 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
 def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tensor, list[int]]:
     """Add up the gradient of a batch over micro-batches of at most `most` rows, each weighted by its share."""
     job.network.train()
+    mine = job.team.part(rows, job.lengths)
     if job.layout == "packed":
-        groups = packed_batches(rows, job.lengths, most, PACKED_BUDGET)
+        groups = packed_batches(mine, job.lengths, most, PACKED_BUDGET)
     else:
-        groups = micro_batches(rows, job.lengths, most, OVERHEAD[job.device.type])
+        groups = micro_batches(mine, job.lengths, most, OVERHEAD[job.device.type])
     share = job.objective.share(torch.from_numpy(rows).to(job.device))
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(job.arithmetic.precision)
-    losses = []
+    losses = [torch.zeros(0, device=job.device)]
     for group in groups:
         batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
+        job.meter.place(job.lengths[group], job.layout)
+        job.meter.lap("collating")
         with torch.autocast(job.device.type, dtype=dtype, enabled=dtype is not None):
             logits = logits_of(job.network(**batch))
         each = job.objective.losses(logits, torch.from_numpy(group).to(job.device))
+        job.meter.lap("forward")
         job.scaler.scale(each.sum() / share).backward()  # type: ignore[no-untyped-call]
+        job.meter.lap("backward")
         losses.append(each.detach())
     return torch.cat(losses), [int(row) for group in groups for row in group]
 

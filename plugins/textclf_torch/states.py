@@ -80,6 +80,7 @@ def snapshot(job: Job, state: State) -> Snapshot:
         "optimizer": job.optimizer.state_dict(),
         "scaler": job.scaler.state_dict(),
         "generators": generators(job.device),
+        "team": job.team.states(),
     }
     told = {
         "format": FORMAT,
@@ -133,6 +134,7 @@ def resume(job: Job, folder: Path) -> State:
         job.optimizer.load_state_dict(parts["optimizer"])
         job.scaler.load_state_dict(parts["scaler"])
         set_generators(parts["generators"], job.device)
+        job.team.take_up(parts["team"], state)
         if (folder / BEST).is_file():
             state.best = load_file(folder / BEST)
     except (OSError, RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -11,9 +11,11 @@ import torch
 from textclf import ArtefactError, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
 
 from . import arithmetic, loop, states
+from .crew import gathered
 from .embeddings import gradients_by_row
 from .objective import Objective
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
+from .team import Alone, Team
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,9 +51,10 @@ class TorchTrainer:
                 context.emit(Chosen(what="layout", choice=layout))
             job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
             first = states.State(self._options.micro_batch or self._options.batch_size)
-            state = states.resume(job, found) if found else first
-            with matmul_precision(numbers.matmul, device), gradients_by_row(network, device):
-                loop.run(job, state)
+            with gathered(job, found) as shared, matmul_precision(numbers.matmul, device):
+                state = states.resume(shared, found) if found else first
+                with gradients_by_row(network, device):
+                    loop.run(shared, state)
         return TorchModel(network, tokens, labels, device)
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
@@ -100,6 +103,7 @@ def make_job(
     device: torch.device,
     layout: Layout,
     context: Context,
+    team: Team = Alone(),  # noqa: B008 - it is frozen
 ) -> loop.Job:
     """Return what `loop.run` trains: the network with its data, objective and optimiser."""
     objective = Objective.of(
@@ -124,6 +128,7 @@ def make_job(
         device=device,
         layout=layout,
         context=context,
+        team=team,
     )
 
 

@@ -1,0 +1,312 @@
+"""Owns the worker processes of a training as rank 0 sees them: how they begin, what they hear and say, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import distributed
+
+import textclf
+from textclf import Chosen, Engine, PluginError, ResourceError, TextclfError
+
+from .problems import cores
+from .team import Shared, connect
+
+if TYPE_CHECKING:
+    from .loop import Job
+
+LOST = 76  # the exit status of a worker whose end has its reason elsewhere
+GRACE = 10.0
+
+
+@contextmanager
+def gathered(job: Job, checkpoint: Path | None) -> Iterator[Job]:
+    """Give the job to as many processes as `trainer.devices` says; none of them outlives this block."""
+    size: int = job.options.devices
+    if size == 1:
+        yield job
+        return
+    devices = _devices(job.device, size)
+    _refuse_strangers(job, size)
+    before = torch.get_num_threads()
+    each = max(1, before // size) if job.device.type == "cpu" else before
+    folder = Path(tempfile.mkdtemp(prefix="team-", dir=job.context.work))
+    crew = Crew(job, size)
+    torch.set_num_threads(each)
+    try:
+        _write_outline(job, folder, checkpoint, devices, each)
+        crew.start(folder)
+        group = connect(folder, 0, size, job.device)
+        if checkpoint is None:
+            what = f"{size} GPUs" if job.device.type == "cuda" else f"{size}, of {each} threads"
+            job.context.emit(Chosen(what="processes", choice=what))
+        yield replace(job, team=Shared(0, size, group, job.device, crew))
+        crew.finish()
+    finally:
+        crew.end()
+        torch.set_num_threads(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Crew:
+    """All workers of a training."""
+
+    def __init__(self, job: Job, size: int) -> None:
+        self._job, self._size = job, size
+        self._workers: list[Worker] = []
+
+    def start(self, folder: Path) -> None:
+        """Start all, and wait until each has its network and its data."""
+        for rank in range(1, self._size):
+            self._workers.append(Worker(folder, rank, self._size))
+        self._answers("ready")
+        self._tell(do="meet")
+
+    def begin(self, step: int) -> None:
+        self.watch()
+        self._tell(do="step", step=step)
+
+    def states(self) -> list[dict[str, Any]]:
+        self._tell(do="state")
+        told = self._answers("state")
+        return [{**each, "generators": [_tensor(hexed) for hexed in each["generators"]]} for each in told]
+
+    def watch(self) -> None:
+        """Pass on what the workers warn of; raise the reason where one has ended."""
+        for worker in self._workers:
+            while (message := worker.message()) is not None:
+                self._hear(message)
+        if any(worker.ended for worker in self._workers):
+            raise self._reason()
+
+    def lost(self, error: RuntimeError) -> Exception:
+        until = time.monotonic() + GRACE
+        while time.monotonic() < until and not any(worker.ended for worker in self._workers):
+            time.sleep(0.05)
+        if any(worker.ended for worker in self._workers):
+            return self._reason()
+        return ResourceError(f"the {self._size} processes of the training lost touch: {_first_line(str(error))}")
+
+    def finish(self) -> None:
+        """End all in order, and see that each had done its part to the last step."""
+        if self._job.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._tell(do="end")
+        for worker in self._workers:
+            worker.wait(GRACE)
+        if any(worker.status != 0 for worker in self._workers):
+            raise self._reason()
+
+    def end(self) -> None:
+        """End all at once; a worker ends by itself as soon as its orders do."""
+        for worker in self._workers:
+            worker.end()
+
+    def _tell(self, **order: Any) -> None:
+        for worker in self._workers:
+            worker.tell(order)
+
+    def _answers(self, name: str) -> list[Any]:
+        found: list[Any] = []
+        for worker in self._workers:
+            while True:
+                message = worker.message(wait=0.2)
+                if message is not None and name in message:
+                    found.append(message[name])
+                    break
+                if message is not None:
+                    self._hear(message)
+                elif any(each.ended for each in self._workers):
+                    raise self._reason()
+        return found
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        if "warning" in message:
+            self._job.context.warn(message["warning"])
+
+    def _reason(self) -> TextclfError:
+        """Return why the training cannot go on: what the first worker says that has a reason of its own."""
+        until = time.monotonic() + GRACE / 2
+        while True:
+            ended = [worker for worker in self._workers if worker.ended]
+            blamed = [worker for worker in ended if worker.wait(GRACE) != LOST]
+            if blamed:
+                return blamed[0].reason()
+            if time.monotonic() > until:
+                return ResourceError("the processes of the training lost touch; go on with `textclf resume`")
+            time.sleep(0.05)
+
+
+class Worker:
+    """One worker: a fresh interpreter that gets its orders on stdin and answers on stdout, a line of JSON each."""
+
+    def __init__(self, folder: Path, rank: int, size: int) -> None:
+        self._name = f"process {rank + 1} of {size}"
+        self._log = folder / f"worker-{rank}.log"
+        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._error: dict[str, Any] | None = None
+        with self._log.open("wb") as log:
+            # A session of its own: Ctrl-C in a terminal is for rank 0, which tells the others. `-P`: no module is taken
+            # from the current folder.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"{__package__}.worker", str(folder), str(rank)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True, env=_environment(),
+            )  # fmt: skip
+        self._listener = threading.Thread(target=self._listen, name=self._name, daemon=True)
+        self._listener.start()
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether it says nothing any more; whatever it said is then in the queue."""
+        return not self._listener.is_alive()
+
+    @property
+    def status(self) -> int | None:
+        return self._process.poll()
+
+    def tell(self, order: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        # Where it has ended, `watch` will say why.
+        with suppress(OSError):
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def message(self, wait: float = 0.0) -> dict[str, Any] | None:
+        """Return the next message, or None where there is none."""
+        try:
+            message = self._messages.get(timeout=wait) if wait else self._messages.get_nowait()
+        except queue.Empty:
+            return None
+        if "error" in message:
+            self._error = message
+        return message
+
+    def wait(self, seconds: float) -> int | None:
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def reason(self) -> TextclfError:
+        """Return the worker's own error, the signal that killed it, or the last line that it wrote to stderr."""
+        while self._error is None and self.message() is not None:
+            pass
+        if self._error is not None:
+            kind = getattr(textclf, self._error["error"])
+            found: TextclfError = kind(f"{self._name}: {self._error['message']}")
+            return found
+        status = self.wait(GRACE)
+        if status is not None and status < 0:
+            name = signal.Signals(-status).name
+            memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+            return ResourceError(f"{self._name} was killed by {name}{memory}; go on with `textclf resume`")
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+        last = f": {lines[-1].strip()}" if lines else ""
+        return ResourceError(f"{self._name} ended with status {status}{last}; go on with `textclf resume`")
+
+    def end(self) -> None:
+        if self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+        if self.wait(GRACE) is None:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join(GRACE)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._messages.put(json.loads(line))
+
+
+def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: list[str], threads: int) -> None:
+    """Write all from which the workers build their job: plain files, the data as arrays that they map."""
+    model, data = folder / "model", folder / "data"
+    model.mkdir()
+    data.mkdir()
+    job.encoder.save(model)
+    job.encoder.save_network(job.network, model)
+    tokens = job.train.features
+    arrays = {"ids": tokens.ids, "offsets": tokens.offsets, "cuts": tokens.cuts, "labels": job.train.labels}
+    for name, array in arrays.items():
+        if array is not None:
+            np.save(data / f"{name}.npy", array, allow_pickle=False)
+    outline = {
+        "encoder": job.context.steps["encoder"],
+        "labels": asdict(job.labels),
+        "options": job.options.model_dump(mode="json"),
+        "arithmetic": asdict(job.arithmetic),
+        "layout": job.layout,
+        "frozen": [name for name, p in job.network.named_parameters() if not p.requires_grad],
+        "seed": job.context.seed,
+        "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
+        "devices": devices,
+        "threads": threads,
+    }
+    (folder / "outline.json").write_text(json.dumps(outline), "utf-8")
+
+
+def _devices(device: torch.device, size: int) -> list[str]:
+    """Return the device of each rank; a ResourceError says how many there are where they do not suffice."""
+    if not distributed.is_available():
+        raise ResourceError(
+            f"trainer.devices is {size}, but PyTorch {torch.__version__} is a build without torch.distributed; set it "
+            "to 1"
+        )
+    if device.type == "cpu":
+        if size > cores():
+            raise ResourceError(f"trainer.devices is {size}, but there are {cores()} cores for it; lower it")
+        return ["cpu"] * size
+    found = torch.cuda.device_count() if device.type == "cuda" else 1
+    if size > found:
+        gpus = "1 GPU" if found == 1 else f"{found} GPUs"
+        raise ResourceError(f"trainer.devices is {size}, but PyTorch finds {gpus}; lower it")
+    own = torch.cuda.current_device()
+    return [f"cuda:{index}" for index in (own, *(i for i in range(found) if i != own))][:size]
+
+
+def _refuse_strangers(job: Job, size: int) -> None:
+    """Refuse an encoder that a fresh interpreter would not find."""
+    step = job.context.steps.get("encoder")
+    if step is None:
+        raise PluginError(f"trainer.devices is {size}, but the context does not tell its steps; set it to 1")
+    installed = {
+        offer.plugin.module
+        for offer in Engine().registry.offers
+        if offer.kind == "encoder" and offer.component.name == step["use"]
+    }
+    if step["plugin"] not in installed:
+        raise PluginError(
+            f"trainer.devices is {size}, but plugin {step['plugin']}, which offers encoder '{step['use']}', is not "
+            "installed, so other processes cannot find it; install it, or set trainer.devices to 1"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Return the worker's environment: it finds the modules that this process finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def _tensor(hexed: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray.fromhex(hexed), dtype=torch.uint8)
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "no reason is known")

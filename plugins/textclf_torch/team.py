@@ -1,0 +1,218 @@
+"""Owns how the processes of one training share a batch and come to the same gradient.
+
+The draw of a batch is a function of seed and step, so every process knows it and takes its share of the rows, long and
+short texts alike. Each divides its losses by what the whole batch counts, and one sum over all processes then gives the
+batch's gradient: exactly, whatever micro-batches or layout each has used, and where one has no rows at all.
+DistributedDataParallel would average instead, wants a backward pass in every process, and would not see gradients that
+embeddings add by row; it overlaps the sum with the backward pass, which over NVLink is a few percent of a step.
+"""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import distributed
+
+from . import states
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .states import State
+
+# No process may be behind another by more within one step; one that is dead is noticed at once, by other means.
+PATIENCE = datetime.timedelta(hours=6)
+PAUSE = 0.0003
+
+
+class Team(Protocol):
+    """The processes of a training, as each of them sees it; rank 0 is the run's own."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+    def begin(self, step: int) -> None:
+        """Let all begin that step."""
+
+    def part(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this process's share of a batch."""
+
+    def total(
+        self, network: torch.nn.Module, losses: torch.Tensor, mine: list[int], rows: NDArray[np.int64]
+    ) -> tuple[torch.Tensor, list[int]]:
+        """Leave the whole batch's gradient in the network; return all losses, and their rows."""
+
+    def states(self) -> list[dict[str, Any]]:
+        """Return what a checkpoint must hold of each process but rank 0."""
+
+    def take_up(self, saved: Sequence[dict[str, Any]], state: State) -> None:
+        """Put this process where `states` found it; a ValueError where the checkpoint was of another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One process: nothing is shared, and nothing costs anything."""
+
+    rank: int = 0
+    size: int = 1
+
+    def begin(self, step: int) -> None:
+        pass
+
+    def part(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows
+
+    def total(
+        self, network: torch.nn.Module, losses: torch.Tensor, mine: list[int], rows: NDArray[np.int64]
+    ) -> tuple[torch.Tensor, list[int]]:
+        return losses, mine
+
+    def states(self) -> list[dict[str, Any]]:
+        return []
+
+    def take_up(self, saved: Sequence[dict[str, Any]], state: State) -> None:
+        _check_size(saved, 1)
+
+
+class Leader(Protocol):
+    """What rank 0 has beside the others: a way to tell them what to do, and to hear of them."""
+
+    def begin(self, step: int) -> None: ...
+    def states(self) -> list[dict[str, Any]]: ...
+    def watch(self) -> None:
+        """Raise the reason where a process has ended."""
+
+    def lost(self, error: RuntimeError) -> Exception:
+        """Return the reason why a sum failed."""
+
+
+class LostError(Exception):
+    """Another process is gone; whoever has the reason tells it."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """One of several processes. leader: only in rank 0."""
+
+    rank: int
+    size: int
+    group: Any
+    device: torch.device
+    leader: Leader | None = None
+    _used: list[bool] | None = None
+    _buffer: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def begin(self, step: int) -> None:
+        if self.leader:
+            self.leader.begin(step)
+
+    def part(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        return share(rows, lengths, self.size)[self.rank]
+
+    def total(
+        self, network: torch.nn.Module, losses: torch.Tensor, mine: list[int], rows: NDArray[np.int64]
+    ) -> tuple[torch.Tensor, list[int]]:
+        """Sum one flat buffer: all gradients, which of them there are, and the loss of each row at its place."""
+        trained = [p for p in network.parameters() if p.requires_grad]
+        whole, gradients, there, each = self._room(trained, len(rows))
+        _copy([p.grad for p in trained], gradients)
+        there.copy_(torch.tensor([float(p.grad is not None) for p in trained]))
+        place = {int(row): at for at, row in enumerate(rows)}
+        each.zero_()
+        each[torch.tensor([place[row] for row in mine], dtype=torch.long, device=self.device)] = losses.float()
+        self._sum(whole)
+        if self._used is None or self.device.type == "cpu":
+            # A GPU would have to be waited for; which parameters take part is the same in every step.
+            self._used = [count > 0 for count in there.tolist()]
+        used = [(p, total) for p, total, taken in zip(trained, gradients, self._used, strict=True) if taken]
+        for parameter, _ in used:
+            parameter.grad = torch.empty_like(parameter) if parameter.grad is None else parameter.grad
+        _copy([total for _, total in used], [p.grad for p, _ in used if p.grad is not None])
+        return each.clone(), [int(row) for row in rows]
+
+    def states(self) -> list[dict[str, Any]]:
+        return self.leader.states() if self.leader else []
+
+    def take_up(self, saved: Sequence[dict[str, Any]], state: State) -> None:
+        _check_size(saved, self.size)
+        if self.rank:
+            mine = saved[self.rank - 1]
+            states.set_generators(mine["generators"], self.device)
+            state.micro_batch, state.halvings = mine["micro_batch"], mine["halvings"]
+
+    def _room(
+        self, trained: Sequence[torch.Tensor], rows: int
+    ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Return the buffer and its parts; it is kept from step to step, since fresh pages would cost as much again."""
+        sizes = [p.numel() for p in trained]
+        needed = sum(sizes) + len(sizes) + rows
+        if len(self._buffer) < needed:
+            self._buffer = torch.empty(needed, device=self.device)
+        whole = self._buffer[:needed]
+        *gradients, there, each = torch.split(whole, [*sizes, len(sizes), rows])
+        return whole, [part.view_as(p) for part, p in zip(gradients, trained, strict=True)], there, each
+
+    def _sum(self, buffer: torch.Tensor) -> None:
+        work = self.group.allreduce([buffer])
+        try:
+            # Not `wait` at once: a second Ctrl-C, or the end of a process, must be noticed meanwhile.
+            while self.device.type == "cpu" and not work.is_completed():
+                if self.leader:
+                    self.leader.watch()
+                time.sleep(PAUSE)
+            work.wait()
+        except RuntimeError as error:
+            raise (self.leader.lost(error) if self.leader else LostError(str(error))) from None
+
+
+def share(rows: NDArray[np.int64], lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut a batch among processes such that all have about as many tokens: the longest text goes to who has least."""
+    taken = [(0, 0, rank) for rank in range(size)]
+    parts: list[list[int]] = [[] for _ in range(size)]
+    for row in rows[np.argsort(-lengths[rows], kind="stable")]:
+        tokens, texts, rank = heapq.heappop(taken)
+        parts[rank].append(int(row))
+        heapq.heappush(taken, (tokens + int(lengths[row]), texts + 1, rank))
+    return [np.array(part, np.int64) for part in parts]
+
+
+def connect(folder: Path, rank: int, size: int, device: torch.device) -> Any:
+    """Join the group that meets in a folder: no port is chosen, and nothing but the loopback is listened on.
+
+    A group of its own, not the process's default one: another engine in this process may be training too.
+    """
+    kinds: Any = distributed
+    store = kinds.FileStore(str(folder / "meeting"), size)
+    if device.type == "cuda":
+        nccl = kinds.ProcessGroupNCCL.Options()
+        nccl._timeout = PATIENCE
+        return kinds.ProcessGroupNCCL(store, rank, size, nccl)
+    gloo = kinds.ProcessGroupGloo._Options()
+    gloo._devices = [kinds.ProcessGroupGloo.create_device(hostname="127.0.0.1")]
+    gloo._timeout = PATIENCE
+    return kinds.ProcessGroupGloo(store, rank, size, gloo)
+
+
+def _copy(values: Sequence[torch.Tensor | None], into: Sequence[torch.Tensor]) -> None:
+    """Copy tensors in as few launches as may be; where there is none, zeros."""
+    there = [(value, place) for value, place in zip(values, into, strict=True) if value is not None]
+    if there:
+        torch._foreach_copy_([place for _, place in there], [value for value, _ in there])
+    for value, place in zip(values, into, strict=True):
+        if value is None:
+            place.zero_()
+
+
+def _check_size(saved: Sequence[dict[str, Any]], size: int) -> None:
+    if len(saved) + 1 != size:
+        raise ValueError(f"it was made with trainer.devices {len(saved) + 1}, not {size}")

@@ -1,0 +1,170 @@
+"""Owns a worker process of a training: `python -m textclf_torch.worker FOLDER RANK`, started and told by rank 0.
+
+It ends when its orders do, whatever it is doing: no worker outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from textclf import Context, Encoded, Engine, Labels, PluginError, TextclfError, Tokens
+
+if TYPE_CHECKING:
+    from textclf import Event
+
+    from .loop import Job
+    from .states import State
+
+
+class Line:
+    """The line to rank 0: orders come in on stdin, messages go out on what was stdout; print goes to stderr."""
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+        self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def orders(self) -> Iterator[dict[str, Any]]:
+        while True:
+            yield self._orders.get()
+
+    def say(self, **message: Any) -> None:
+        self._out.write(json.dumps(message) + "\n")
+        self._out.flush()
+
+    def _listen(self) -> None:
+        for order in sys.stdin.buffer:
+            self._orders.put(json.loads(order))
+        # Rank 0 is gone, or wants no more; nothing of this process is worth keeping.
+        os._exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """The context of a worker: it reports to rank 0, and rank 0 decides."""
+
+    seed: int
+    work: Path
+    line: Line
+    name: str
+    cache: None = None
+    offline: bool = True
+    checkpoints: None = None
+    steps: Mapping[str, Any] = field(default_factory=dict)
+
+    def judge(self, scores: Any) -> NoReturn:
+        raise PluginError("only the first process of a training judges")
+
+    def emit(self, event: Event) -> None:
+        """Say nothing: rank 0 emits the same."""
+
+    def warn(self, message: str) -> None:
+        self.line.say(warning=f"{self.name}: {message}")
+
+    def stopping(self) -> bool:
+        return False
+
+
+def main(folder: Path, rank: int) -> int:
+    """Do as rank 0 says, and return the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    line = Line()
+    from .crew import LOST
+    from .team import LostError
+
+    try:
+        work(folder, rank, line)
+    except LostError:
+        return LOST
+    except TextclfError as error:
+        line.say(error=type(error).__name__, message=str(error))
+        return error.exit_code
+    except Exception:  # noqa: BLE001 - its last line is what rank 0 will say
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def work(folder: Path, rank: int, line: Line) -> None:
+    """Build the job as rank 0 has it, and take each step with the others."""
+    import torch
+
+    from . import loop, states
+    from .embeddings import gradients_by_row
+    from .runtime import matmul_precision
+    from .team import Shared, connect
+
+    outline = json.loads((folder / "outline.json").read_text("utf-8"))
+    torch.set_num_threads(outline["threads"])
+    device = torch.device(outline["devices"][rank])
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.manual_seed(outline["seed"] + rank)
+    size = len(outline["devices"])
+    team = Shared(rank, size, None, device)
+    context = WorkerContext(outline["seed"], folder, line, f"process {rank + 1} of {size}")
+    job = build_job(folder, outline, device, team, context)
+    state = states.State(job.options.micro_batch or job.options.batch_size)
+    if outline["checkpoint"]:
+        state = states.resume(job, Path(outline["checkpoint"]))
+    line.say(ready=True)
+    with matmul_precision(job.arithmetic.matmul, device), gradients_by_row(job.network, device):
+        for order in line.orders():
+            if order["do"] == "meet":
+                team.group = connect(folder, rank, size, device)
+            elif order["do"] == "step":
+                state.step = order["step"]
+                loop.take_step(job, state, job.rows(state.step))
+            elif order["do"] == "state":
+                line.say(state=told(job, state))
+            else:
+                return
+
+
+def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, context: Context) -> Job:
+    """Return the job that rank 0 wrote down, with a network and an optimiser of its own."""
+    import numpy as np
+
+    from . import TorchOptions
+    from .arithmetic import Arithmetic
+    from .trainer import make_job
+
+    labels = Labels(tuple(outline["labels"]["names"]), outline["labels"]["task"], outline["labels"]["positive"])
+    encoder = Engine(offline=True).restore("encoder", outline["encoder"], folder / "model")
+    network = encoder.load_network(folder / "model", labels).to(device)
+    for name in outline["frozen"]:
+        network.get_parameter(name).requires_grad_(False)
+    arrays = {file.stem: np.load(file, mmap_mode="r") for file in (folder / "data").iterdir()}
+    train = Encoded(Tokens(arrays["ids"], arrays["offsets"], arrays.get("cuts")), arrays["labels"])
+    options = TorchOptions.model_validate_json(json.dumps(outline["options"]))
+    numbers = Arithmetic(**outline["arithmetic"])
+    return make_job(
+        options, encoder, network, train, None, labels, numbers, device, outline["layout"], context, team
+    )
+
+
+def told(job: Job, state: State) -> dict[str, Any]:
+    """Return what a checkpoint holds of this process: the rest is the same in all."""
+    from . import states
+
+    generators = [generator.numpy().tobytes().hex() for generator in states.generators(job.device)]
+    return {"generators": generators, "micro_batch": state.micro_batch, "halvings": state.halvings}
+
+
+if __name__ == "__main__":
+    status = main(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.stderr.flush()
+    # Not `exit`: a group whose other processes are gone may wait for them.
+    os._exit(status)
