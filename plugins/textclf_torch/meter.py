@@ -1,0 +1,145 @@
+"""Owns the account of a training: its real tokens a second, its padding, its share of the peak, where its time went."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from textclf import Accounted
+
+from . import calibration
+from .flops import TRAINING, Products, peak, products_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from textclf import Layout
+
+    from .loop import Job
+    from .states import State
+
+
+class Meter:
+    """Adds up what a training does. `lap` counts the time since the last lap for a part, and costs a microsecond."""
+
+    def __init__(self) -> None:
+        self.tokens, self.squares, self._real, self._places = 0, 0.0, 0, 0
+        self._clock: HostClock | StreamClock = HostClock()
+
+    def begin(self, device: torch.device) -> None:
+        """Begin the first lap. On CUDA time is the stream's, read without waiting for it; elsewhere the host's."""
+        self._clock = StreamClock() if device.type == "cuda" else HostClock()
+
+    def lap(self, part: str) -> None:
+        self._clock.lap(part)
+
+    def count(self, lengths: NDArray[np.int64]) -> None:
+        """Count the texts of a step."""
+        self.tokens += int(lengths.sum())
+        self.squares += float(lengths @ lengths)
+
+    def place(self, lengths: NDArray[np.int64], layout: Layout) -> None:
+        """Count the places of a micro-batch, and those of them that are real tokens."""
+        real = int(lengths.sum())
+        self._real += real
+        self._places += real if layout == "packed" else len(lengths) * int(lengths.max())
+
+    def padding(self) -> float:
+        """Return the share of all places that were padding."""
+        return 1 - self._real / self._places if self._places else 0.0
+
+    def parts(self) -> dict[str, float]:
+        """Return the seconds of each part, the longest first."""
+        return dict(sorted(self._clock.parts().items(), key=lambda part: -part[1]))
+
+
+class HostClock:
+    """Time as the host sees it; on a CPU that is when the work was done."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = time.perf_counter()
+        self._parts[part] = self._parts.get(part, 0.0) + now - self._last
+        self._last = now
+
+    def parts(self) -> dict[str, float]:
+        return self._parts
+
+
+class StreamClock:
+    """Time as a CUDA stream sees it: an event at each lap, read once the stream has passed it."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, float] = {}
+        self._free: list[Any] = []
+        self._passing: deque[tuple[str, Any]] = deque()
+        self.lap("")
+
+    def lap(self, part: str) -> None:
+        event = self._free.pop() if self._free else torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        self._passing.append((part, event))
+        while len(self._passing) > 1 and self._passing[1][1].query():
+            self._read()
+
+    def parts(self) -> dict[str, float]:
+        """Wait for the stream, once, at the end."""
+        self._passing[-1][1].synchronize()
+        while len(self._passing) > 1:
+            self._read()
+        return self._parts
+
+    def _read(self) -> None:
+        (_, before), (part, after) = self._passing.popleft(), self._passing[0]
+        self._parts[part] = self._parts.get(part, 0.0) + before.elapsed_time(after) / 1000
+        self._free.append(before)
+
+
+@contextmanager
+def accounted(job: Job, state: State) -> Iterator[None]:
+    """Account for a training from `state` to its end, and tell the run; one that was resumed tells of its own part."""
+    first, products = state.step, products_of(job.network)
+    before = _peak(job, products)
+    job.meter.begin(job.device)
+    yield
+    if state.step == first:
+        return
+    job.meter.lap("saving")  # the loop's end waits for the last checkpoint
+    parts = job.meter.parts()
+    # The tokens that were judged by are not among those that were trained on.
+    seconds = sum(parts.values()) - parts.get("judging", 0.0)
+    share = None
+    if before and products:
+        flops = TRAINING * products.forward_flops(job.meter.tokens, job.meter.squares)
+        share = round(flops / seconds / max(before, _peak(job, products) or 0.0), 4)
+    job.context.emit(
+        Accounted(
+            stage="train",
+            tokens=job.meter.tokens,
+            seconds=round(sum(parts.values()), 3),
+            tokens_per_second=round(job.meter.tokens / seconds, 1),
+            padding=round(job.meter.padding(), 4),
+            peak_share=share,
+            parts={name: round(value, 3) for name, value in parts.items()},
+            first_step=first,
+        )
+    )
+
+
+def _peak(job: Job, products: Products | None) -> float | None:
+    """Return the FLOP/s of the machine's best mode at the network's shapes, or None where they are too small."""
+    if products is None:
+        return None
+    if job.device.type == "cpu":
+        found = calibration.find(job.network, job.context)
+        return peak(products, found.fastest, job.device) if found else None
+    return peak(products, "bf16" if job.device.type == "cuda" else "highest", job.device)
