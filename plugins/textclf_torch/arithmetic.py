@@ -22,6 +22,11 @@ class Arithmetic:
     precision: Precision = "float32"
     matmul: Matmul = "highest"
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the numbers in which networks are trained, beside float32 weights."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision, torch.float32)
+
 
 def choose(
     precision: Precision | Literal["auto"],

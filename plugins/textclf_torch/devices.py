@@ -35,20 +35,31 @@ def device_for_use(wanted: Device) -> torch.device:
         return torch.device("cpu")
 
 
-def choose_layout(encoder: TokenEncoder, device: torch.device) -> Layout:
-    """Return the layout of batches: packed on the CPU where the encoder can, since no product is then of padding.
+def choose_layout(
+    encoder: TokenEncoder, device: torch.device, network: torch.nn.Module, dtype: torch.dtype = torch.float32
+) -> tuple[Layout, str]:
+    """Return the layout of batches, and why: packed where the encoder can, since no product is then of padding.
 
-    On a GPU packed rows need attention of variable length; until that is there, they are padded.
+    Off the CPU that hangs on the attention there, so the encoder is asked (`why_padded`) about this network in this
+    arithmetic; what does not answer is padded.
     """
-    return "packed" if device.type == "cpu" and "packed" in encoder.layouts else "padded"
+    if "packed" not in encoder.layouts:
+        return "padded", getattr(encoder, "unpacked", "") or "its encoder makes no other batches"
+    if device.type == "cpu":
+        return "packed", "no product is of padding"
+    ask = getattr(encoder, "why_padded", None)
+    why = ask(network, dtype) if ask and device.type == "cuda" else f"packed rows were not tried on {device.type}"
+    return ("padded", why) if why else ("packed", "no product is of padding")
 
 
 @contextmanager
 def matmul_precision(mode: str, device: torch.device) -> Iterator[None]:
-    """Set how float32 matrices are multiplied on the CPU; the setting is the process's, so it is put back."""
+    """Set how float32 matrices are multiplied; the setting is the process's, so it is put back.
+
+    Off the CPU they are multiplied in float32, whatever the process had set: TF32 has a tenth of its digits.
+    """
     before = torch.get_float32_matmul_precision()
-    if device.type == "cpu":
-        torch.set_float32_matmul_precision(mode)
+    torch.set_float32_matmul_precision(mode if device.type == "cpu" else "highest")
     try:
         yield
     finally:

@@ -162,14 +162,13 @@ def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tens
         groups = packed_batches(mine, job.lengths, most, PACKED_BUDGET)
     else:
         groups = micro_batches(mine, job.lengths, most, OVERHEAD[job.device.type])
-    share = job.objective.share(torch.from_numpy(rows).to(job.device))
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(job.arithmetic.precision)
+    share, dtype = job.objective.share(torch.from_numpy(rows).to(job.device)), job.arithmetic.dtype
     losses = [torch.zeros(0, device=job.device)]
     for group in groups:
         batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
         job.meter.place(job.lengths[group], job.layout)
         job.meter.lap("collating")
-        with torch.autocast(job.device.type, dtype=dtype, enabled=dtype is not None):
+        with torch.autocast(job.device.type, dtype=dtype, enabled=dtype is not torch.float32):
             logits = logits_of(job.network(**batch))
         each = job.objective.losses(logits, torch.from_numpy(group).to(job.device))
         job.meter.lap("forward")

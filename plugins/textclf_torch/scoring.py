@@ -35,7 +35,7 @@ def score(
     lengths = encoder.lengths(tokens)
     done, report = 0, Reporter(context, "score", len(tokens), "texts")
     network.eval()
-    layout = choose_layout(encoder, device)
+    layout, _ = choose_layout(encoder, device, network, next(network.parameters()).dtype)
     batches = scoring_batches(lengths, SCORING_BUDGET[device.type])[::-1]
     order, found = [], []
     with torch.inference_mode():

@@ -46,9 +46,11 @@ class TorchTrainer:
                 if found
                 else arithmetic.choose(self._options.precision, self._options.matmul, network, device, context)
             )
-            layout = states.layout_of(found) if found else choose_layout(tokens, device)
-            if not found:
-                context.emit(Chosen(what="layout", choice=layout))
+            if found:
+                layout = states.layout_of(found)
+            else:
+                layout, why = choose_layout(tokens, device, network.train(), numbers.dtype)
+                context.emit(Chosen(what="layout", choice=layout, why=why))
             job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
             first = states.State(self._options.micro_batch or self._options.batch_size)
             with gathered(job, found) as shared, matmul_precision(numbers.matmul, device):

@@ -12,7 +12,7 @@ import torch
 from textclf import Chosen, Context, Labels, Layout, Split, Texts, Tokens
 
 from . import network as networks
-from . import packed, tokenizing
+from . import packed, parity, tokenizing
 from .checkpoint import Checkpoint, locate
 from .collating import Collator, Template
 from .resident import Residents
@@ -116,6 +116,14 @@ class TransformerEncoder:
         if self.unpacked and self._warnings:
             self._warnings.emit(Chosen(what="packed rows", choice="not with this network", why=self.unpacked))
         return network
+
+    def why_padded(self, network: torch.nn.Module, dtype: torch.dtype) -> str:
+        """Say why batches for this network, on its device and in this arithmetic, are to be padded, or return ""."""
+        if "packed" not in self.layouts:
+            return self.unpacked
+        if next(network.parameters()).device.type == "cpu":
+            return ""
+        return parity.why_padded(network, self._vocabulary().collator, dtype)
 
     def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         return networks.layers(network)

@@ -1,0 +1,78 @@
+"""Owns whether packed rows in half precision give what padded batches give: tried on the device itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from .attention import HALVES, by_borders, by_length
+from .collating import Collator
+
+LENGTHS = (3, 9, 9, 14)
+# What rounding to half precision may change, relative to the largest number: far less than another text's tokens would.
+KERNEL, LOGITS = 0.02, 0.05
+_RATES = ("attention_probs_dropout_prob", "attention_dropout")
+
+Kernel = Callable[..., torch.Tensor]
+
+
+def why_padded(network: Any, collator: Collator, dtype: torch.dtype, kernel: Kernel = by_borders) -> str:
+    """Say why a network's batches are to be padded on its device, in this arithmetic, or return "".
+
+    A network in training mode is also asked for its dropout and its gradients.
+    """
+    if dtype not in HALVES:
+        return f"attention of variable length knows no {str(dtype).removeprefix('torch.')}"
+    rate = max(getattr(network.config, name, 0.0) for name in _RATES)
+    if network.training and rate > 0:
+        return f"attention of variable length has no dropout, and attention_dropout is {rate:g}"
+    try:
+        return _kernel_differs(network, dtype, kernel) or _logits_differ(network, collator, dtype)
+    except Exception as error:  # noqa: BLE001 - a kernel that this device or build lacks may fail in any way
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
+    """Compare attention and its gradients with those of plain attention in float32, for every token and for first ones.
+
+    Random queries look at everything, so a token of another text, or one left out, changes all that they find.
+    """
+    device, config = next(network.parameters()).device, network.config
+    heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    borders = torch.from_numpy(np.cumsum([0, *LENGTHS], dtype=np.int32)).to(device)
+    generator = torch.Generator().manual_seed(0)
+    for queries in (sum(LENGTHS), len(LENGTHS)):
+        sizes = (queries, sum(LENGTHS), sum(LENGTHS))
+        drawn = [torch.randn(size, heads, width, generator=generator) for size in sizes]
+        halves = [t.to(device, dtype).requires_grad_() for t in drawn]
+        wholes = [t.detach().float().requires_grad_() for t in halves]
+        with torch.enable_grad():
+            found = kernel(*halves, LENGTHS, borders, None, None)
+            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, None, 0.0, None)
+            given = [found, *torch.autograd.grad(found.float().pow(2).sum(), halves)]
+            wanted = [plain, *torch.autograd.grad(plain.pow(2).sum(), wholes)]
+        for name, one, other in zip(("results", *(("gradients",) * 3)), given, wanted, strict=True):
+            error = float((one.detach().float() - other.detach()).abs().max() / other.detach().abs().max())
+            if not error <= KERNEL:
+                return f"the {name} of attention of variable length differ by {error:.2g}"
+    return ""
+
+
+def _logits_differ(network: Any, collator: Collator, dtype: torch.dtype) -> str:
+    tokens, rows = collator.sample(LENGTHS), np.arange(len(LENGTHS))
+    parameter = next(network.parameters())
+    casts, training = parameter.dtype != dtype, network.training
+    network.eval()
+    try:
+        with torch.no_grad(), torch.autocast(parameter.device.type, dtype=dtype, enabled=casts):
+            packed, padded = (
+                network(**make(tokens, rows, parameter.device)).logits.float()
+                for make in (collator.packed, collator.padded)
+            )
+    finally:
+        network.train(training)
+    error = float((packed - padded).abs().max())
+    return "" if error <= LOGITS * max(1.0, float(padded.abs().max())) else f"its logits differ by {error:.2g}"
