@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .data.dataset import Labels, Texts
 from .data.predictions import Decision, named, shortest
 from .data.text import clean
+from .data.windows import WINDOW
 from .durable import differs, disk_errors, manifest, read_json, write_folder
 from .errors import ArtefactError, DataError
 from .hooks.components import Kind
@@ -60,13 +61,30 @@ class Classifier:
     cleaning: tuple[str, ...] = ()
     decision: Decision = field(default_factory=Decision)
     pairs: bool = False
+    cache: Path | None = None
 
-    def scores(self, texts: Sequence[str] | Texts, pairs: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Return the probabilities of each label, float32[texts, labels]."""
+    def scores(
+        self,
+        texts: Sequence[str] | Texts,
+        pairs: Sequence[str] | None = None,
+        *,
+        fast: bool = False,
+        observer: Callable[[Event], None] = silent,
+    ) -> NDArray[np.float32]:
+        """Return the probabilities of each label, float32[texts, labels].
+
+        fast: in bf16, where the model can and where that was measured to pay; `observer` is told which it is.
+        """
         given = texts if isinstance(texts, Texts) else Texts(_column(texts), None if pairs is None else _column(pairs))
         self._check(given)
+        with self.context(fast=fast, observer=observer) as context:
+            return self.raw_scores(given, context)
+
+    @contextmanager
+    def context(self, *, fast: bool = False, observer: Callable[[Event], None] = silent) -> Iterator[RunContext]:
+        """Yield a context to score texts in, for as long as the block lasts."""
         with tempfile.TemporaryDirectory(prefix="textclf-") as work:
-            return self.raw_scores(given, RunContext(0, Path(work), silent, "predict", offline=True))
+            yield RunContext(0, Path(work), observer, "predict", cache=self.cache, offline=True, fast=fast)
 
     def raw_scores(self, texts: Texts, context: RunContext) -> NDArray[np.float32]:
         """As `scores`, for texts in a context that already stands."""
@@ -85,32 +103,49 @@ class Classifier:
         """Return the decided columns, int64[n] with -1 for abstentions, or bool[n, labels] for multi-label tasks."""
         return self.decision.decide(scores, self.labels)
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Prediction]:
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, fast: bool = False
+    ) -> list[Prediction]:
         """Predict every text, in order."""
-        return self._predictions(self.scores(texts, pairs))
+        return self.predictions(self.scores(texts, pairs, fast=fast))
 
     def predict_one(self, text: str, pair: str | None = None) -> Prediction:
         return self.predict([text], None if pair is None else [pair])[0]
 
-    def stream(self, texts: Iterable[str | tuple[str, str]], *, batch: int = 1024) -> Iterator[Prediction]:
-        """Predict any number of texts, or of pairs, in order and in flat memory."""
+    def stream(
+        self,
+        texts: Iterable[str | tuple[str, str]],
+        *,
+        fast: bool = False,
+        window: int = WINDOW.texts,
+        observer: Callable[[Event], None] = silent,
+    ) -> Iterator[Prediction]:
+        """Predict any number of texts, or of pairs, in order and in flat memory.
+
+        So many texts as make a window are scored together, sorted by length. The first windows are small, so that
+        the first predictions come soon. fast, observer: see `scores`.
+        """
         if isinstance(texts, str):
             raise DataError("stream takes texts one after the other; for a single text use predict_one")
-        source = iter(texts)
+        bounds = replace(WINDOW, texts=max(1, window))
         done = 0
-        while chunk := list(itertools.islice(source, max(1, batch))):
-            yield from self._predict_chunk(chunk, done)
-            done += len(chunk)
+        with self.context(fast=fast, observer=observer) as context:
+            for chunk in bounds.cut(texts):
+                given = self.texts_of(chunk, done)
+                yield from self.predictions(self.raw_scores(given, context))
+                done += len(chunk)
 
-    def _predict_chunk(self, chunk: list[Any], done: int) -> list[Prediction]:
-        for row, text in enumerate(chunk, done):
+    def texts_of(self, rows: Sequence[Any], done: int = 0) -> Texts:
+        """Return rows, texts or pairs of texts, as Texts; a DataError names the first, behind `done`, that is none."""
+        for row, text in enumerate(rows, done):
             if self.pairs and not (isinstance(text, (tuple, list)) and len(text) == 2):
                 raise DataError(f"text {row} is a {type(text).__name__}; this classifier was trained on pairs of texts")
             if not self.pairs and isinstance(text, (tuple, list)):
                 raise DataError(f"text {row} is a {type(text).__name__}; this classifier was trained on single texts")
-        if self.pairs:
-            return self.predict([first for first, _ in chunk], [second for _, second in chunk])
-        return self.predict(chunk)
+        first = [first for first, _ in rows] if self.pairs else list(rows)
+        texts = Texts(first, [second for _, second in rows] if self.pairs else None)
+        self._check(texts, done)
+        return texts
 
     def save(self, folder: str | Path) -> Path:
         """Write the model folder, whole or not at all; an existing one is never overwritten."""
@@ -123,8 +158,11 @@ class Classifier:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path, registry: Registry) -> Classifier:
-        """Read a model folder: everything in it must be as it was written, and its plugins must be installed."""
+    def load(cls, folder: str | Path, registry: Registry, cache: Path | None = None) -> Classifier:
+        """Read a model folder: everything in it must be as it was written, and its plugins must be installed.
+
+        cache: the folder shared between processes, where what was measured of this machine is remembered.
+        """
         folder = Path(folder)
         about = _about(folder)
         try:
@@ -138,7 +176,7 @@ class Classifier:
             raise ArtefactError(f"{folder / FILE} is damaged, or not of textclf's writing: {error}") from None
         encoder = steps["encoder"].restore(folder)
         model = steps["trainer"].call("restore", lambda: steps["trainer"].build().restore(folder, encoder, labels))
-        return cls(labels, encoder, model, steps, cleaning, decision, pairs)  # type: ignore[arg-type]
+        return cls(labels, encoder, model, steps, cleaning, decision, pairs, cache)  # type: ignore[arg-type]
 
     def with_decision(self, decision: Decision) -> Classifier:
         return replace(self, decision=decision)
@@ -158,16 +196,17 @@ class Classifier:
         # As escapes, since a label may hold what UTF-8 cannot.
         (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
-    def _check(self, texts: Texts) -> None:
+    def _check(self, texts: Texts, done: int = 0) -> None:
         for column in (texts.first, texts.second or ()):
-            for row, text in enumerate(column):
+            for row, text in enumerate(column, done):
                 if not isinstance(text, str):
                     raise DataError(f"text {row} is a {type(text).__name__}, not a str")
         if texts.pairs != self.pairs:
             wants = "pairs of texts" if self.pairs else "single texts"
             raise DataError(f"this classifier was trained on {wants}; give {'both texts' if self.pairs else 'one'}")
 
-    def _predictions(self, scores: NDArray[np.float32]) -> list[Prediction]:
+    def predictions(self, scores: NDArray[np.float32]) -> list[Prediction]:
+        """Return what scores, float32[texts, labels], say of each text."""
         found = []
         decided = self.decide(scores)
         for row, label, column in zip(scores, named(decided, self.labels), decided, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -130,8 +130,8 @@ class Engine:
     def load(self, run: str | Path) -> Classifier:
         """Return the classifier of a run, or of a model folder that lies anywhere."""
         if (Path(run) / "textclf.json").is_file():
-            return Classifier.load(run, self.registry)
-        return Classifier.load(folder.find(self.runs, run) / folder.MODEL, self.registry)
+            return self._loaded(Path(run))
+        return self._loaded(folder.find(self.runs, run) / folder.MODEL)
 
     def restore(self, kind: Kind, step: Mapping[str, Any], folder: str | Path) -> Any:
         """Return the object of a step, as `context.steps` tells it, from a folder that its `save` wrote.
@@ -192,8 +192,13 @@ class Engine:
         observers = [*self.registry.observers]
         named = [(plugin.module, observer) for plugin, observer in observers]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
-        cache = caches.default_folder() if self._cache is None else Path(self._cache)
-        return execution.Surroundings(named, cache, self._offline, self._stopping)
+        return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping)
+
+    def _cache_folder(self) -> Path:
+        return caches.default_folder() if self._cache is None else Path(self._cache)
+
+    def _loaded(self, model: Path) -> Classifier:
+        return Classifier.load(model, self.registry, self._cache_folder())
 
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
         return folder.create(
@@ -205,7 +210,7 @@ class Engine:
         self, plan: Plan, into: folder.RunFolder, data: Dataset | None, fold: int | None, *, allow_changed: bool = False
     ) -> Result:
         done = execution.execute(plan, into, self._around(), data=data, fold=fold, allow_changed=allow_changed)
-        return Result(done.report, into.path, (), done.classifier)
+        return Result(done.report, into.path, (), replace(done.classifier, cache=self._cache_folder()))
 
     def _study(
         self, plan: Plan, whole: folder.RunFolder, each: Sequence[study.MemberPlan], data: Dataset | None,
@@ -241,5 +246,5 @@ class Engine:
         if opened.record.get("kind") == folder.STUDY:
             members = [folder.open_run(opened.path.with_name(name)) for name in opened.record["members"].values()]
             return Result(Summary.load(opened.path), opened.path, tuple(map(self._finished, members)))
-        classifier = Classifier.load(opened.model, self.registry)
+        classifier = self._loaded(opened.model)
         return Result(Report.load(opened.path), opened.path, (), classifier)

@@ -51,7 +51,7 @@ def test_one_text_and_a_stream_get_the_same_as_many() -> None:
     classifier = trained()
     texts = [f"baba {i}" for i in range(10)]
     together = classifier.predict(texts)
-    assert list(classifier.stream(iter(texts), batch=3)) == together
+    assert list(classifier.stream(iter(texts), window=3)) == together
     assert classifier.predict_one(texts[4]) == together[4]
     assert classifier.predict([]) == []
     assert classifier.predict(np.array(texts[:2])) == together[:2]  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def test_a_stream_takes_flat_memory() -> None:
     peaks = []
     for n in (500, 5000):
         tracemalloc.start()
-        assert sum(1 for _ in classifier.stream((f"baba dada {i}" for i in range(n)), batch=100)) == n
+        assert sum(1 for _ in classifier.stream((f"baba dada {i}" for i in range(n)), window=100)) == n
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.5

@@ -33,6 +33,7 @@ class RunContext:
     stage: str = ""
     cache: Path | None = None
     offline: bool = False
+    fast: bool = False
     checkpoints: Checkpoints | None = None
     judging: Judge | None = None
     stopping: Callable[[], bool] = never

@@ -42,8 +42,9 @@ class Context(Protocol):
     """All that a component may know of the run it works in.
 
     seed: derived for this component and stage. cache: a folder shared between runs and processes, or None.
-    work: the component's own corner, deleted afterwards. offline: open no socket. steps: the run's dataset, encoder and
-    trainer by kind, each as {use, plugin, version, options}: from these `Engine.restore` makes a part again elsewhere.
+    work: the component's own corner, deleted afterwards. offline: open no socket. fast: scores may be computed in
+    bf16. steps: the run's dataset, encoder and trainer by kind, each as {use, plugin, version, options}: from these
+    `Engine.restore` makes a part again elsewhere.
     """
 
     @property
@@ -54,6 +55,8 @@ class Context(Protocol):
     def work(self) -> Path: ...
     @property
     def offline(self) -> bool: ...
+    @property
+    def fast(self) -> bool: ...
     @property
     def checkpoints(self) -> Checkpoints | None: ...
     @property

@@ -47,6 +47,7 @@ class LocalContext:
     seed: int = 0
     cache: Path | None = None
     offline: bool = True
+    fast: bool = False
     checkpoints: FolderCheckpoints | None = None
     judging: Callable[[NDArray[np.float32]], Judgement] | None = None
     stop_after: int | None = None
