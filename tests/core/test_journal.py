@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textclf import Chosen, EpochFinished, Event, Progress
+from textclf import Accounted, Chosen, EpochFinished, Event, Forecast, Progress
 from textclf.hooks.events import Warned
 from textclf.runs.journal import Journal
 
@@ -21,6 +21,21 @@ def test_events_are_kept_and_told_and_the_reports_share_is_remembered() -> None:
     assert [type(event).__name__ for event in told] == ["Chosen", "EpochFinished", "Warned"]
     assert (journal.choices, journal.warnings) == ({"layout": "packed"}, ["careful"])
     assert journal.history[0]["loss"] == 0.5
+
+
+def test_what_was_foretold_and_what_came_of_it_are_kept_by_their_stage() -> None:
+    journal = Journal([], [].append)
+    journal.emit(Forecast(stage="train", memory=5, memory_free=9, disk=7, disk_free=8))
+    journal.emit(Forecast(stage="train", seconds=60.0, advice={"less": 1.0}))
+    journal.emit(Accounted(stage="train", tokens=10, seconds=2.0, tokens_per_second=5.0, parts={"forward": 2.0}))
+    assert journal.forecasts == {
+        "train": {"memory": 5, "memory_free": 9, "disk": 7, "disk_free": 8, "seconds": 60.0, "advice": {"less": 1.0}}
+    }
+    assert journal.accounts == {
+        "train": {
+            "tokens": 10, "seconds": 2.0, "tokens_per_second": 5.0, "parts": {"forward": 2.0}, "first_step": 0,
+        }
+    }  # fmt: skip
 
 
 def test_progress_is_told_four_times_a_second_and_at_its_end() -> None:

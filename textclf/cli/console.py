@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..runs.report import Estimate, LabelRow, Report, Spread, Summary
-from .words import clock, cut, fixed, plural, thousands
+from .words import clock, cut, fixed, plural, share, thousands
 
 # Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.
 _LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
@@ -124,10 +124,26 @@ def _remarks(report: Report) -> list[RenderableType]:
     lines += [f"chosen: {', '.join(_notes(report.choices))}"] if report.choices else []
     if report.stages:
         times = ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in report.stages.items())
-        speed = report.tokens_per_second
+        speed = None if report.accounts else report.tokens_per_second
         lines.append(f"time: {times}" + (f"; {thousands(speed)} tokens per second" if speed else ""))
+    lines += [account(stage, about) for stage, about in report.accounts.items()]
     lines += [f"warning: {warning}" for warning in report.warnings]
     return [*lines]
+
+
+def account(stage: str, about: Mapping[str, Any]) -> str:
+    """Return in one line how fast a stage was, and where its time went."""
+    facts = [f"{thousands(about['tokens_per_second'])} tokens per second"]
+    if about.get("peak_share") is not None:
+        facts.append(f"{share(about['peak_share'])} of the measured matrix peak")
+    if about.get("padding") is not None:
+        facts.append(f"{share(about['padding'])} padding" if about["padding"] else "no padding")
+    if about.get("first_step"):
+        facts.append(f"from step {thousands(about['first_step'])} on")
+    total = sum(about.get("parts", {}).values())
+    # What takes less than a hundredth is not worth a word.
+    parts = [f"{name} {share(each / total)}" for name, each in about.get("parts", {}).items() if each > total / 100]
+    return f"{stage}: {', '.join(facts)}" + (f"; {', '.join(parts)}" if parts else "")
 
 
 def _notes(notes: Any) -> Iterable[str]:

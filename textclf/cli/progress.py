@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..hooks import events
 from .terminal import plain_lines
-from .words import clock, fixed, thousands
+from .words import amount, clock, fixed, thousands
 
 # Seconds between plain lines of progress, and the least between those of epochs, of which toys have thousands.
 _PLAIN_EVERY, _EPOCH_EVERY = 10.0, 0.5
@@ -89,11 +89,24 @@ def _chosen(event: events.Chosen) -> str:
     return f"{event.what}: {event.choice}" + (f" ({event.why})" if event.why else "")
 
 
+def _forecast(event: events.Forecast) -> str:
+    if event.seconds is not None:
+        ways = [f"{what}: about {clock(seconds)}" for what, seconds in event.advice.items()]
+        shorter = "\n  ".join(["; shorter would be", *ways]) if ways else ""
+        return f"{event.stage}: about {clock(event.seconds)} to go{shorter}"
+    needs = []
+    for what, size, free in (("memory", event.memory, event.memory_free), ("disk", event.disk, event.disk_free)):
+        if size:
+            needs.append(f"{amount(size)} of {what}" + (f" ({amount(free)} free)" if free is not None else ""))
+    return f"{event.stage}: needs about {' and '.join(needs)}" if needs else ""
+
+
 _SENTENCES: dict[type[events.Event], Callable[[Any], str]] = {
     events.RunStarted: _started,
     events.StageFinished: _stage,
     events.EpochFinished: _epoch,
     events.Chosen: _chosen,
+    events.Forecast: _forecast,
     events.Warned: lambda event: f"warning: {event.message}",
 }
 

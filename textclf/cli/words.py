@@ -30,6 +30,16 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def share(value: float) -> str:
+    """Return a share of one in hundredths."""
+    return f"{100 * value:.0f} %"
+
+
+def amount(size: float) -> str:
+    """Return bytes as a person says them: 12 MB, 1.3 GB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def plural(count: int, noun: str) -> str:
     return f"{thousands(count)} {noun}" + ("" if count == 1 else "s")
 

@@ -17,6 +17,11 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         return {"event": type(self).__name__, **dataclasses.asdict(self)}
 
+    def about(self) -> dict[str, Any]:
+        """Return what is known, without what happened, when and in which stage."""
+        told = dataclasses.asdict(self)
+        return {name: value for name, value in told.items() if name not in ("time", "stage") and value is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):

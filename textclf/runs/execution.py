@@ -63,7 +63,9 @@ def execute(
     allow_changed: bool = False,
 ) -> Finish:
     """Run a plan in its locked folder; running it again in the same folder resumes it."""
-    journal = Journal(list(around.observers), folder.observe, choices=folder.choices())
+    journal = Journal(
+        list(around.observers), folder.observe, choices=folder.choices(), accounts=folder.accounts()
+    )
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
     with folder.locked(), recorded(folder, journal):
@@ -79,7 +81,7 @@ def execute(
         finish = _Stages(plan, folder, journal, context, fold, allow_changed).run(data)
         folder.update(
             state="finished", seconds=round(time.perf_counter() - began, 3), stages=journal.stages,
-            choices=journal.choices, warnings=journal.warnings,
+            choices=journal.choices, warnings=journal.warnings, accounts=journal.accounts, forecasts=journal.forecasts,
         )  # fmt: skip
         # The model is saved: checkpoints of several times its size serve nothing any more.
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
@@ -204,7 +206,8 @@ class _Stages:
         return report(
             self.folder.name, evaluation, sizes_of(parts.splits()), gates=settings.gates, validation=on_validation,
             draws=settings.report.draws, split=parts.notes, stages=dict(journal.stages),
-            tokens_per_second=journal.tokens_per_second, choices=journal.choices, warnings=tuple(journal.warnings),
+            tokens_per_second=journal.accounts.get("train", {}).get("tokens_per_second", journal.tokens_per_second),
+            accounts=journal.accounts, choices=journal.choices, warnings=tuple(journal.warnings),
         )  # fmt: skip
 
     def _output(self, step: Any, finished: Finished) -> None:

@@ -78,6 +78,11 @@ class RunFolder:
         """Return what was chosen so far, also before an interruption."""
         return {event["what"]: event["choice"] for event in self._events("Chosen")}
 
+    def accounts(self) -> dict[str, Any]:
+        """Return where the time of each stage went, also before an interruption."""
+        named = ("event", "time", "stage")
+        return {e["stage"]: {k: v for k, v in e.items() if k not in named} for e in self._events("Accounted")}
+
     def fixing(self) -> dict[str, Any]:
         """Return the options of the recipe that fix what was chosen so far, by their place in it."""
         return {place: value for event in self._events("Chosen") for place, value in event.get("options", {}).items()}

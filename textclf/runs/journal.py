@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..hooks.events import Chosen, EpochFinished, Event, Progress, StageFinished, StageStarted, Warned
+from ..hooks.events import (
+    Accounted,
+    Chosen,
+    EpochFinished,
+    Event,
+    Forecast,
+    Progress,
+    StageFinished,
+    StageStarted,
+    Warned,
+)
 
 _BETWEEN_PROGRESS = 0.25
 
@@ -27,6 +37,8 @@ class Journal:
     stages: dict[str, float] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    forecasts: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens_per_second: float | None = None
     _last_progress: float = 0.0
     # Reentrant: what is told to an observer may make it, or this journal, tell something.
@@ -50,6 +62,11 @@ class Journal:
             self.choices[event.what] = event.choice
         elif isinstance(event, EpochFinished):
             self.history.append(event.to_json())
+        elif isinstance(event, Accounted):
+            self.accounts[event.stage] = event.about()
+        elif isinstance(event, Forecast):
+            # Memory and disk are foretold before a stage, its time after its first steps.
+            self.forecasts.setdefault(event.stage, {}).update(event.about())
         if not isinstance(event, Progress):
             self.keep(event)
         self._tell(event)

@@ -93,6 +93,8 @@ def _one_of_each() -> list[events.Event]:
         events.Progress(stage="train", done=1, total=2, loss=0.5),
         events.EpochFinished(epoch=1, epochs=2, step=1, loss=0.5, validation={"accuracy": 0.5}),
         events.Chosen(what="device", choice="cpu"),
+        events.Forecast(stage="train", seconds=60.0, memory=1, memory_free=2, advice={"less": 9.0}),
+        events.Accounted(stage="train", tokens=9, seconds=1.0, tokens_per_second=9.0, parts={"forward": 1.0}),
         events.CheckpointSaved(step=1, folder="checkpoints/ck-000001"),
         events.Warned(message="take care"),
         events.StageFinished(stage="train", seconds=1.0),
