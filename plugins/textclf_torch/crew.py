@@ -1,19 +1,14 @@
-"""Owns the worker processes of a training as rank 0 sees them: how they begin, what they hear and say, how they end."""
+"""Owns the team of a training as rank 0 leads it: how it is gathered, what it is told, and why it ends."""
 
 from __future__ import annotations
 
 import json
-import os
-import queue
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +17,14 @@ import numpy as np
 import torch
 from torch import distributed
 
-import textclf
 from textclf import Chosen, Engine, PluginError, ResourceError, TextclfError
 
 from .problems import cores
+from .process import GRACE, LOST, Worker
 from .team import Shared, connect
 
 if TYPE_CHECKING:
     from .loop import Job
-
-LOST = 76  # the exit status of a worker whose end has its reason elsewhere
-GRACE = 10.0
 
 
 @contextmanager
@@ -42,7 +34,7 @@ def gathered(job: Job, checkpoint: Path | None) -> Iterator[Job]:
     if size == 1:
         yield job
         return
-    devices = _devices(job.device, size)
+    devices = devices_of(job.device, size)
     _refuse_strangers(job, size)
     before = torch.get_num_threads()
     each = max(1, before // size) if job.device.type == "cpu" else before
@@ -52,12 +44,17 @@ def gathered(job: Job, checkpoint: Path | None) -> Iterator[Job]:
     try:
         _write_outline(job, folder, checkpoint, devices, each)
         crew.start(folder)
-        group = connect(folder, 0, size, job.device)
+        team = Shared(0, size, crew.meet(folder), job.device, crew)
         if checkpoint is None:
             what = f"{size} GPUs" if job.device.type == "cuda" else f"{size}, of {each} threads"
             job.context.emit(Chosen(what="processes", choice=what))
-        yield replace(job, team=Shared(0, size, group, job.device, crew))
+        yield replace(job, team=team)
         crew.finish()
+    except RuntimeError as error:
+        # On a GPU the end of a process shows wherever the next result is waited for.
+        if not crew.thinned:
+            raise
+        raise crew.lost(error) from None
     finally:
         crew.end()
         torch.set_num_threads(before)
@@ -76,7 +73,27 @@ class Crew:
         for rank in range(1, self._size):
             self._workers.append(Worker(folder, rank, self._size))
         self._answers("ready")
+
+    def meet(self, folder: Path) -> Any:
+        """Return the group that all join; a thread joins it, because a worker may end meanwhile."""
         self._tell(do="meet")
+        found: list[Any] = []
+        device = self._job.device
+        joining = threading.Thread(target=lambda: found.append(connect(folder, 0, self._size, device)), daemon=True)
+        joining.start()
+        while joining.is_alive():
+            self.watch()
+            joining.join(0.01)
+        if not found:
+            raise ResourceError(f"the {self._size} processes of the training could not reach each other")
+        for worker in self._workers if device.type == "cuda" else ():
+            # NCCL would wait for ever for a process that is gone.
+            worker.at_end = found[0].abort
+        return found[0]
+
+    @property
+    def thinned(self) -> bool:
+        return any(worker.ended for worker in self._workers)
 
     def begin(self, step: int) -> None:
         self.watch()
@@ -92,14 +109,14 @@ class Crew:
         for worker in self._workers:
             while (message := worker.message()) is not None:
                 self._hear(message)
-        if any(worker.ended for worker in self._workers):
+        if self.thinned:
             raise self._reason()
 
     def lost(self, error: RuntimeError) -> Exception:
         until = time.monotonic() + GRACE
-        while time.monotonic() < until and not any(worker.ended for worker in self._workers):
+        while time.monotonic() < until and not self.thinned:
             time.sleep(0.05)
-        if any(worker.ended for worker in self._workers):
+        if self.thinned:
             return self._reason()
         return ResourceError(f"the {self._size} processes of the training lost touch: {_first_line(str(error))}")
 
@@ -132,7 +149,7 @@ class Crew:
                     break
                 if message is not None:
                     self._hear(message)
-                elif any(each.ended for each in self._workers):
+                elif self.thinned:
                     raise self._reason()
         return found
 
@@ -151,89 +168,6 @@ class Crew:
             if time.monotonic() > until:
                 return ResourceError("the processes of the training lost touch; go on with `textclf resume`")
             time.sleep(0.05)
-
-
-class Worker:
-    """One worker: a fresh interpreter that gets its orders on stdin and answers on stdout, a line of JSON each."""
-
-    def __init__(self, folder: Path, rank: int, size: int) -> None:
-        self._name = f"process {rank + 1} of {size}"
-        self._log = folder / f"worker-{rank}.log"
-        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._error: dict[str, Any] | None = None
-        with self._log.open("wb") as log:
-            # A session of its own: Ctrl-C in a terminal is for rank 0, which tells the others. `-P`: no module is taken
-            # from the current folder.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", f"{__package__}.worker", str(folder), str(rank)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True, env=_environment(),
-            )  # fmt: skip
-        self._listener = threading.Thread(target=self._listen, name=self._name, daemon=True)
-        self._listener.start()
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether it says nothing any more; whatever it said is then in the queue."""
-        return not self._listener.is_alive()
-
-    @property
-    def status(self) -> int | None:
-        return self._process.poll()
-
-    def tell(self, order: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
-        # Where it has ended, `watch` will say why.
-        with suppress(OSError):
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def message(self, wait: float = 0.0) -> dict[str, Any] | None:
-        """Return the next message, or None where there is none."""
-        try:
-            message = self._messages.get(timeout=wait) if wait else self._messages.get_nowait()
-        except queue.Empty:
-            return None
-        if "error" in message:
-            self._error = message
-        return message
-
-    def wait(self, seconds: float) -> int | None:
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def reason(self) -> TextclfError:
-        """Return the worker's own error, the signal that killed it, or the last line that it wrote to stderr."""
-        while self._error is None and self.message() is not None:
-            pass
-        if self._error is not None:
-            kind = getattr(textclf, self._error["error"])
-            found: TextclfError = kind(f"{self._name}: {self._error['message']}")
-            return found
-        status = self.wait(GRACE)
-        if status is not None and status < 0:
-            name = signal.Signals(-status).name
-            memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
-            return ResourceError(f"{self._name} was killed by {name}{memory}; go on with `textclf resume`")
-        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
-        last = f": {lines[-1].strip()}" if lines else ""
-        return ResourceError(f"{self._name} ended with status {status}{last}; go on with `textclf resume`")
-
-    def end(self) -> None:
-        if self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
-        if self.wait(GRACE) is None:
-            self._process.kill()
-            self._process.wait()
-        self._listener.join(GRACE)
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._messages.put(json.loads(line))
 
 
 def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: list[str], threads: int) -> None:
@@ -263,7 +197,7 @@ def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: lis
     (folder / "outline.json").write_text(json.dumps(outline), "utf-8")
 
 
-def _devices(device: torch.device, size: int) -> list[str]:
+def devices_of(device: torch.device, size: int) -> list[str]:
     """Return the device of each rank; a ResourceError says how many there are where they do not suffice."""
     if not distributed.is_available():
         raise ResourceError(
@@ -272,7 +206,7 @@ def _devices(device: torch.device, size: int) -> list[str]:
         )
     if device.type == "cpu":
         if size > cores():
-            raise ResourceError(f"trainer.devices is {size}, but there are {cores()} cores for it; lower it")
+            raise ResourceError(f"trainer.devices is {size}, too many for the cores here, {cores()}; lower it")
         return ["cpu"] * size
     found = torch.cuda.device_count() if device.type == "cuda" else 1
     if size > found:
@@ -297,11 +231,6 @@ def _refuse_strangers(job: Job, size: int) -> None:
             f"trainer.devices is {size}, but plugin {step['plugin']}, which offers encoder '{step['use']}', is not "
             "installed, so other processes cannot find it; install it, or set trainer.devices to 1"
         )
-
-
-def _environment() -> dict[str, str]:
-    """Return the worker's environment: it finds the modules that this process finds."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _tensor(hexed: str) -> torch.Tensor:

@@ -18,7 +18,7 @@ def check(options: TorchOptions) -> Iterator[Problem]:
     if devices > 1 and options.device == "mps":
         yield Problem("there is one Apple GPU, so there is nothing to share batches with; set it to 1", where)
     elif devices > 1 and options.device == "cpu" and devices > cores():
-        yield Problem(f"{devices} processes, but there are {cores()} cores for them; lower it", where, exit_code=7)
+        yield Problem(f"{devices} processes are too many for the cores here, {cores()}; lower it", where, exit_code=7)
     if devices > options.batch_size:
         yield Problem(f"{devices} processes cannot share batches of {options.batch_size} texts; lower it", where)
 

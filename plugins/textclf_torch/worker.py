@@ -60,6 +60,7 @@ class WorkerContext:
     name: str
     cache: None = None
     offline: bool = True
+    fast: bool = False
     checkpoints: None = None
     steps: Mapping[str, Any] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ def main(folder: Path, rank: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     line = Line()
-    from .crew import LOST
+    from .process import LOST
     from .team import LostError
 
     try:
