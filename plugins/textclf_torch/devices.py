@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from textclf import Layout, ResourceError, TokenEncoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Device = Literal["auto", "cuda", "cpu", "mps"]
 Precision = Literal["float32", "bf16", "fp16"]
@@ -73,6 +76,12 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+def moved(values: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Return an array on a device, without waiting for the device."""
+    here = torch.from_numpy(values)
+    return (here.pin_memory() if device.type == "cuda" else here).to(device, non_blocking=True)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

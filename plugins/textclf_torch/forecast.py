@@ -130,7 +130,7 @@ def activations(job: Job) -> int:
     most = min(job.options.micro_batch or job.options.batch_size, len(job.lengths))
     longest = np.sort(job.lengths)[-most:]
     if job.layout == "packed":
-        tokens = max(int(longest[-1]), min(int(longest.sum()), PACKED_BUDGET))
+        tokens = max(int(longest[-1]), min(int(longest.sum()), PACKED_BUDGET[job.device.type]))
     else:
         tokens = most * int(longest[-1])
     size = 4 if job.arithmetic.precision == "float32" else 2

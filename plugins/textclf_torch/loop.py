@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from textclf import (
     Context,
-    DivergedError,
     Encoded,
     EpochFinished,
     Labels,
@@ -23,6 +23,9 @@ from textclf import (
 from . import states
 from .arithmetic import Arithmetic
 from .batches import micro_batches, order, packed_batches
+from .casting import in_halves, in_wholes
+from .devices import moved
+from .divergence import Watch
 from .embeddings import clear_gradients
 from .forecast import Forecaster
 from .meter import Meter, accounted
@@ -65,6 +68,7 @@ class Job:
     team: Team
 
     meter: Meter = field(default_factory=Meter)
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def epoch_steps(self) -> int:
@@ -102,12 +106,10 @@ def run(job: Job, state: State) -> State:
             job.meter.lap("saving")
             rows = job.rows(state.step)
             job.team.begin(state.step)
-            loss = take_step(job, state, rows)
+            take_step(job, state, rows)
             state.step += 1
-            state.loss_sum += loss * len(rows)
-            state.loss_rows += len(rows)
             job.meter.count(job.lengths[rows])
-            report(state.step, tokens=int(job.lengths[rows].sum()), loss=state.mean_loss)
+            report(state.step, tokens=int(job.lengths[rows].sum()), loss=partial(mean_loss, job, state))
             foretell(int(job.lengths[rows].sum()))
             job.meter.lap("other")
         saver.save(state)
@@ -116,15 +118,12 @@ def run(job: Job, state: State) -> State:
     return state
 
 
-def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> float:
-    """Take one step of the optimiser on a batch, and return its loss; a DivergedError leaves the weights alone."""
+def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
+    """Take one step of the optimiser on a batch; one that diverges leaves the weights alone."""
     losses, grouped = job.team.total(job.network, *gradient(job, state, rows), rows)
     job.scaler.unscale_(job.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(job.network.parameters(), job.options.max_grad_norm or math.inf)
-    # A sync point: on a GPU the step waits here, because weights that have seen a NaN cannot be saved any more.
-    loss = float(losses.mean())
-    if not math.isfinite(loss) or not (job.scaler.is_enabled() or bool(norm.isfinite())):
-        raise _diverged(job, state, loss, losses, grouped)
+    job.watch.see(job, state, losses, norm, grouped)
     for group in job.optimizer.param_groups:
         group["lr"] = job.options.learning_rate * rate(
             state.step, job.steps, job.options.warmup, job.options.schedule
@@ -133,7 +132,6 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> float:
     job.scaler.update()
     clear_gradients(job.network)
     job.meter.lap("optimiser")
-    return loss
 
 
 def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Tensor, list[int]]:
@@ -159,27 +157,29 @@ def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tens
     job.network.train()
     mine = job.team.part(rows, job.lengths)
     if job.layout == "packed":
-        groups = packed_batches(mine, job.lengths, most, PACKED_BUDGET)
+        groups = packed_batches(mine, job.lengths, most, PACKED_BUDGET[job.device.type])
     else:
         groups = micro_batches(mine, job.lengths, most, OVERHEAD[job.device.type])
-    share, dtype = job.objective.share(torch.from_numpy(rows).to(job.device)), job.arithmetic.dtype
+    share = job.objective.share(moved(rows, job.device))
     losses = [torch.zeros(0, device=job.device)]
-    for group in groups:
-        batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
-        job.meter.place(job.lengths[group], job.layout)
-        job.meter.lap("collating")
-        with torch.autocast(job.device.type, dtype=dtype, enabled=dtype is not torch.float32):
+    with in_halves(job.arithmetic, job.device):
+        for group in groups:
+            batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
+            job.meter.place(job.lengths[group], job.layout)
+            job.meter.lap("collating")
             logits = logits_of(job.network(**batch))
-        each = job.objective.losses(logits, torch.from_numpy(group).to(job.device))
-        job.meter.lap("forward")
-        job.scaler.scale(each.sum() / share).backward()  # type: ignore[no-untyped-call]
-        job.meter.lap("backward")
-        losses.append(each.detach())
+            with in_wholes(job.device):
+                each = job.objective.losses(logits, moved(group, job.device))
+                job.meter.lap("forward")
+                job.scaler.scale(each.sum() / share).backward()  # type: ignore[no-untyped-call]
+                job.meter.lap("backward")
+            losses.append(each.detach())
     return torch.cat(losses), [int(row) for group in groups for row in group]
 
 
 def finish_epoch(job: Job, state: State, saver: Saver) -> None:
     """Judge the network on the validation texts where there are any, keep the best weights, and tell the run."""
+    job.watch.settle(job, state)
     judgement, best = None, False
     if job.validation is not None:
         try:
@@ -200,6 +200,12 @@ def finish_epoch(job: Job, state: State, saver: Saver) -> None:
         )
     )
     state.loss_sum, state.loss_rows = 0.0, 0
+
+
+def mean_loss(job: Job, state: State) -> float:
+    """Return the mean loss of the rows since the last epoch's end."""
+    job.watch.settle(job, state)
+    return state.mean_loss()
 
 
 def _stop(job: Job, state: State, saver: Saver) -> None:
@@ -223,15 +229,3 @@ def _halve(job: Job, state: State) -> None:
     )
     if job.device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def _diverged(job: Job, state: State, loss: float, losses: torch.Tensor, rows: list[int]) -> DivergedError:
-    finite = losses.isfinite().tolist()
-    bad = sorted(row for row, fine in zip(rows, finite, strict=True) if not fine) or sorted(rows)
-    named = ", ".join(map(str, bad[:8])) + (f" and {len(bad) - 8} more" if len(bad) > 8 else "")
-    what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
-    return DivergedError(
-        f"training diverged at step {state.step + 1} of {job.steps}: {what} at training rows {named} (counted from 0); "
-        f"the step was not taken; lower trainer.learning_rate (now {job.options.learning_rate:g}) or set "
-        "trainer.precision to float32"
-    )

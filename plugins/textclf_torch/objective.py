@@ -51,7 +51,7 @@ class Objective:
         """Return what all rows of a batch count together: the losses' sum is divided by it."""
         targets = self.targets[rows]
         if self.weights is None or targets.ndim == 2:
-            return torch.tensor(float(len(rows)), device=targets.device)
+            return torch.full((), float(len(rows)), device=targets.device)
         return self.weights[targets].sum()
 
 

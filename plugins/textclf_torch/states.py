@@ -75,6 +75,7 @@ class Snapshot:
 
 def snapshot(job: Job, state: State) -> Snapshot:
     """Copy all that `resume` needs; nothing that training computes depends on whether this is done."""
+    job.watch.settle(job, state)
     tensors: Tensors = {}
     parts = {
         "optimizer": job.optimizer.state_dict(),
