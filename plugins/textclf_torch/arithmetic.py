@@ -54,7 +54,8 @@ def choose(
 def for_scoring(network: torch.nn.Module, device: torch.device, context: Context) -> tuple[Arithmetic, str]:
     """Return the fastest arithmetic of one forward pass that was measured to pay, and why; nothing is told to the run.
 
-    Its `precision` is "bf16" where bf16 pays, else "float32"; its `matmul` is for those who stay with float32.
+    Its `precision` is "bf16" where bf16 pays ("fp16" on a GPU without it), else "float32"; its `matmul` is for
+    those who stay with float32.
     """
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textclf import Accounted
+from textclf import Accounted, Context
 
 from . import calibration
 from .flops import TRAINING, Products, peak, products_of
@@ -39,10 +39,12 @@ class Meter:
     def lap(self, part: str) -> None:
         self._clock.lap(part)
 
-    def count(self, lengths: NDArray[np.int64]) -> None:
-        """Count the texts of a step."""
-        self.tokens += int(lengths.sum())
+    def count(self, lengths: NDArray[np.int64]) -> int:
+        """Count the texts of a step, and return their tokens."""
+        tokens = int(lengths.sum())
+        self.tokens += tokens
         self.squares += float(lengths @ lengths)
+        return tokens
 
     def place(self, lengths: NDArray[np.int64], layout: Layout) -> None:
         """Count the places of a micro-batch, and those of them that are real tokens."""
@@ -120,7 +122,8 @@ def accounted(job: Job, state: State) -> Iterator[None]:
     share = None
     if before and products:
         flops = TRAINING * products.forward_flops(job.meter.tokens, job.meter.squares)
-        share = round(flops / seconds / max(before, _peak(job, products) or 0.0), 4)
+        best = max(before, _peak(job, products) or 0.0) * job.team.size
+        share = round(flops / seconds / best, 4)
     job.context.emit(
         Accounted(
             stage="train",
@@ -133,6 +136,17 @@ def accounted(job: Job, state: State) -> Iterator[None]:
             first_step=first,
         )
     )
+
+
+@contextmanager
+def scored(lengths: NDArray[np.int64], context: Context) -> Iterator[None]:
+    """Account for the scoring of texts of these lengths, which ends with scores on the host, and tell the run."""
+    began, tokens = time.perf_counter(), int(lengths.sum())
+    yield
+    seconds = time.perf_counter() - began
+    if tokens:
+        rate = round(tokens / seconds, 1)
+        context.emit(Accounted(stage="score", tokens=tokens, seconds=round(seconds, 3), tokens_per_second=rate))
 
 
 def _peak(job: Job, products: Products | None) -> float | None:

@@ -14,6 +14,7 @@ from . import arithmetic, loop, states
 from .crew import gathered
 from .embeddings import gradients_by_row
 from .halves import working_copy
+from .meter import scored
 from .objective import Objective
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
 from .team import Alone, Team
@@ -98,7 +99,7 @@ class TorchModel:
             half = numbers.precision == "bf16"
             context.emit(Chosen(what="scoring", choice="bf16" if half else "float32", why=why))
             network = self._in_bf16() if half else network
-        with matmul_precision(numbers.matmul, self.device):
+        with matmul_precision(numbers.matmul, self.device), scored(self._encoder.lengths(features), context):
             return score(network, self._encoder, features, self._labels, self.device, context)
 
     def _in_bf16(self) -> torch.nn.Module:

@@ -55,7 +55,7 @@ def test_a_training_tells_what_it_did_and_where_its_time_went(task: Task):
     [event] = told(context, Accounted)
     lengths = task.encoder.lengths(task.encoded.features)
     assert (event.stage, event.tokens, event.padding, event.peak_share) == ("train", 2 * lengths.sum(), 0.0, None)
-    assert set(event.parts) == {"collating", "forward", "backward", "optimiser", "judging", "saving", "other"}
+    assert {"collating", "forward", "backward", "optimiser", "judging", "saving", "other"} <= set(event.parts)
     assert list(event.parts.values()) == sorted(event.parts.values(), reverse=True)
     assert event.seconds == pytest.approx(sum(event.parts.values()), abs=0.01)
     trained = event.seconds - event.parts["judging"]
@@ -119,7 +119,7 @@ def test_a_resumed_training_accounts_for_its_own_part(task: Task):
         task.train(task.context(checkpoints=store, stop_after=4), epochs=3)
     context = task.context(checkpoints=store)
     task.train(context, epochs=3)
-    [event] = told(context, Accounted)
+    event = told(context, Accounted)[0]
     assert event.first_step == 4
     order = [loop.order(len(TEXTS), epoch, context.seed) for epoch in (1, 2)]
     lengths = task.encoder.lengths(task.encoded.features)
@@ -149,6 +149,9 @@ def test_the_record_the_report_and_the_recipe_of_a_run_keep_what_was_measured(tm
     account = record["accounts"]["train"]
     assert result.report.accounts["train"] == account  # type: ignore[union-attr]
     assert result.report.tokens_per_second == account["tokens_per_second"]  # type: ignore[union-attr]
+    scored = record["accounts"]["score"]
+    assert scored["tokens"] > 0
+    assert scored["tokens_per_second"] == pytest.approx(scored["tokens"] / scored["seconds"], rel=0.2)
     assert set(record["forecasts"]["train"]) == {"memory", "memory_free", "disk", "disk_free", "advice"}
     trainer = yaml.safe_load((result.folder / "recipe.yaml").read_text())["trainer"]
     assert (trainer["precision"], trainer["matmul"]) == ("float32", "highest")
