@@ -60,10 +60,10 @@ class Bench:
             yield {**found, "seconds": seconds}
 
 
-def reported(folder: Path) -> tuple[Split, Split]:
+def reported(folder: Path, changes: Sequence[str] = ()) -> tuple[Split, Split]:
     """Return the film sentences as `reviews_minilm` splits them: the training texts and the reported test texts."""
     engine = Engine(cache=folder / "cache", offline=True)
-    plan = engine.plan("reviews_minilm")
+    plan = engine.plan("reviews_minilm", overrides=changes)
     whole = pipeline.load(plan, None, RunContext(0, folder, lambda event: None, offline=True))
     parts = part(whole, plan.settings.split, validate=False, warn=print)
     return parts.train, parts.test

@@ -31,6 +31,8 @@ def axes(case: Case, modes: dict[str, float]) -> Iterator[tuple[str, list[Settin
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         yield "threads", [{"threads": count} for count in sorted({cores, max(1, cores // 2)})]
     else:
+        yield "padding", [{"multiple": 8}]
+        yield "loading", [{"workers": 2}]
         yield "compile", [{"compile": True}]
 
 

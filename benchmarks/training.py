@@ -63,7 +63,7 @@ def compare(case: Case, extent: Extent) -> None:
         # Only its first weights are needed here.
         ours(mine, case).end()
         shape = Shape.of(json.loads((case.start / "config.json").read_text("utf-8")))
-        peak = Peak(shape, min(4096, max(256, int(sum(lengths) / len(lengths) * case.batch_size))), case.device)
+        peak = Peak(shape, int(sum(lengths) / len(lengths) * case.batch_size), case.device)
         modes = peak.burst()
         say(f"{case.folder.name} texts: {sum(lengths) / len(lengths):.0f} tokens each; the expert searches:")
         best = extent.settings or search(case, modes, extent.seconds, say, short=extent.short)

@@ -27,7 +27,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 import transformers
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 # What its users have who set nothing: the Trainer's own defaults, and the dropout of BERT's paper.
@@ -128,6 +135,7 @@ def arguments_of(given: dict[str, Any], folder: str, device: str, **more: Any) -
     known = {
         "batch_size": "per_device_train_batch_size", "accumulate": "gradient_accumulation_steps",
         "sampling": "train_sampling_strategy", "optim": "optim", "bf16": "bf16", "compile": "torch_compile",
+        "workers": "dataloader_num_workers",
     }  # fmt: skip
     chosen = {argument: given[name] for name, argument in known.items() if name in given}
     if given.get("sampling"):
@@ -171,8 +179,9 @@ def train_in_blocks(driver: Any, asked: dict[str, Any]) -> None:
             max_steps=asked["total"],
         )  # fmt: skip
         trainer = Blocks(
-            model=network, args=told, train_dataset=rows, processing_class=tokenizer, callbacks=[pace]
-        )
+            model=network, args=told, train_dataset=rows, processing_class=tokenizer, callbacks=[pace],
+            data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=given.get("multiple")),
+        )  # fmt: skip
         trainer.total, trainer.block, pace.trainer = asked["total"], asked["block"], trainer
         # The loss of BERT's head is a mean already; without this, accumulated gradients would come out too long.
         trainer.model_accepts_loss_kwargs = False

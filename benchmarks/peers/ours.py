@@ -92,7 +92,7 @@ def _profiler() -> Any:
 
 
 def recipe_of(asked: dict[str, Any], texts_in_all: int) -> dict[str, Any]:
-    steps = -(-texts_in_all // asked["batch_size"])
+    epochs = asked["total"] / -(-texts_in_all // asked["batch_size"])
     return {
         "name": "benchmark",
         "dataset": {"use": "reviews"},
@@ -102,7 +102,7 @@ def recipe_of(asked: dict[str, Any], texts_in_all: int) -> dict[str, Any]:
         },
         "trainer": {
             "use": "torch", "device": asked["device"], "batch_size": asked["batch_size"],
-            "epochs": asked["total"] / steps, "learning_rate": asked["learning_rate"], **asked.get("trainer", {}),
+            "epochs": min(10_000, epochs), "learning_rate": asked["learning_rate"], **asked.get("trainer", {}),
         },
     }  # fmt: skip
 
