@@ -11,6 +11,9 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
+
+from measuring import alternate
 
 FLOOR = [sys.executable, "-c", "from pydantic import BaseModel; import typer, rich.console"]
 HELP = [sys.executable, "-m", "textclf", "--help"]
@@ -24,9 +27,8 @@ def seconds(command: list[str]) -> float:
 
 def measure(rounds: int = 20) -> tuple[float, float]:
     """Return the median seconds of the floor and of `--help`, run in turn so that both meet the same machine."""
-    times = [(seconds(FLOOR), seconds(HELP)) for _ in range(rounds)]
-    floors, helps = zip(*times, strict=True)
-    return statistics.median(floors), statistics.median(helps)
+    times = list(alternate({"floor": partial(seconds, FLOOR), "help": partial(seconds, HELP)}, rounds))
+    return statistics.median(pair["floor"] for pair in times), statistics.median(pair["help"] for pair in times)
 
 
 if __name__ == "__main__":
