@@ -16,7 +16,7 @@ import torch
 
 from textclf import Forecast
 
-from .flops import Products, products_of
+from .flops import TRAINING, Products, products_of
 from .runtime import PACKED_BUDGET
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Needs:
 class Forecaster:
     """Says before a training what memory and disk it needs, and after its first steps how long it will take."""
 
-    def __init__(self, job: Job, state: State) -> None:
-        self._job = job
+    def __init__(self, job: Job, state: State, soon: float = SOON) -> None:
+        self._job, self._soon = job, soon
         self._left = 0.0
         if state.step < job.steps and not state.out_of_patience(job.options.early_stopping):
             self._left = float(job.lengths.sum()) * (job.steps - state.step) / job.epoch_steps
@@ -66,7 +66,7 @@ class Forecaster:
             return
         self._tokens, self._steps = self._tokens + tokens, self._steps + 1
         passed = now - self._began
-        if passed > LATEST or (passed > SOON and self._steps >= STEPS):
+        if passed > LATEST or (passed > self._soon and self._steps >= STEPS):
             self._say(passed)
 
     def _say(self, passed: float) -> None:
@@ -87,21 +87,25 @@ class Forecaster:
 
 def before(job: Job, *, resumed: bool = False) -> None:
     """Say what memory and disk a training needs and what is there, and warn where it does not suffice."""
-    need, weights = needs(job, resumed=resumed), _size(job.network.parameters())
-    memory, place = free_memory(job.device), job.context.work
-    disk = shutil.disk_usage(place).free
+    need, memory, disk = needs(job, resumed=resumed), free_memory(job.device), shutil.disk_usage(job.context.work).free
     job.context.emit(
         Forecast(stage="train", memory=need.memory, memory_free=memory, disk=need.disk, disk_free=disk)
     )
-    if memory is not None and need.memory - weights > memory:
+    warn(job, need, memory, disk)
+
+
+def warn(job: Job, need: Needs, memory: int | None, disk: int) -> None:
+    """Warn where the bytes that are free do not suffice; the weights are in memory already."""
+    more = need.memory - _size(job.network.parameters())
+    if memory is not None and more > memory:
         job.context.warn(
-            f"training needs about {amount(need.memory - weights)} more memory on {job.device}, and {amount(memory)} "
+            f"training needs about {amount(more)} more memory on {job.device}, and {amount(memory)} "
             "are free; lower trainer.micro_batch or encoder.max_length, or take a smaller checkpoint"
         )
     if need.disk > disk:
         job.context.warn(
             f"training needs about {amount(need.disk)} of disk for its checkpoints, and {amount(disk)} are free in "
-            f"'{place.absolute().parent}'; free some space, or let runs lie elsewhere"
+            f"'{job.context.work.absolute().parent}'; free some space, or let runs lie elsewhere"
         )
 
 
@@ -139,18 +143,24 @@ def activations(job: Job) -> int:
 
 def advice(job: Job, seconds: float) -> dict[str, float]:
     """Return what makes a training of so many seconds on a CPU shorter, with the seconds it would then take."""
-    products = products_of(job.network)
+    return ways(products_of(job.network), job.lengths, job.options.epochs, seconds)
+
+
+def ways(
+    products: Products | None, lengths: NDArray[np.int64], epochs: float, seconds: float
+) -> dict[str, float]:
+    """As `advice`, by the work that a network's products are for texts of these lengths."""
     found: dict[str, float] = {}
-    epochs, rows = job.options.epochs, len(job.lengths)
+    rows = len(lengths)
     if products is not None:
-        whole = _flops(products, job.lengths)
-        found["on an NVIDIA GPU"] = 3 * whole * epochs / GPU
-        if whole > 2 * (small := _flops(_SMALL_PRODUCTS, job.lengths)):
+        whole = _flops(products, lengths)
+        found["on an NVIDIA GPU"] = TRAINING * whole * epochs / GPU
+        if whole > 2 * (small := _flops(_SMALL_PRODUCTS, lengths)):
             found[f"a small network: --set encoder.checkpoint={SMALL} --set encoder.revision=null"] = (
                 seconds * small / whole
             )
-        if int(job.lengths.max()) > 128:
-            cut = _flops(products, np.minimum(job.lengths, 128))
+        if int(lengths.max()) > 128:
+            cut = _flops(products, np.minimum(lengths, 128))
             found["the first tokens only: --set encoder.max_length=128"] = seconds * cut / whole
     if epochs > 1:
         found["one epoch: --set trainer.epochs=1"] = seconds / epochs
