@@ -13,7 +13,7 @@ from .collating import Collator
 
 LENGTHS = (3, 9, 9, 14)
 # What rounding to half precision may change, relative to the largest number: far less than another text's tokens would.
-KERNEL, LOGITS = 0.02, 0.05
+KERNEL, LOGITS = 0.05, 0.05
 _RATES = ("attention_probs_dropout_prob", "attention_dropout")
 
 Kernel = Callable[..., torch.Tensor]
