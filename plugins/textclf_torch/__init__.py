@@ -37,6 +37,9 @@ class TorchOptions(Options):
     matmul: Literal["auto", "highest", "medium"] = Field(
         "auto", description="float32 products of training on the CPU; auto: medium where it is exact and pays"
     )
+    lanes: int | None = Field(
+        None, ge=1, le=64, description="on the CPU, threads that each carry a share of a batch; null: two if that pays"
+    )
     class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count for more")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of certainty that targets give away")
     early_stopping: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")

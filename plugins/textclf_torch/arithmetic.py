@@ -17,10 +17,14 @@ Matmul = Literal["highest", "medium"]
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """precision: of training. matmul: how float32 products are computed on the CPU, "highest" or "medium"."""
+    """precision: of training. matmul: how float32 products are computed on the CPU, "highest" or "medium".
+
+    lanes: how many threads on the CPU carry a share of each batch.
+    """
 
     precision: Precision = "float32"
     matmul: Matmul = "highest"
+    lanes: int = 1
 
     @property
     def dtype(self) -> torch.dtype:

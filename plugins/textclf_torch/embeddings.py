@@ -6,8 +6,10 @@ step on short texts. Adding rows to one table that stays gives the same sums.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,14 +19,52 @@ from torch.nn import functional
 LARGE = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Rows that are to be added to a table's gradient."""
+
+    table: torch.Tensor
+    ids: torch.Tensor
+    rows: torch.Tensor
+
+    def add(self) -> None:
+        if self.table.grad is None:
+            self.table.grad = torch.zeros_like(self.table)
+        self.table.grad.index_add_(0, self.ids, self.rows.to(self.table.dtype))
+
+
+class RowGradients:
+    """The gradients of large tables: added at once, or put off by a thread that shares the tables with others."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+
+    def take(self, added: Added) -> None:
+        waiting: list[Added] | None = getattr(self._own, "waiting", None)
+        if waiting is None:
+            added.add()
+        else:
+            waiting.append(added)
+
+    @contextmanager
+    def put_off(self) -> Iterator[list[Added]]:
+        """Yield the list in which this thread's rows wait to be added."""
+        waiting: list[Added] = []
+        self._own.waiting = waiting
+        try:
+            yield waiting
+        finally:
+            del self._own.waiting
+
+
 @contextmanager
-def gradients_by_row(network: torch.nn.Module, device: torch.device, large: int = LARGE) -> Iterator[None]:
+def gradients_by_row(network: torch.nn.Module, large: int = LARGE) -> Iterator[RowGradients]:
     """Let the large embeddings of a network on the CPU add to their gradients row by row."""
-    tables = _tables(network, large) if device.type == "cpu" else []
+    gradients, tables = RowGradients(), _tables(network, large)
     for table in tables:
-        table.forward = partial(_look_up, table)  # type: ignore[method-assign]
+        table.forward = partial(_look_up, table, gradients)  # type: ignore[method-assign]
     try:
-        yield
+        yield gradients
     finally:
         for table in tables:
             del table.forward
@@ -41,25 +81,25 @@ def clear_gradients(network: torch.nn.Module) -> None:
 
 class _Rows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, ids: torch.Tensor, padding: int | None) -> torch.Tensor:
-        ctx.weight, ctx.ids, ctx.padding = weight, ids, padding
+    def forward(
+        ctx: Any, weight: torch.Tensor, ids: torch.Tensor, padding: int | None, gradients: RowGradients
+    ) -> torch.Tensor:
+        ctx.weight, ctx.ids, ctx.padding, ctx.gradients = weight, ids, padding, gradients
         return functional.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, None, None, None]:
         rows, ids = gradient.reshape(-1, gradient.shape[-1]), ctx.ids.reshape(-1)
         if ctx.padding is not None:
             rows = rows.masked_fill((ids == ctx.padding)[:, None], 0.0)
-        if ctx.weight.grad is None:
-            ctx.weight.grad = torch.zeros_like(ctx.weight)
-        ctx.weight.grad.index_add_(0, ids, rows.to(ctx.weight.dtype))
-        return None, None, None
+        ctx.gradients.take(Added(ctx.weight, ids, rows))
+        return None, None, None, None
 
 
-def _look_up(table: torch.nn.Embedding, ids: torch.Tensor) -> torch.Tensor:
+def _look_up(table: torch.nn.Embedding, gradients: RowGradients, ids: torch.Tensor) -> torch.Tensor:
     if not (torch.is_grad_enabled() and table.weight.requires_grad):
         return functional.embedding(ids, table.weight)
-    found: torch.Tensor = _Rows.apply(table.weight, ids, table.padding_idx)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _Rows.apply(table.weight, ids, table.padding_idx, gradients)  # type: ignore[no-untyped-call]
     return found
 
 

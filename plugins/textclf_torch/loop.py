@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from .devices import moved
 from .divergence import Watch
 from .embeddings import clear_gradients
 from .forecast import Forecaster
+from .lanes import Lanes, OneLane
 from .meter import Meter, accounted
 from .objective import Objective
 from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
@@ -66,7 +68,7 @@ class Job:
     layout: Layout
     context: Context
     team: Team
-
+    lanes: Lanes = OneLane()  # noqa: RUF009 - it is frozen
     meter: Meter = field(default_factory=Meter)
     watch: Watch = field(default_factory=Watch)
 
@@ -121,6 +123,7 @@ def run(job: Job, state: State) -> State:
 def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
     """Take one step of the optimiser on a batch; one that diverges leaves the weights alone."""
     losses, grouped = job.team.total(job.network, *gradient(job, state, rows), rows)
+    job.meter.lap("sharing")
     job.scaler.unscale_(job.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(job.network.parameters(), job.options.max_grad_norm or math.inf)
     job.watch.see(job, state, losses, norm, grouped)
@@ -141,6 +144,7 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
     """
     while True:
         generators = states.generators(job.device)
+        job.lanes.begin(state.step)
         try:
             return accumulate(job, rows, state.micro_batch)
         except RuntimeError as error:
@@ -155,26 +159,39 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
 def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tensor, list[int]]:
     """Add up the gradient of a batch over micro-batches of at most `most` rows, each weighted by its share."""
     job.network.train()
-    mine = job.team.part(rows, job.lengths)
-    if job.layout == "packed":
-        groups = packed_batches(mine, job.lengths, most, PACKED_BUDGET[job.device.type])
-    else:
-        groups = micro_batches(mine, job.lengths, most, OVERHEAD[job.device.type])
+    parts = job.lanes.cut(job.team.part(rows, job.lengths), job.lengths)
+    lanes = [_micro_batches(job, part, most) for part in parts]
     share = job.objective.share(moved(rows, job.device))
-    losses = [torch.zeros(0, device=job.device)]
-    with in_halves(job.arithmetic, job.device):
-        for group in groups:
-            batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
-            job.meter.place(job.lengths[group], job.layout)
-            job.meter.lap("collating")
-            logits = logits_of(job.network(**batch))
-            with in_wholes(job.device):
-                each = job.objective.losses(logits, moved(group, job.device))
-                job.meter.lap("forward")
-                job.scaler.scale(each.sum() / share).backward()  # type: ignore[no-untyped-call]
-                job.meter.lap("backward")
-            losses.append(each.detach())
-    return torch.cat(losses), [int(row) for group in groups for row in group]
+
+    def carry(groups: Sequence[NDArray[np.int64]]) -> list[torch.Tensor]:
+        losses = []
+        with in_halves(job.arithmetic, job.device):
+            for group in groups:
+                batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
+                job.meter.lap("collating")
+                logits = logits_of(job.network(**batch))
+                with in_wholes(job.device):
+                    each = job.objective.losses(logits, moved(group, job.device))
+                    job.meter.lap("forward")
+                    job.lanes.differentiate(job.scaler.scale(each.sum() / share))
+                    job.meter.lap("backward")
+                losses.append(each.detach())
+        return losses
+
+    losses = job.lanes.carry(carry, lanes)
+    job.meter.lap("adding up")
+    return torch.cat([torch.zeros(0, device=job.device), *losses]), [int(r) for lane in lanes for g in lane for r in g]
+
+
+def _micro_batches(job: Job, rows: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+    """Cut rows into what goes through the network at once, and count its places."""
+    if job.layout == "packed":
+        groups = packed_batches(rows, job.lengths, most, PACKED_BUDGET[job.device.type])
+    else:
+        groups = micro_batches(rows, job.lengths, most, OVERHEAD[job.device.type])
+    for group in groups:
+        job.meter.place(job.lengths[group], job.layout)
+    return groups
 
 
 def finish_epoch(job: Job, state: State, saver: Saver) -> None:

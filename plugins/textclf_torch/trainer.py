@@ -10,9 +10,8 @@ import torch
 
 from textclf import ArtefactError, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
 
-from . import arithmetic, loop, states
+from . import arithmetic, lanes, loop, states
 from .crew import gathered
-from .embeddings import gradients_by_row
 from .halves import working_copy
 from .meter import scored
 from .objective import Objective
@@ -53,12 +52,13 @@ class TorchTrainer:
             else:
                 layout, why = choose_layout(tokens, device, network.train(), numbers.dtype)
                 context.emit(Chosen(what="layout", choice=layout, why=why))
+                numbers = lanes.choose(self._options, numbers, network, tokens, train.features, layout, context)
             job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
             first = states.State(self._options.micro_batch or self._options.batch_size)
             with gathered(job, found) as shared, matmul_precision(numbers.matmul, device):
                 state = states.resume(shared, found) if found else first
-                with gradients_by_row(network, device):
-                    loop.run(shared, state)
+                with lanes.opened(shared) as ready:
+                    loop.run(ready, state)
         return TorchModel(network, tokens, labels, device)
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
@@ -104,7 +104,7 @@ class TorchModel:
 
     def _in_bf16(self) -> torch.nn.Module:
         if self._half is None:
-            self._half = working_copy(self.network, self._encoder)
+            self._half = working_copy(self.network)
         return self._half
 
     def save(self, folder: Path) -> None:

@@ -103,7 +103,7 @@ def work(folder: Path, rank: int, line: Line) -> None:
     import torch
 
     from . import loop, states
-    from .embeddings import gradients_by_row
+    from .lanes import opened
     from .runtime import matmul_precision
     from .team import Shared, connect
 
@@ -121,13 +121,13 @@ def work(folder: Path, rank: int, line: Line) -> None:
     if outline["checkpoint"]:
         state = states.resume(job, Path(outline["checkpoint"]))
     line.say(ready=True)
-    with matmul_precision(job.arithmetic.matmul, device), gradients_by_row(job.network, device):
+    with matmul_precision(job.arithmetic.matmul, device), opened(job) as ready:
         for order in line.orders():
             if order["do"] == "meet":
                 team.group = connect(folder, rank, size, device)
             elif order["do"] == "step":
                 state.step = order["step"]
-                loop.take_step(job, state, job.rows(state.step))
+                loop.take_step(ready, state, job.rows(state.step))
             elif order["do"] == "state":
                 line.say(state=told(job, state))
             else:

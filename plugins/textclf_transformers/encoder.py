@@ -43,6 +43,11 @@ class TransformerEncoder:
     layouts: tuple[Layout, ...] = ("padded",)
     unpacked: str = ""
 
+    @property
+    def concurrent(self) -> bool:
+        """Tell whether threads may run its networks at once: known of those that were tried with packed rows."""
+        return "packed" in self.layouts
+
     def __init__(self, options: TransformerOptions, revision: str | None = None) -> None:
         self._options = options
         self._revision = revision

@@ -7,6 +7,7 @@ through to that function.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -49,26 +50,31 @@ def enable(network: Any, collator: Collator) -> str | None:
     return reason
 
 
+class _Firsts(threading.local):
+    """Where the texts of a packed row begin: each thread's own row, as several may run one network at once."""
+
+    places: torch.Tensor | None = None
+
+
 def _hooks(network: Any) -> list[Any]:
     """Let what reads the first token of each text (a pooler, or the head behind the body) find it in a packed row."""
-    firsts: list[torch.Tensor] = []
+    firsts = _Firsts()
 
     def remember(module: Any, arguments: Any, named: dict[str, Any]) -> None:
-        firsts.clear()
         borders = named.get("text_borders")
-        if borders is not None:
-            firsts.append(borders[:-1])
+        firsts.places = None if borders is None else borders[:-1]
 
     def first_of(row: torch.Tensor) -> torch.Tensor:
         """Return [texts, 1, width] of a row [1, tokens, width], or of one that is of first tokens already."""
-        return row.transpose(0, 1) if row.shape[1] == len(firsts[0]) else row[0, firsts[0]][:, None]
+        assert firsts.places is not None
+        return row.transpose(0, 1) if row.shape[1] == len(firsts.places) else row[0, firsts.places][:, None]
 
     def pooled(module: Any, arguments: tuple[torch.Tensor, ...]) -> Any:
-        return (first_of(arguments[0]), *arguments[1:]) if firsts else None
+        return (first_of(arguments[0]), *arguments[1:]) if firsts.places is not None else None
 
     def headed(module: Any, arguments: Any, output: Any) -> Any:
         # Last, since the pooler inside the body still reads the row as a whole.
-        if firsts:
+        if firsts.places is not None:
             output.last_hidden_state = first_of(output.last_hidden_state)
         return output
 

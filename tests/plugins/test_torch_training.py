@@ -40,7 +40,7 @@ def test_a_tiny_network_learns_a_tiny_task(task: Task):
 
 def test_several_labels_are_learnt_with_a_sigmoid_each(tmp_path: Path):
     truth = np.array([["good" in text, "film" in text] for text in TEXTS])
-    task = sentiment(tmp_path, Labels(("good", "film"), "multi-label"), truth)
+    task = sentiment(tmp_path, Labels(("good", "film"), "multi-label"), truth, dropout=0.0)
     model = task.train(epochs=40)
     assert ((model.scores(task.encoded.features, task.context()) >= 0.5) == truth).mean() > 0.9
 
@@ -131,7 +131,7 @@ def test_gradients_by_row_are_the_gradients_of_the_whole_table(task: Task):
     """T07: adding to the rows a batch touched leaves the gradient as it is, padding without any."""
     job = job_of(sentiment(task.folder / "still", dropout=0.0), label_smoothing=0.1)
     whole = gradients(job, 5)
-    with embeddings.gradients_by_row(job.network, CPU, large=0):
+    with embeddings.gradients_by_row(job.network, large=0):
         assert "forward" in vars(job.network.bert.embeddings.word_embeddings)
         by_row = gradients(job, 5)
     assert "forward" not in vars(job.network.bert.embeddings.word_embeddings)

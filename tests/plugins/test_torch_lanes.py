@@ -1,0 +1,190 @@
+"""Lanes: threads that each carry a share of a batch give the same gradient, and the same bits each time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from textclf_torch import TorchOptions, arithmetic, lanes, loop, states
+from textclf_torch.dropout import LEVELS, Masks, drawn
+from textclf_torch.trainer import make_job
+
+from tests.plugins.sentiment import TEXTS, Task, sentiment
+from textclf import Chosen, ResourceError, Stopped
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return sentiment(tmp_path)
+
+
+def job_of(task: Task, count: int, precision: str = "float32") -> loop.Job:
+    torch.manual_seed(0)
+    network = task.encoder.build_network(task.labels)
+    with torch.no_grad():
+        network.classifier.weight.mul_(100)
+    numbers = arithmetic.Arithmetic(precision, lanes=count)  # type: ignore[arg-type]
+    options = TorchOptions(batch_size=18, device="cpu")
+    context = task.context()
+    return make_job(options, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
+
+
+def gradient(job: loop.Job, most: int = 18, rows: Any = None, step: int = 0) -> tuple[torch.Tensor, dict[int, float]]:
+    with lanes.opened(job) as ready:
+        ready.lanes.begin(step)
+        losses, whose = loop.accumulate(ready, np.arange(len(TEXTS)) if rows is None else rows, most)
+    flat = [p.grad.flatten() for p in job.network.parameters() if p.grad is not None]
+    return torch.cat(flat), dict(zip(whose, losses.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("most", [18, 4, 1])
+def test_two_lanes_find_the_gradient_and_the_losses_of_one(most: int, tmp_path: Path):
+    """T07: how a batch is carried through the network changes its gradient by rounding only."""
+    task = sentiment(tmp_path, dropout=0.0)
+    one, losses = gradient(job_of(task, 1))
+    two, others = gradient(job_of(task, 2), most)
+    assert float((two - one).norm() / one.norm()) <= 1e-6
+    assert losses == pytest.approx(others, abs=1e-6)
+
+
+def test_a_batch_of_one_text_leaves_a_lane_empty(tmp_path: Path):
+    task = sentiment(tmp_path, dropout=0.0)
+    one, _ = gradient(job_of(task, 1), rows=np.array([3]))
+    two, losses = gradient(job_of(task, 3), rows=np.array([3]))
+    assert float((two - one).norm() / one.norm()) <= 1e-6
+    assert list(losses) == [3]
+
+
+def test_large_tables_get_their_rows_from_all_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    task = sentiment(tmp_path, dropout=0.0)
+    one, _ = gradient(job_of(task, 1))
+    monkeypatch.setattr("textclf_torch.embeddings.LARGE", 0)
+    monkeypatch.setattr("textclf_torch.embeddings.gradients_by_row.__wrapped__.__defaults__", (0,))
+    two, _ = gradient(job_of(task, 2))
+    assert float((two - one).norm() / one.norm()) <= 1e-6
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_lanes_come_to_the_same_bits_each_time_and_another_step_to_others(precision: str, task: Task):
+    found = [gradient(job_of(task, 2, precision), step=step)[0] for step in (1, 1, 1, 2)]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[3])
+
+
+def test_a_training_in_lanes_is_resumed_to_the_same_bits(task: Task):
+    """C01: dropout, micro-batches and the order of sums are those of the run that was left alone."""
+    whole = task.train(task.context(), lanes=2, epochs=3, micro_batch=4)
+    store = task.store()
+    with pytest.raises(Stopped):
+        task.train(task.context(checkpoints=store, stop_after=4), lanes=2, epochs=3, micro_batch=4)
+    resumed = task.train(task.context(checkpoints=store), lanes=2, epochs=3, micro_batch=4)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+
+
+def test_an_error_in_another_lane_ends_the_step_when_all_lanes_have_ended(task: Task):
+    """T02: what runs out of memory in one lane is done again by all, in smaller micro-batches."""
+    job, seen, most = job_of(task, 2), [], 3
+
+    def hook(module: Any, args: Any, given: dict[str, Any], output: Any) -> None:
+        seen.append(len(given["text_lengths"]))
+        if len(given["text_lengths"]) > most:
+            raise torch.OutOfMemoryError("no memory for so many texts")
+
+    job.network.register_forward_hook(hook, with_kwargs=True)
+    state = states.State(18)
+    with lanes.opened(job) as ready:
+        loop.gradient(ready, state, np.arange(len(TEXTS)))
+    assert state.micro_batch == 3
+    assert sorted(seen[-6:]) == [3] * 6
+    state.micro_batch, most = 1, 0
+    with lanes.opened(job) as ready, pytest.raises(ResourceError):
+        loop.gradient(ready, state, np.arange(len(TEXTS)))
+
+
+class Plain:
+    """An encoder that says nothing of threads."""
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "concurrent":
+            raise AttributeError(name)
+        return getattr(self._encoder, name)
+
+
+def chosen(task: Task, encoder: Any = None, **options: Any) -> tuple[int, str]:
+    context, job = task.context(), job_of(task, 1)
+    found = lanes.choose(
+        TorchOptions(**options), job.arithmetic, job.network, encoder or task.encoder, task.encoded.features, "packed",
+        context,
+    )  # fmt: skip
+    event = context.events[-1]
+    assert isinstance(event, Chosen)
+    assert event.choice == found.lanes == event.options["trainer.lanes"]
+    return found.lanes, event.why
+
+
+def test_lanes_are_chosen_where_they_are_safe_and_pay(task: Task, monkeypatch: pytest.MonkeyPatch):
+    assert chosen(task) == (1, "there is one thread")
+    assert chosen(task, lanes=2) == (2, "as asked")
+    assert chosen(task, Plain(task.encoder), lanes=2) == (
+        1, "the encoder does not say that threads may share its network",
+    )  # fmt: skip
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert chosen(task) == (1, "the network is small")
+    assert chosen(task, devices=4) == (1, "there is one thread")
+    monkeypatch.setattr(lanes, "LARGE", 1)
+    assert chosen(task) == (2, "one product on all threads makes them wait")
+
+
+def test_a_network_that_draws_random_numbers_of_its_own_has_one_lane(tmp_path: Path):
+    before = torch.get_rng_state()
+    assert chosen(sentiment(tmp_path, attention_dropout=0.1), lanes=2) == (
+        1, "the network draws random numbers in no fixed order",
+    )  # fmt: skip
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_masks_drop_the_share_they_should_and_keep_the_mean():
+    masks = Masks((3,))
+    masks.begin(5)
+    masks.enter(0)
+    mask = masks.draw(torch.Size((400, 501)), 0.1)
+    assert sorted(mask.unique().tolist()) == pytest.approx([0.0, LEVELS / (LEVELS - 6554)])
+    assert float((mask == 0).float().mean()) == pytest.approx(0.1, abs=0.003)
+    assert not torch.equal(mask, masks.draw(mask.shape, 0.1))
+    masks.enter(1)
+    other = masks.draw(mask.shape, 0.1)
+    masks.enter(0)
+    assert torch.equal(mask, masks.draw(mask.shape, 0.1))
+    assert not torch.equal(mask, other)
+
+
+def test_dropout_passes_on_what_it_kept_and_its_gradient():
+    network = torch.nn.Sequential(torch.nn.Dropout(0.25), torch.nn.Dropout(1.0))
+    values = torch.ones(64, 64, requires_grad=True)
+    with drawn(network, (1,)) as masks:
+        masks.begin(0)
+        masks.enter(0)
+        found = network[0](values)
+        found.sum().backward()
+        assert torch.equal(found.detach(), values.grad)
+        assert 0.2 < float((found == 0).float().mean()) < 0.3
+        assert not network[1](values).any()
+        assert network.eval()[0](values) is values
+    assert "forward" not in vars(network[0])
+
+
+def test_lanes_leave_the_threads_of_a_process_as_they_were(task: Task):
+    before = torch.get_num_threads()
+    gradient(replace(job_of(task, 2)))
+    assert torch.get_num_threads() == before
