@@ -177,3 +177,25 @@ def test_a_checkpoint_of_another_number_of_processes_does_not_fit():
     """C05: the generators of processes that are not there any more cannot be gone on with."""
     with pytest.raises(ValueError, match=r"^it was made with trainer.devices 3, not 1$"):
         Alone().take_up([{}, {}], None)  # type: ignore[arg-type]
+
+
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+
+
+@pytest.mark.gpu
+@two_gpus
+def test_two_gpus_end_with_the_weights_of_one(installed: None):
+    told = {"dropout": 0.0, "device": "cuda", "precision": "float32"}
+    one, two = (weights(Engine().run(recipe(devices=devices, **told), DATA)) for devices in (1, 2))
+    for name, tensor in one.items():
+        assert torch.allclose(two[name].cpu(), tensor.cpu(), atol=1e-3), name
+
+
+@pytest.mark.gpu
+@two_gpus
+def test_a_worker_that_is_killed_on_a_gpu_does_not_leave_the_others_waiting(installed: None):
+    """T06: NCCL alone would wait for it until its time-out."""
+    began = time.monotonic()
+    with pytest.raises(ResourceError, match=r"^process 2 of 2 was killed by SIGKILL"):
+        Engine(observers=[kill_worker]).run(recipe(epochs=3000, checkpoint_every=25, device="cuda"), DATA)
+    assert time.monotonic() - began < 120
