@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ Rows = "NDArray[np.int64]"
 PACKED_BUDGET = {"cpu": 4096, "mps": 4096, "cuda": 32_768}
 
 
+# Drawing a million texts takes longer than a step on some of them.
+@lru_cache(maxsize=2)
 def order(rows: int, epoch: int, seed: int) -> NDArray[np.int64]:
     """Return the random order of an epoch's texts: a function of seed and epoch alone, so a resumed run has it too."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
