@@ -31,10 +31,44 @@ def tiny_distilbert(folder: Path, texts: Iterable[str] = (), *, positions: int =
     return _save(folder, tokenizer, DistilBertModel, config, seed)
 
 
+def tiny_electra(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random ELECTRA, whose embeddings are narrower than its layers, and return its folder."""
+    from transformers import ElectraConfig, ElectraModel
+
+    tokenizer = _wordpiece(texts, positions)
+    config = ElectraConfig(**_sizes(tokenizer, 2, 32), embedding_size=16, max_position_embeddings=positions)
+    return _save(folder, tokenizer, ElectraModel, config, seed)
+
+
+def tiny_modernbert(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random ModernBERT, of whose layers two see a window of four tokens to either side, one sees all."""
+    from transformers import ModernBertConfig, ModernBertModel
+
+    tokenizer = _wordpiece(texts, positions, ["input_ids", "attention_mask"])
+    config = ModernBertConfig(
+        **_sizes(tokenizer, 3, 32), max_position_embeddings=positions, local_attention=8, pad_token_id=0,
+        cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3, classifier_pooling="cls",
+    )  # fmt: skip
+    return _save(folder, tokenizer, ModernBertModel, config, seed)
+
+
 def tiny_roberta(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
     """Write a random RoBERTa with a byte-level vocabulary, whose positions begin after the padding id."""
+    from transformers import RobertaConfig, RobertaModel
+
+    return _like_roberta(folder, texts, positions, RobertaModel, RobertaConfig, seed)
+
+
+def tiny_xlm_roberta(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random XLM-RoBERTa, with the vocabulary of `tiny_roberta`."""
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    return _like_roberta(folder, texts, positions, XLMRobertaModel, XLMRobertaConfig, seed)
+
+
+def _like_roberta(folder: Path, texts: Iterable[str], positions: int, kind, settings, seed: int) -> Path:
     from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
+    from transformers import RobertaTokenizer
 
     trained = ByteLevelBPETokenizer()
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -42,10 +76,10 @@ def tiny_roberta(folder: Path, texts: Iterable[str] = (), *, positions: int = 64
     folder.mkdir(parents=True, exist_ok=True)
     trained.save_model(str(folder))
     tokenizer = RobertaTokenizer.from_pretrained(str(folder), model_max_length=positions)
-    config = RobertaConfig(
+    config = settings(
         **_sizes(tokenizer, 2, 32), max_position_embeddings=positions + 2, type_vocab_size=1, pad_token_id=1
     )
-    return _save(folder, tokenizer, RobertaModel, config, seed)
+    return _save(folder, tokenizer, kind, config, seed)
 
 
 def _wordpiece(texts: Iterable[str], positions: int, inputs: list[str] | None = None):
