@@ -129,9 +129,12 @@ class Engine:
 
     def load(self, run: str | Path) -> Classifier:
         """Return the classifier of a run, or of a model folder that lies anywhere."""
-        if (Path(run) / "textclf.json").is_file():
-            return self._loaded(Path(run))
-        return self._loaded(folder.find(self.runs, run) / folder.MODEL)
+        return self._loaded(self.model(run))
+
+    def model(self, run: str | Path) -> Path:
+        """Return the model folder of a run; one that lies alone is its own."""
+        alone = (Path(run) / "textclf.json").is_file()
+        return Path(run) if alone else folder.find(self.runs, run) / folder.MODEL
 
     def restore(self, kind: Kind, step: Mapping[str, Any], folder: str | Path) -> Any:
         """Return the object of a step, as `context.steps` tells it, from a folder that its `save` wrote.

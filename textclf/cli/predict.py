@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import RecipeError, did_you_mean, listing
 from .arguments import Encoding, RunArgument, Runs, TextColumn, as_text
 from .columns import Columns, dataset_options
-from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table, sink
+from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table
 from .session import Session
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ Format = Annotated[
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as formulas as they are.")]
 
+Fast = Annotated[bool, typer.Option("--fast", help="Score in bf16, where that was measured to pay; says which it is.")]
+
 
 def predict(
     ctx: typer.Context,
@@ -46,27 +47,37 @@ def predict(
     format: Format = None,
     raw: Raw = False,
     encoding: Encoding = "utf-8",
+    fast: Fast = False,
     runs: Runs = "runs",
 ) -> None:
-    """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept."""
+    """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept.
+
+    From file to file, the same command goes on where it was interrupted.
+    """
+    from .classifying import Work, from_file_to_file, is_resumable, straight, trickling
+    from .pace import Pace
+
     _check(texts, pair, source, target, format)
     texts, pair = [as_text(word) for word in texts or ()], pair if pair is None or source else as_text(pair)
     session = Session.of(ctx)
     engine = session.engine(runs=runs)
     wanted = Wanted(Columns(tuple(text or ()), (pair,) if pair and source else ()), format, raw, encoding)
-    with ExitStack() as stack:
-        if source is None and not texts and (sys.stdin is None or sys.stdin.isatty()):
-            raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
-        classifier = engine.load(run)
-        if pair is not None and not classifier.pairs:
-            raise RecipeError("--pair: this classifier reads single texts, not pairs")
+    if source is None and not texts and (sys.stdin is None or sys.stdin.isatty()):
+        raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
+    classifier = engine.load(run)
+    if pair is not None and not classifier.pairs:
+        raise RecipeError("--pair: this classifier reads single texts, not pairs")
+    with Pace(session.terminal.notes) as pace, classifier.context(fast=fast, observer=pace) as context:
+        work = Work(session, classifier, context, pace)
+        stream, pipe = trickling(sys.stdin.buffer) if source == "-" or (source is None and not texts) else (None, None)
         if source is None:
-            rows = _given(texts, pair, classifier)
+            straight(work, _given(texts or rows_of_lines(stream or ()), pair, classifier), target, wanted, pipe)
+        elif target is not None and is_resumable(source, target):
+            from_file_to_file(work, engine.model(run), source, target, wanted, dataset_options(engine, run))
         else:
-            rows = rows_of_table(source, wanted, classifier.pairs, dataset_options(engine, run), stack)
-        write = stack.enter_context(sink(session.terminal, target, rows.columns, classifier, wanted))
-        for values, prediction in _predicted(classifier, rows):
-            write(values, prediction)
+            table = rows_of_table(stream or source, wanted, classifier.pairs, dataset_options(engine, run))
+            with table as rows:
+                straight(work, rows, target, wanted, pipe)
 
 
 def _check(
@@ -82,27 +93,11 @@ def _check(
         raise RecipeError(f"--format: '{format}' is unknown{did_you_mean(format, FORMATS)} (known: {listing(FORMATS)})")
 
 
-def _given(texts: list[str], pair: str | None, classifier: Classifier) -> Rows:
+def _given(texts: Iterable[str], pair: str | None, classifier: Classifier) -> Rows:
     """Return the texts of the command line, or of the lines on stdin."""
     if classifier.pairs and pair is None:
         raise RecipeError("this classifier reads pairs of texts; add --pair TEXT, or use --input with two columns")
     if pair is not None:
         given = [(text, pair) for text in texts]
         return Rows(("text", "pair"), zip(given, given, strict=True))
-    lines: Iterable[str] = texts or rows_of_lines(sys.stdin.buffer)
-    return Rows(("text",), (((line,), line) for line in lines))
-
-
-def _predicted(classifier: Classifier, rows: Rows) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Pair each row with its prediction, holding no more rows than the classifier reads ahead."""
-    from collections import deque
-
-    waiting: deque[tuple[Any, ...]] = deque()
-
-    def texts() -> Iterator[Any]:
-        for values, text in rows.items:
-            waiting.append(values)
-            yield text
-
-    for prediction in classifier.stream(texts()):
-        yield waiting.popleft(), prediction
+    return Rows(("text",), (((line,), line) for line in texts))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import DataError
 from .columns import Columns
@@ -33,10 +32,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows to classify: the columns that are kept, and each row's values with its text, or pair of texts."""
+    """Rows to classify: the columns that are kept, and each row's values with its text, or pair of texts.
+
+    total: how many there are. share: how much of the file has been read. Both may answer that they do not know.
+    """
 
     columns: tuple[str, ...]
     items: Iterable[tuple[tuple[Any, ...], str | tuple[str, str]]]
+    total: Callable[[], int | None] = lambda: None
+    share: Callable[[], float | None] = lambda: None
 
 
 def rows_of_lines(stream: Iterable[bytes]) -> Iterator[str]:
@@ -49,20 +53,23 @@ def rows_of_lines(stream: Iterable[bytes]) -> Iterator[str]:
             raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
 
 
-def rows_of_table(source: str, wanted: Wanted, pairs: bool, options: dict[str, Any], stack: ExitStack) -> Rows:
+@contextmanager
+def rows_of_table(
+    source: str | BinaryIO, wanted: Wanted, pairs: bool, options: Mapping[str, Any]
+) -> Iterator[Rows]:
     """Open a table, find the columns of the texts, and keep all others."""
     from ..data.tables import read_table
 
-    name = "stdin" if source == "-" else source
-    place = sys.stdin.buffer if source == "-" else Path(source)
-    table = stack.enter_context(read_table(place, name=name, encoding=wanted.encoding))
-    columns = wanted.columns.found(name, table.columns, options, ("text", "pair") if pairs else ("text",))
+    name = source if isinstance(source, str) else "stdin"
+    place = Path(source) if isinstance(source, str) else source
+    with read_table(place, name=name, encoding=wanted.encoding) as table:
+        columns = wanted.columns.found(name, table.columns, options, ("text", "pair") if pairs else ("text",))
 
-    def items() -> Iterator[tuple[tuple[Any, ...], str | tuple[str, str]]]:
-        for row in table:
-            yield tuple(row.values.get(column) for column in table.columns), columns.text_of(row)
+        def items() -> Iterator[tuple[tuple[Any, ...], str | tuple[str, str]]]:
+            for row in table:
+                yield tuple(row.values.get(column) for column in table.columns), columns.text_of(row)
 
-    return Rows(tuple(table.columns), items())
+        yield Rows(tuple(table.columns), items(), lambda: table.total, table.share)
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class _Lines:
             return ""
         self._said = (event.done, now)
         first, since = self._began
-        total = f" of {thousands(event.total)}" if event.total else ""
+        total = f" of {'about ' if event.estimated else ''}{thousands(event.total)}" if event.total else ""
         parts = [f"{event.stage}: {thousands(event.done)}{total} {event.unit}", *_figures(event)]
         left = _left(event.done - first, event.total - first, now - since)
         return ", ".join([*parts, left] if left else parts)
@@ -181,7 +181,8 @@ class _Bars:
 def _figures(event: events.Progress) -> list[str]:
     loss = [] if event.loss is None else [f"loss {fixed(event.loss)}"]
     speed = [] if event.tokens_per_second is None else [f"{thousands(event.tokens_per_second)} tokens per second"]
-    return loss + speed
+    pace = [] if event.per_second is None else [f"{thousands(event.per_second)} {event.unit} per second"]
+    return loss + pace + speed
 
 
 class _Done(ProgressColumn):

@@ -14,14 +14,16 @@ _BATCH_BYTES = 16 * 2**20
 _BATCH_ROWS = 1024
 
 
-def parquet_rows(file: BinaryIO, name: str, limit: int) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
-    """Return the columns and an iterator over (row from 1, values) of a Parquet file."""
+def parquet_rows(
+    file: BinaryIO, name: str, limit: int
+) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]], int]:
+    """Return the columns, an iterator over (row from 1, values), and the number of rows of a Parquet file."""
     pq = _pyarrow("read", name)[1]
     try:
         opened = pq.ParquetFile(file)
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         raise DataError(f"{name}: is no whole Parquet file ({_first_line(error)}); fetch or write it again") from None
-    return list(opened.schema_arrow.names), _batches(opened, name, limit)
+    return list(opened.schema_arrow.names), _batches(opened, name, limit), int(opened.metadata.num_rows)
 
 
 def _batches(opened: Any, name: str, limit: int) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -148,6 +148,13 @@ class Source:
         if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
             raise DataError(f"{self.name}: changed while it was read; run again when nothing writes to it")
 
+    def share(self) -> float | None:
+        """Return how much of the file has been read, from 0 to 1, or None where that is not known."""
+        if self._stat is None or not self.regular or not self._stat.st_size:
+            return None
+        read = self.raw.packed.total if isinstance(self.raw, _Unpacked) else self.raw.total
+        return min(1.0, read / self._stat.st_size)
+
     def close(self) -> None:
         if self._copy is not None:
             self._copy.close()

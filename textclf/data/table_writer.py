@@ -37,19 +37,27 @@ def write_table(
     if not isinstance(target, Path):
         with _rows(target, "output", columns, format or "csv", raw) as write:
             yield write
-        with _saying("output"):
+        with saying("output"):
             target.flush()
         return
-    kind = format or table_format(target.name)
-    if kind is None:
-        raise RecipeError(f"{target}: the name does not tell the format; end it with .csv, .tsv, .jsonl or .parquet")
+    kind = checked_target(target, format)
     with _whole_file(target) as file:
         packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.name.lower().endswith(".gz") else None
         with _rows(cast(BinaryIO, packed or file), str(target), columns, kind, raw) as write:
             yield write
         if packed is not None:
-            with _saying(str(target)):
+            with saying(str(target)):
                 packed.close()
+
+
+def checked_target(target: Path, format: Format | None) -> Format:
+    """Return the format in which a file is to be written; a RecipeError where it cannot be."""
+    kind = format or table_format(target.name)
+    if kind is None:
+        raise RecipeError(f"{target}: the name does not tell the format; end it with .csv, .tsv, .jsonl or .parquet")
+    if target.is_dir():
+        raise RecipeError(f"{target}: cannot be written: is a folder; name a file")
+    return kind
 
 
 @contextmanager
@@ -63,15 +71,13 @@ def _whole_file(target: Path) -> Iterator[IO[bytes]]:
         return
     place = Path(os.path.realpath(target))
     part = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}.part")
-    if place.is_dir():
-        raise RecipeError(f"{name}: cannot be written: is a folder; name a file")
     try:
         with _opened(part, name) as file:
             yield file
-            with _saying(name):
+            with saying(name):
                 file.flush()
                 os.fsync(file.fileno())
-        with _saying(name):
+        with saying(name):
             part.replace(place)
             sync(place.parent)
     finally:
@@ -81,29 +87,29 @@ def _whole_file(target: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
-    with _saying(name):
+    with saying(name):
         file = path.open("wb")
     try:
         yield file
     finally:
         # What is still buffered may not fit: closing fails then, and a second try only frees the descriptor.
-        with _saying(name):
+        with saying(name):
             file.close()
 
 
 @contextmanager
 def _rows(file: BinaryIO, name: str, columns: Sequence[str], kind: Format, raw: bool) -> Iterator[WriteRow]:
-    with _saying(name):
+    with saying(name):
         write, finish = _writer(file, name, columns, kind, raw)
 
     def write_fitting(row: Sequence[Any]) -> None:
         if len(row) != len(columns):
             raise ValueError(f"a row of {len(row)} values for {len(columns)} columns")
-        with _saying(name):
+        with saying(name):
             write(row)
 
     yield write_fitting
-    with _saying(name):
+    with saying(name):
         finish()
 
 
@@ -174,7 +180,7 @@ def _parquet_value(value: Any) -> Any:
 
 
 @contextmanager
-def _saying(name: str) -> Iterator[None]:
+def saying(name: str) -> Iterator[None]:
     """Turn what the system refuses into an error that names the file and the way out."""
     try:
         yield

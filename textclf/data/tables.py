@@ -75,10 +75,19 @@ def text_of(value: Any, row: Row, column: str) -> str:
 class Table:
     """An open table: its columns are known, its rows are read while they are iterated over, once.
 
+    `total` is its number of rows where the format tells it.
     An empty file is refused when it is opened. A header without rows is a table without rows; `some_rows` refuses it.
     """
 
-    def __init__(self, source: Source, format: Format, columns: Sequence[str], rows: Iterable[tuple[int, Any]]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        format: Format,
+        columns: Sequence[str],
+        rows: Iterable[tuple[int, Any]],
+        total: int | None = None,
+    ) -> None:
+        self.total = total
         self.name, self.format, self.columns = source.name, format, tuple(columns)
         self._source, self._rows = source, iter(rows)
         self._prefix = f"{self.name}: row " if format == "parquet" else f"{self.name}:"
@@ -88,6 +97,10 @@ class Table:
         for number, values in self._rows:
             yield Row(number, values if keyed else dict(zip(self.columns, values, strict=True)), self._prefix)
         self._source.check_unchanged()
+
+    def share(self) -> float | None:
+        """Return how much of the file has been read, from 0 to 1, or None where that is not known."""
+        return None if self.total is not None else self._source.share()
 
     def some_rows(self) -> Iterator[Row]:
         """Iterate as over the table itself; a DataError where there is no row at all."""
@@ -128,8 +141,8 @@ def read_table(
     try:
         kind = format or _format_of(opened)
         if kind == "parquet":
-            columns, found = parquet_rows(opened.seekable(), opened.name, limit)
-            return Table(opened, kind, _checked(columns, opened.name), found)
+            columns, found, total = parquet_rows(opened.seekable(), opened.name, limit)
+            return Table(opened, kind, _checked(columns, opened.name), found, total)
         lines = opened.lines(encoding, limit)
         if kind == "jsonl":
             return _jsonl(opened, lines)

@@ -25,10 +25,10 @@ class Window:
         """Tell whether the window of that number, from 0, is full."""
         return texts >= min(self.texts, self.first << min(2 * number, 40)) or characters >= self.characters
 
-    def cut(self, texts: Iterable[T]) -> Iterator[list[T]]:
-        """Cut texts, or pairs of texts, into windows."""
+    def cut(self, texts: Iterable[T], number: int = 0) -> Iterator[list[T]]:
+        """Cut texts, or pairs of texts, into windows, the first of which is the `number`-th."""
         rows: list[T] = []
-        number = characters = 0
+        characters = 0
         for text in texts:
             rows.append(text)
             characters += characters_of(text)

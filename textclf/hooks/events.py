@@ -44,12 +44,17 @@ class StageFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress(Event):
-    """How far a stage is: `done` of `total` units; `total` 0 where it is not known. At most four times a second."""
+    """How far a stage is: `done` of `total` units; `total` 0 where it is not known. At most four times a second.
+
+    estimated: whether `total` is an estimate. per_second: units, where they are counted over the whole stage.
+    """
 
     stage: str
     done: int
     total: int
+    estimated: bool = False
     unit: str = "steps"
+    per_second: float | None = None
     loss: float | None = None
     tokens_per_second: float | None = None
 
