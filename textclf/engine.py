@@ -249,5 +249,6 @@ class Engine:
         if opened.record.get("kind") == folder.STUDY:
             members = [folder.open_run(opened.path.with_name(name)) for name in opened.record["members"].values()]
             return Result(Summary.load(opened.path), opened.path, tuple(map(self._finished, members)))
+        opened.tidy()
         classifier = self._loaded(opened.model)
         return Result(Report.load(opened.path), opened.path, (), classifier)

@@ -137,6 +137,25 @@ def test_a_component_that_fails_leaves_its_reason_in_the_record(error: BaseExcep
     assert not (folder / "work").exists()
 
 
+def test_a_run_that_is_killed_at_its_very_end_leaves_nothing_over_once_it_is_resumed() -> None:
+    """C01: between the record's last change and the end, checkpoints and the holder's name may be left."""
+    done = engine().run(recipe())
+    names = sorted(p.name for p in done.folder.iterdir())
+    (done.folder / "checkpoints" / "ck-000010").mkdir(parents=True)
+    (done.folder / ".holder").write_text("process 1 on a machine")
+    assert contents(engine().resume(done.folder)) == contents(done)
+    assert sorted(p.name for p in done.folder.iterdir()) == names
+
+
+def test_what_was_warned_of_before_an_interruption_stays_in_the_record() -> None:
+    folder = interrupted()
+    with (folder / "events.jsonl").open("a") as events:
+        events.write('{"event": "Warned", "time": 1.0, "message": "careful", "stage": "train"}\n')
+    done = engine().resume(folder)
+    assert "careful" in done.report.warnings  # type: ignore[union-attr]
+    assert "careful" in record(folder)["warnings"]
+
+
 def interrupted(**changes: Any) -> Path:
     with pytest.raises(Stopped):
         engine(stopping=Stopping(5)).run(recipe(**changes))

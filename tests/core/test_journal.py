@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from textclf import Accounted, Chosen, EpochFinished, Event, Forecast, Progress
@@ -48,6 +51,36 @@ def test_progress_is_told_four_times_a_second_and_at_its_end() -> None:
     assert isinstance(told[-1], Progress)
     assert told[-1].done == 1000
     assert (kept, journal.tokens_per_second) == ([], 1000.0)
+
+
+def test_threads_tell_a_journal_one_after_the_other() -> None:
+    inside, most, kept = [0], [0], []
+
+    def observe(event: Event) -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.0005)
+        inside[0] -= 1
+
+    journal = Journal([("mine", observe)], kept.append)
+
+    def tell(thread: int) -> None:
+        for number in range(50):
+            journal.emit(Warned(message=f"{thread} {number}"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(tell, range(4)))
+    assert most == [1]
+    assert len(kept) == len(journal.warnings) == 200
+
+
+def test_what_was_warned_of_before_an_interruption_is_told_again_and_recorded_once() -> None:
+    told: list[Event] = []
+    journal = Journal([("mine", told.append)], [].append, warnings=["first", "second"])
+    for message in ("second", "second", "third"):
+        journal.emit(Warned(message=message))
+    assert journal.warnings == ["first", "second", "third"]
+    assert [event.message for event in told if isinstance(event, Warned)] == ["second", "third"]
 
 
 def test_a_stage_is_timed_with_its_notes() -> None:

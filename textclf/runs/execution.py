@@ -64,8 +64,9 @@ def execute(
 ) -> Finish:
     """Run a plan in its locked folder; running it again in the same folder resumes it."""
     journal = Journal(
-        list(around.observers), folder.observe, choices=folder.choices(), accounts=folder.accounts()
-    )
+        list(around.observers), folder.observe, warnings=folder.warnings(), choices=folder.choices(),
+        accounts=folder.accounts(),
+    )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
     with folder.locked(), recorded(folder, journal):

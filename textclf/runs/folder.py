@@ -27,7 +27,7 @@ from .report import Estimate, Report, finite
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
 # 16 bytes for each distinct training text, in order: tells later which texts a classifier has seen.
 TRAINED_ON, _KEY = "trained_on.bin", 16
-_LOCK, _WORK = ".lock", "work"
+_LOCK, _HOLDER, _WORK = ".lock", ".holder", "work"
 STUDY = "study"
 # What decides a result beside the plugins themselves.
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
@@ -78,6 +78,10 @@ class RunFolder:
         """Return what was chosen so far, also before an interruption."""
         return {event["what"]: event["choice"] for event in self._events("Chosen")}
 
+    def warnings(self) -> list[str]:
+        """Return what was warned of so far, each once, also before an interruption."""
+        return list(dict.fromkeys(event["message"] for event in self._events("Warned")))
+
     def accounts(self) -> dict[str, Any]:
         """Return where the time of each stage went, also before an interruption."""
         named = ("event", "time", "stage")
@@ -115,6 +119,14 @@ class RunFolder:
         kept = path.read_bytes() if path.is_file() else b""
         return frozenset(kept[start : start + _KEY] for start in range(0, len(kept), _KEY))
 
+    def tidy(self) -> None:
+        """Clear away what is left of a finished run that was killed at its very end."""
+        if self.checkpoints.exists() or (self.path / _HOLDER).exists():
+            with suppress(TextclfError), self.locked():
+                self.mend()
+                self.clear_work()
+                shutil.rmtree(self.checkpoints, ignore_errors=True)
+
     def clear_work(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -122,7 +134,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the run: a second process is told who holds it."""
         lock = FileLock(self.path / _LOCK, timeout=0)
-        holder = self.path / ".holder"
+        holder = self.path / _HOLDER
         with disk_errors(self.path):
             try:
                 lock.acquire()

@@ -28,7 +28,7 @@ _BETWEEN_PROGRESS = 0.25
 class Journal:
     """The events of one run, which may come from several threads; observers are called by one at a time.
 
-    An observer that raises is heard of once, in a warning, and then left out.
+    An observer that raises is heard of once, in a warning, and then left out. warnings: those of earlier tries, too.
     """
 
     observers: list[tuple[str, Callable[[Event], None]]]
@@ -41,6 +41,7 @@ class Journal:
     forecasts: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens_per_second: float | None = None
     _last_progress: float = 0.0
+    _warned: set[str] = field(default_factory=set)
     # Reentrant: what is told to an observer may make it, or this journal, tell something.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -55,9 +56,11 @@ class Journal:
             if not self._due(event):
                 return
         elif isinstance(event, Warned):
-            if event.message in self.warnings:
+            if event.message in self._warned:
                 return
-            self.warnings.append(event.message)
+            self._warned.add(event.message)
+            if event.message not in self.warnings:
+                self.warnings.append(event.message)
         elif isinstance(event, Chosen):
             self.choices[event.what] = event.choice
         elif isinstance(event, EpochFinished):
