@@ -6,26 +6,72 @@ Keys and values are still those of every token: the logits are the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from .attention import within
 
-_PARTS = (
+_BERT = (
     "attention.self.query", "attention.self.key", "attention.self.value", "attention.output", "intermediate", "output",
+)  # fmt: skip
+_DISTILBERT = (
+    "attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm", "ffn",
+    "output_layer_norm",
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A layer's parts. `finish` makes its answer of what attention found for some tokens, and of those tokens."""
+
+    attention: Any
+    query: torch.nn.Module
+    key: torch.nn.Module
+    value: torch.nn.Module
+    finish: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
 def last_layer(body: Any) -> Any:
-    """Return the last layer of a body that is built as BERT is, or None."""
+    """Return the last layer of a body that is built as BERT or DistilBERT is, or None."""
+    for stack in ("encoder", "transformer"):
+        layers = getattr(getattr(body, stack, None), "layer", None)
+        if isinstance(layers, torch.nn.ModuleList) and len(layers) and _parts(layers[-1]):
+            return None if getattr(body.config, "is_decoder", False) else layers[-1]
+    return None
+
+
+def _parts(layer: Any) -> Parts | None:
+    if _has(layer, _BERT):
+        inner = layer.attention.self
+
+        def of_bert(found: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+            seen = layer.attention.output(found, tokens)
+            done: torch.Tensor = layer.output(layer.intermediate(seen), seen)
+            return done
+
+        return Parts(inner, inner.query, inner.key, inner.value, of_bert)
+    if _has(layer, _DISTILBERT):
+        inner = layer.attention
+
+        def of_distilbert(found: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+            seen = layer.sa_layer_norm(inner.out_lin(found) + tokens)
+            done: torch.Tensor = layer.output_layer_norm(layer.ffn(seen) + seen)
+            return done
+
+        return Parts(inner, inner.q_lin, inner.k_lin, inner.v_lin, of_distilbert)
+    return None
+
+
+def _has(layer: torch.nn.Module, names: tuple[str, ...]) -> bool:
     try:
-        last = body.encoder.layer[-1]
-        for part in _PARTS:
-            last.get_submodule(part)
-    except (AttributeError, IndexError, TypeError):
-        return None
-    return None if getattr(body.config, "is_decoder", False) else last
+        for name in names:
+            layer.get_submodule(name)
+    except AttributeError:
+        return False
+    return True
 
 
 class Shortened:
@@ -44,19 +90,17 @@ class Shortened:
     def remove(self) -> None:
         del self._layer.forward
 
+    # The parts are looked up each time: a copy of the network copies this object too, and its layer is another.
     def _first_tokens(self, hidden: torch.Tensor, lengths: tuple[int, ...], borders: torch.Tensor) -> torch.Tensor:
         """Return [1, texts, width] of a packed row [1, tokens, width]."""
-        layer, attention = self._layer, self._layer.attention.self
+        parts = _parts(self._layer)
+        assert parts is not None
         first = hidden[0].index_select(0, borders[:-1])
-        heads = (-1, attention.attention_head_size)
-        rate = attention.dropout.p if layer.training else 0.0
+        heads = (-1, parts.attention.attention_head_size)
+        rate = parts.attention.dropout.p if self._layer.training else 0.0
         query, key, value = (
             part(states).unflatten(1, heads)
-            for part, states in (
-                (attention.query, first), (attention.key, hidden[0]), (attention.value, hidden[0])
-            )
-        )  # fmt: skip
-        found = within(query, key, value, lengths, borders, attention.scaling, rate)
-        seen = layer.attention.output(found.flatten(1), first)
-        done: torch.Tensor = layer.output(layer.intermediate(seen), seen)
-        return done.unsqueeze(0)
+            for part, states in ((parts.query, first), (parts.key, hidden[0]), (parts.value, hidden[0]))
+        )
+        found = within(query, key, value, lengths, borders, parts.attention.scaling, rate)
+        return parts.finish(found.flatten(1), first).unsqueeze(0)

@@ -70,12 +70,17 @@ def test_packed_gradients_are_padded_gradients(maker, tmp_path):
     assert float((found[0] - found[1]).norm() / found[1].norm()) <= 1e-5
 
 
-def test_the_last_layer_of_bert_computes_first_tokens_only_while_a_row_is_packed(tmp_path):
-    encoder, tokens, network = encoded(tmp_path, tiny_bert, Texts(FIRST))
+@pytest.mark.parametrize(
+    ("maker", "output"),
+    [(tiny_bert, "output"), (tiny_roberta, "output"), (tiny_xlm_roberta, "output"), (tiny_electra, "output"),
+     (tiny_distilbert, "ffn")],
+)  # fmt: skip
+def test_the_last_layer_computes_first_tokens_only_while_a_row_is_packed(maker, output, tmp_path):
+    encoder, tokens, network = encoded(tmp_path, maker, Texts(FIRST))
     shapes = []
     last = last_layer(network.base_model)
     assert isinstance(last.forward, Shortened)
-    last.output.register_forward_hook(lambda module, arguments, output: shapes.append(tuple(output.shape)))
+    last.get_submodule(output).register_forward_hook(lambda module, given, told: shapes.append(tuple(told.shape)))
     for layout in ("packed", "padded"):
         logits(encoder, network, tokens, layout)
     longest = int(encoder.lengths(tokens).max())
