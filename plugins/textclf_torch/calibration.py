@@ -124,11 +124,12 @@ def _time(shape: tuple[int, int], rows: int = 512, few: int = 16) -> tuple[dict[
         tried.remove("bf16")
         seconds["bf16"] = first["bf16"] * rows / few
     results, begun = {}, time.perf_counter()
-    for _ in range(12):
+    for turn in range(12):
         for mode in tried:
             passed, results[mode] = _once(mode, *operands[mode])
             seconds[mode] = min(seconds[mode], passed)
-        if time.perf_counter() - begun > 0.3:
+        # A busy machine shows what it can do in one of several turns only, and what is kept is kept for long.
+        if time.perf_counter() - begun > (0.3 if turn >= 4 else 2.0):
             break
     error = (results["medium"] - results["highest"]).norm() / results["highest"].norm()
     return seconds, float(error)
