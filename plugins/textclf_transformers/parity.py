@@ -36,7 +36,7 @@ def why_padded(network: Any, collator: Collator, dtype: torch.dtype, kernel: Ker
 
 
 def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
-    """Compare attention and its gradients with those of plain attention in float32, for every token and for first ones.
+    """Compare attention and its gradients with plain attention in float32: of all tokens, of first ones, in windows.
 
     Random queries look at everything, so a token of another text, or one left out, changes all that they find.
     """
@@ -44,14 +44,15 @@ def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
     heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
     borders = torch.from_numpy(np.cumsum([0, *LENGTHS], dtype=np.int32)).to(device)
     generator = torch.Generator().manual_seed(0)
-    for queries in (sum(LENGTHS), len(LENGTHS)):
+    everywhere, firsts, near = (sum(LENGTHS), None), (len(LENGTHS), None), (sum(LENGTHS), 2)
+    for queries, reach in (everywhere, firsts, near) if _windows(config) else (everywhere, firsts):
         sizes = (queries, sum(LENGTHS), sum(LENGTHS))
         drawn = [torch.randn(size, heads, width, generator=generator) for size in sizes]
         halves = [t.to(device, dtype).requires_grad_() for t in drawn]
         wholes = [t.detach().float().requires_grad_() for t in halves]
         with torch.enable_grad():
-            found = kernel(*halves, LENGTHS, borders, None, None)
-            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, None, 0.0, None)
+            found = kernel(*halves, LENGTHS, borders, None, reach)
+            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, None, 0.0, reach)
             given = [found, *torch.autograd.grad(found.float().pow(2).sum(), halves)]
             wanted = [plain, *torch.autograd.grad(plain.pow(2).sum(), wholes)]
         for name, one, other in zip(("results", *(("gradients",) * 3)), given, wanted, strict=True):
@@ -59,6 +60,10 @@ def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
             if not error <= KERNEL:
                 return f"the {name} of attention of variable length differ by {error:.2g}"
     return ""
+
+
+def _windows(config: Any) -> bool:
+    return any(getattr(config, name, None) for name in ("sliding_window", "local_attention"))
 
 
 def _logits_differ(network: Any, collator: Collator, dtype: torch.dtype) -> str:

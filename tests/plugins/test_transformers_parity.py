@@ -27,15 +27,15 @@ def encoded(folder, **options):
     return encoder, encoder.build_network(Labels(("no", "yes")))
 
 
-def why(network, dtype=torch.bfloat16, kernel=lambda q, k, v, n, borders, scale, reach: plain(q, k, v, n)):
+def why(network, dtype=torch.bfloat16, kernel=lambda q, k, v, n, borders, scale, reach: plain(q, k, v, n, reach)):
     from textclf_transformers.collating import Collator, Template
 
     template = Template(((2,), (3,)), ((0,), (0,)), (0,))
     return parity.why_padded(network, Collator(template, template, 64, "head", 0, 0, True), dtype, kernel)
 
 
-def plain(query, key, value, lengths):
-    return by_length(query, key, value, lengths, None, 0.0, None)
+def plain(query, key, value, lengths, reach=None):
+    return by_length(query, key, value, lengths, None, 0.0, reach)
 
 
 def mixed(query, key, value, lengths, *rest):
@@ -50,6 +50,16 @@ def test_packed_rows_in_bf16_are_taken_where_attention_and_logits_are_right(netw
 
 def test_a_kernel_that_mixes_texts_is_found_out(network):
     assert why(network, kernel=mixed).startswith("the results of attention of variable length differ by ")
+
+
+def test_windows_are_tried_where_a_network_has_them(network):
+    def blind(query, key, value, lengths, *rest):
+        return plain(query, key, value, lengths)
+
+    assert why(network, kernel=blind) == ""
+    network.config.local_attention = 4
+    assert why(network) == ""
+    assert why(network, kernel=blind).startswith("the results of attention of variable length differ by ")
 
 
 def test_a_kernel_with_wrong_gradients_is_found_out(network):
