@@ -61,7 +61,10 @@ class Grouped(torch.utils.data.Sampler[int]):
         batches = [drawn[i : i + self._batch] for i in range(0, len(drawn) - self._batch + 1, self._batch)]
         batches.sort(key=lambda batch: sum(self._lengths[row] for row in batch))
         for block in torch.randperm(self._blocks).tolist():
-            of_all_lengths = batches[block :: self._blocks][: self._steps]
+            # From each stratum of lengths one batch, to and fro, so that no block has the shorter ones of all.
+            places = (block, self._blocks - 1 - block)
+            steps = len(self) // self._batch // self._blocks
+            of_all_lengths = [batches[i * self._blocks + places[i % 2]] for i in range(steps)]
             for place in torch.randperm(len(of_all_lengths)).tolist():
                 yield from of_all_lengths[place]
 
