@@ -7,6 +7,7 @@ step on short texts. Adding rows to one table that stays gives the same sums.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,24 +28,35 @@ class Added:
     ids: torch.Tensor
     rows: torch.Tensor
 
-    def add(self) -> None:
-        if self.table.grad is None:
-            self.table.grad = torch.zeros_like(self.table)
-        self.table.grad.index_add_(0, self.ids, self.rows.to(self.table.dtype))
-
 
 class RowGradients:
     """The gradients of large tables: added at once, or put off by a thread that shares the tables with others."""
 
     def __init__(self) -> None:
         self._own = threading.local()
+        self._touched: dict[int, list[torch.Tensor]] = {}
 
     def take(self, added: Added) -> None:
         waiting: list[Added] | None = getattr(self._own, "waiting", None)
         if waiting is None:
-            added.add()
+            self.add(added)
         else:
             waiting.append(added)
+
+    def add(self, added: Added) -> None:
+        table = added.table
+        if table.grad is None:
+            table.grad = torch.zeros_like(table)
+        table.grad.index_add_(0, added.ids, added.rows.to(table.dtype))
+        self._touched.setdefault(id(table), []).append(added.ids)
+
+    def touched(self, table: torch.Tensor) -> torch.Tensor | None:
+        """Return the rows of a table that were added to, int64[rows]; None where it is no such table, or was not."""
+        ids = self._touched.get(id(table))
+        return torch.unique(torch.cat(ids)) if ids else None
+
+    def forget(self) -> None:
+        self._touched.clear()
 
     @contextmanager
     def put_off(self) -> Iterator[list[Added]]:
@@ -68,15 +80,6 @@ def gradients_by_row(network: torch.nn.Module, large: int = LARGE) -> Iterator[R
     finally:
         for table in tables:
             del table.forward
-
-
-def clear_gradients(network: torch.nn.Module) -> None:
-    """Forget all gradients; a large table's memory is kept, because fresh pages cost more than zeros."""
-    for parameter in network.parameters():
-        if parameter.grad is not None and parameter.numel() >= LARGE and parameter.device.type == "cpu":
-            parameter.grad.zero_()
-        else:
-            parameter.grad = None
 
 
 class _Rows(torch.autograd.Function):
@@ -104,5 +107,11 @@ def _look_up(table: torch.nn.Embedding, gradients: RowGradients, ids: torch.Tens
 
 
 def _tables(network: torch.nn.Module, large: int) -> list[torch.nn.Embedding]:
-    tables = [m for m in network.modules() if type(m) is torch.nn.Embedding and m.weight.numel() >= large]
+    # What another module reads as well has a gradient in other rows too.
+    owners = Counter(id(p) for m in network.modules() for p in m.parameters(recurse=False))
+    tables = [
+        m
+        for m in network.modules()
+        if type(m) is torch.nn.Embedding and m.weight.numel() >= large and owners[id(m.weight)] == 1
+    ]
     return [m for m in tables if not (m.sparse or m.scale_grad_by_freq or m.max_norm is not None)]

@@ -40,7 +40,13 @@ Work = Callable[[Groups], list[torch.Tensor]]
 
 
 class Lanes(Protocol):
-    """How a batch is carried through the network: `work` calls `differentiate` for each of its micro-batches."""
+    """How a batch is carried through the network: `work` calls `differentiate` for each of its micro-batches.
+
+    rows: what knows the gradients of large tables by row, where that is on.
+    """
+
+    @property
+    def rows(self) -> RowGradients | None: ...
 
     def begin(self, step: int) -> None:
         """Begin a step, or begin it anew: dropout depends on nothing that was drawn before."""
@@ -59,6 +65,7 @@ class OneLane:
     """Everything in the calling thread."""
 
     masks: Masks | None = None
+    rows: RowGradients | None = None
 
     def begin(self, step: int) -> None:
         if self.masks:
@@ -87,9 +94,9 @@ class _Gradient:
 class SideBySide:
     """Several lanes. The calling thread is the first of them."""
 
-    def __init__(self, network: torch.nn.Module, count: int, masks: Masks, tables: RowGradients) -> None:
+    def __init__(self, network: torch.nn.Module, count: int, masks: Masks, rows: RowGradients) -> None:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
-        self._count, self._masks, self._tables = count, masks, tables
+        self._count, self._masks, self.rows = count, masks, rows
         self._pool = ThreadPoolExecutor(count - 1, "lane")
         self._own = threading.local()
 
@@ -130,7 +137,7 @@ class SideBySide:
         self._masks.enter(lane)
         self._own.gradient = gradient = _Gradient([])
         try:
-            with self._tables.put_off() as gradient.added:
+            with self.rows.put_off() as gradient.added:
                 return work(groups), gradient
         finally:
             del self._own.gradient
@@ -140,7 +147,7 @@ class SideBySide:
             if tensor is not None:
                 parameter.grad = tensor if parameter.grad is None else parameter.grad.add_(tensor)
         for each in gradient.added:
-            each.add()
+            self.rows.add(each)
 
 
 def _sum(one: Sequence[torch.Tensor | None], other: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
@@ -154,11 +161,11 @@ def opened(job: Job) -> Iterator[Job]:
         yield job
         return
     seed = (job.context.seed, job.team.rank)
-    with gradients_by_row(job.network) as tables, drawn(job.network, seed) as masks:
+    with gradients_by_row(job.network) as rows, drawn(job.network, seed) as masks:
         if job.arithmetic.lanes == 1:
-            yield replace(job, lanes=OneLane(masks))
+            yield replace(job, lanes=OneLane(masks, rows))
             return
-        lanes = SideBySide(job.network, job.arithmetic.lanes, masks, tables)
+        lanes = SideBySide(job.network, job.arithmetic.lanes, masks, rows)
         try:
             yield replace(job, lanes=lanes)
         finally:

@@ -21,13 +21,12 @@ from textclf import (
     TokenEncoder,
 )
 
-from . import states
+from . import optimizer, states
 from .arithmetic import Arithmetic
 from .batches import micro_batches, order, packed_batches
 from .casting import in_halves, in_wholes
 from .devices import moved
 from .divergence import Watch
-from .embeddings import clear_gradients
 from .forecast import Forecaster
 from .lanes import Lanes, OneLane
 from .meter import Meter, accounted
@@ -125,7 +124,7 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
     losses, grouped = job.team.total(job.network, *gradient(job, state, rows), rows)
     job.meter.lap("sharing")
     job.scaler.unscale_(job.optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(job.network.parameters(), job.options.max_grad_norm or math.inf)
+    norm = optimizer.cut(job)
     job.watch.see(job, state, losses, norm, grouped)
     for group in job.optimizer.param_groups:
         group["lr"] = job.options.learning_rate * rate(
@@ -133,7 +132,7 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
         )
     job.scaler.step(job.optimizer)
     job.scaler.update()
-    clear_gradients(job.network)
+    optimizer.forget(job)
     job.meter.lap("optimiser")
 
 
@@ -151,7 +150,7 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
             if not out_of_memory(error):
                 raise
         # Outside of `except`: the error's traceback holds on to the tensors that did not fit.
-        clear_gradients(job.network)
+        optimizer.forget(job)
         states.set_generators(generators, job.device)
         _halve(job, state)
 

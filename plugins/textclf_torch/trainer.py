@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -15,6 +15,7 @@ from .crew import gathered
 from .halves import working_copy
 from .meter import scored
 from .objective import Objective
+from .optimizer import make_optimizer
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
 from .team import Alone, Team
 
@@ -142,7 +143,7 @@ def make_job(
         labels=labels,
         options=options,
         objective=objective,
-        optimizer=_optimizer(network, options),
+        optimizer=make_optimizer(network, options),
         scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
         arithmetic=numbers,
         lengths=encoder.lengths(train.features),
@@ -152,12 +153,3 @@ def make_job(
         team=team,
     )
 
-
-def _optimizer(network: torch.nn.Module, options: TorchOptions) -> torch.optim.AdamW:
-    """Return AdamW with its decay on matrices alone: biases and norms are vectors."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=options.epsilon, fused=True)
