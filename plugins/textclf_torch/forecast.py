@@ -66,7 +66,7 @@ class Forecaster:
             return
         self._tokens, self._steps = self._tokens + tokens, self._steps + 1
         passed = now - self._began
-        if passed > LATEST or (passed > self._soon and self._steps >= STEPS):
+        if (passed > LATEST and self._steps > 1) or (passed > self._soon and self._steps >= STEPS):
             self._say(passed)
 
     def _say(self, passed: float) -> None:
@@ -114,7 +114,10 @@ def needs(job: Job, *, resumed: bool = False) -> Needs:
     trained = [p for p in job.network.parameters() if p.requires_grad]
     weights, gradients, state = _size(job.network.parameters()), _size(trained), 2 * _size(trained)
     best = weights if job.validation is not None else 0
-    memory, disk = weights + gradients + state + activations(job), 0
+    halves = weights // 2 if job.arithmetic.precision != "float32" else 0
+    # On the CPU the processes of a team share one memory.
+    processes = job.team.size if job.device.type == "cpu" else 1
+    memory, disk = (weights + halves + gradients + state) * processes + activations(job), 0
     if job.context.checkpoints is not None:
         checkpoint = weights + state + best
         disk = checkpoint * (1 if resumed else CHECKPOINTS)
@@ -179,19 +182,19 @@ def free_memory(device: torch.device) -> int | None:
     with suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
         told = next(line for line in lines if line.startswith("MemAvailable:"))
-        return min(int(told.split()[1]) * 1024, *_container())
+        return min([int(told.split()[1]) * 1024, *_container()])
     with suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
-def _container() -> list[int]:
-    """Return what a container's own limit leaves; nothing where there is none."""
-    group = Path("/sys/fs/cgroup")
-    with suppress(OSError, ValueError):
-        limit = int((group / "memory.max").read_text("ascii"))
-        return [max(0, limit - int((group / "memory.current").read_text("ascii")))]
-    return [1 << 62]
+def _container(group: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Return what a container's own limit leaves, copies of files not counted; nothing where there is no limit."""
+    with suppress(OSError, ValueError, KeyError):
+        limit, used = (int((group / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
+        told = dict(line.split() for line in (group / "memory.stat").read_text("ascii").splitlines())
+        return [max(0, limit - used + int(told["active_file"]) + int(told["inactive_file"]))]
+    return []
 
 
 def amount(size: float) -> str:

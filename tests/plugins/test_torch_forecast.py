@@ -114,6 +114,15 @@ def test_too_little_disk_or_memory_is_a_warning_before_and_not_an_error_hours_la
     assert len(context.warnings) == 2
 
 
+def test_a_containers_limit_counts_and_copies_of_files_in_memory_do_not(tmp_path: Path):
+    assert forecast._container(tmp_path) == []
+    for name, text in {"max": "9000", "current": "8000", "stat": "anon 5\nactive_file 300\ninactive_file 40"}.items():
+        (tmp_path / f"memory.{name}").write_text(text + "\n")
+    assert forecast._container(tmp_path) == [1340]
+    (tmp_path / "memory.max").write_text("max\n")
+    assert forecast._container(tmp_path) == []
+
+
 def test_the_time_to_go_is_foretold_from_the_first_steps(task: Task):
     context = LocalContext(task.folder)
     job = job_of(task, context, epochs=5, batch_size=8)
