@@ -44,7 +44,7 @@ def gathered(job: Job, checkpoint: Path | None) -> Iterator[Job]:
     try:
         _write_outline(job, folder, checkpoint, devices, each)
         crew.start(folder)
-        team = Shared(0, size, crew.meet(folder), job.device, crew)
+        team = Shared(0, size, crew.meet(folder), job.device, crew, before)
         if checkpoint is None:
             what = f"{size} GPUs" if job.device.type == "cuda" else f"{size}, of {each} threads"
             job.context.emit(Chosen(what="processes", choice=what))

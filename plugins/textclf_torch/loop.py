@@ -199,7 +199,8 @@ def finish_epoch(job: Job, state: State, saver: Saver) -> None:
     judgement, best = None, False
     if job.validation is not None:
         try:
-            scores = score(job.network, job.encoder, job.validation.features, job.labels, job.device, job.context)
+            with job.team.waiting():
+                scores = score(job.network, job.encoder, job.validation.features, job.labels, job.device, job.context)
         except Stopped:
             _stop(job, state, saver)
         judgement = job.context.judge(scores)

@@ -102,7 +102,8 @@ class Worker:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._messages.put(json.loads(line))
+                if line.endswith(b"\n"):  # the last one of a process that is killed may be cut
+                    self._messages.put(json.loads(line))
         self.at_end()
 
 

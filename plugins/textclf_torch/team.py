@@ -12,7 +12,8 @@ from __future__ import annotations
 import datetime
 import heapq
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,6 +53,9 @@ class Team(Protocol):
     ) -> tuple[torch.Tensor, list[int]]:
         """Leave the whole batch's gradient in the network; return all losses, and their rows."""
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """Let rank 0 have all threads while the others wait for it."""
+
     def states(self) -> list[dict[str, Any]]:
         """Return what a checkpoint must hold of each process but rank 0."""
 
@@ -76,6 +80,9 @@ class Alone:
         self, network: torch.nn.Module, losses: torch.Tensor, mine: list[int], rows: NDArray[np.int64]
     ) -> tuple[torch.Tensor, list[int]]:
         return losses, mine
+
+    def waiting(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def states(self) -> list[dict[str, Any]]:
         return []
@@ -102,13 +109,14 @@ class LostError(Exception):
 
 @dataclass(slots=True)
 class Shared:
-    """One of several processes. leader: only in rank 0."""
+    """One of several processes. leader: only in rank 0. threads: those of all processes together."""
 
     rank: int
     size: int
     group: Any
     device: torch.device
     leader: Leader | None = None
+    threads: int = 1
     _used: list[bool] | None = None
     _buffer: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -139,6 +147,15 @@ class Shared:
             parameter.grad = torch.empty_like(parameter) if parameter.grad is None else parameter.grad
         _copy([total for _, total in used], [p.grad for p, _ in used if p.grad is not None])
         return each.clone(), [int(row) for row in rows]
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        own = torch.get_num_threads()
+        torch.set_num_threads(max(own, self.threads))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(own)
 
     def states(self) -> list[dict[str, Any]]:
         return self.leader.states() if self.leader else []

@@ -101,6 +101,13 @@ def test_a_batch_is_shared_such_that_all_have_about_as_many_tokens():
     assert [len(part) for part in team.share(rows[:1], lengths, 3)] == [1, 0, 0]
 
 
+def test_the_first_process_has_all_threads_while_the_others_wait():
+    before = torch.get_num_threads()
+    with Shared(0, 2, None, CPU, threads=before + 1).waiting():
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
 def test_all_processes_name_the_rows_of_a_loss_that_is_no_number(tmp_path: Path):
     """T01: the rows of another process are named by their own numbers, and nobody takes the step."""
     truth = np.array([["good" in text, "film" in text] for text in TEXTS])
