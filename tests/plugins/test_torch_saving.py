@@ -68,10 +68,11 @@ def job_of(task: Task, store: Any, **options: Any) -> Any:
         {},
         {"validate": True, "early_stopping": 2, "epochs": 4},
         {"precision": "bf16"},
+        {"lanes": 2, "micro_batch": 2},
         {"micro_batch": 2, "epochs": 1.5},
         {"schedule": "cosine", "class_weights": "balanced", "label_smoothing": 0.1, "checkpoint_every": 2},
     ],
-    ids=["dropout", "early stopping", "bf16", "accumulation and half an epoch", "every second step"],
+    ids=["dropout", "early stopping", "bf16", "two lanes", "accumulation and half an epoch", "every second step"],
 )
 def test_a_training_that_is_stopped_after_each_step_has_the_same_bits(options: dict[str, Any], task: Task) -> None:
     """T04, T05: whatever decides the next step is in the state, wherever the training is stopped."""
