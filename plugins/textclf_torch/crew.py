@@ -125,9 +125,7 @@ class Crew:
         if self._job.device.type == "cuda":
             torch.cuda.synchronize()
         self._tell(do="end")
-        for worker in self._workers:
-            worker.wait(GRACE)
-        if any(worker.status != 0 for worker in self._workers):
+        if any(worker.wait(GRACE) not in (0, None) for worker in self._workers):
             raise self._reason()
 
     def end(self) -> None:

@@ -45,10 +45,6 @@ class Worker:
         """Tell whether it says nothing any more; whatever it said is then in the queue."""
         return not self._listener.is_alive()
 
-    @property
-    def status(self) -> int | None:
-        return self._process.poll()
-
     def tell(self, order: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         # Where it has ended, `watch` will say why.
