@@ -117,7 +117,8 @@ def needs(job: Job, *, resumed: bool = False) -> Needs:
     halves = weights // 2 if job.arithmetic.precision != "float32" else 0
     # On the CPU the processes of a team share one memory.
     processes = job.team.size if job.device.type == "cpu" else 1
-    memory, disk = (weights + halves + gradients + state) * processes + activations(job), 0
+    memory = (weights + halves + gradients * job.arithmetic.lanes + state) * processes + activations(job)
+    disk = 0
     if job.context.checkpoints is not None:
         checkpoint = weights + state + best
         disk = checkpoint * (1 if resumed else CHECKPOINTS)
@@ -127,7 +128,7 @@ def needs(job: Job, *, resumed: bool = False) -> Needs:
 
 
 def activations(job: Job) -> int:
-    """Return about how many bytes the backward pass of the largest micro-batch needs kept.
+    """Return about how many bytes the backward pass of the largest micro-batch, one a lane, needs kept.
 
     In each layer what goes into and comes out of its products, and a quarter for norms, dropout and passing gradients.
     """
@@ -137,7 +138,7 @@ def activations(job: Job) -> int:
     most = min(job.options.micro_batch or job.options.batch_size, len(job.lengths))
     longest = np.sort(job.lengths)[-most:]
     if job.layout == "packed":
-        tokens = max(int(longest[-1]), min(int(longest.sum()), PACKED_BUDGET[job.device.type]))
+        tokens = max(int(longest[-1]), min(int(longest.sum()), PACKED_BUDGET[job.device.type] * job.arithmetic.lanes))
     else:
         tokens = most * int(longest[-1])
     size = 4 if job.arithmetic.precision == "float32" else 2

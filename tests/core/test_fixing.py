@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.core.killing import deaths
-from tests.core.toys import contents, engine, plugin, recipe
-from textclf import Chosen
+from tests.core.toys import Stopping, contents, engine, plugin, recipe
+from textclf import Chosen, Stopped
 from textclf.durable import digest
 from textclf.runs.fixing import fix
 from textclf.runs.folder import create, open_run, refuse_changes
@@ -30,10 +30,10 @@ class Choosing(ToyLinear):
         return super().train(encoder, train, validation, labels, context)
 
 
-def choosing(tells: Chosen = RATE) -> Any:
+def choosing(tells: Chosen = RATE, **settings: Any) -> Any:
     kind = type("Choosing", (Choosing,), {"tells": tells})
     made = plugin("trainer", "choosing", lambda: kind(LinearOptions()), options=LinearOptions, traits=linear_traits)
-    return engine(made)
+    return engine(made, **settings)
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -75,6 +75,17 @@ def test_an_option_that_a_step_does_not_take_is_a_warning_and_not_the_end(option
     result = choosing(Chosen(what="rate", choice="any", options=options)).run(recipe(trainer="choosing"))
     assert list(result.report.warnings) == says  # type: ignore[union-attr]
     assert written(result.folder)["trainer"]["rate"] == 1.0
+
+
+def test_a_run_that_was_interrupted_ends_with_the_recipe_and_the_results_of_one_that_was_not() -> None:
+    whole = choosing().run(recipe(trainer="choosing"))
+    with pytest.raises(Stopped) as stopped:
+        choosing(stopping=Stopping(5)).run(recipe(trainer="choosing"))
+    assert stopped.value.exit_code == 75
+    resumed = choosing().resume("toy")
+    assert resumed.folder != whole.folder
+    assert contents(resumed) == contents(whole)
+    assert (resumed.folder / "recipe.yaml").read_bytes() == (whole.folder / "recipe.yaml").read_bytes()
 
 
 def test_a_run_killed_while_its_recipe_is_written_can_be_resumed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,19 @@ def test_a_resumed_training_accounts_for_its_own_part(task: Task):
     order = [loop.order(len(TEXTS), epoch, context.seed) for epoch in (1, 2)]
     lengths = task.encoder.lengths(task.encoded.features)
     assert event.tokens == lengths[np.concatenate([order[0][6:], order[1]])].sum()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_parts_are_the_streams_time_and_add_up_to_the_clocks(tmp_path: Path):
+    task, context = wide(tmp_path, TEXTS * 8)
+    began = time.perf_counter()
+    task.train(context, device="cuda", batch_size=16, epochs=3)
+    took = time.perf_counter() - began
+    event = told(context, Accounted)[0]
+    assert {"collating", "forward", "backward", "optimiser"} <= set(event.parts)
+    assert 0.1 * took < sum(event.parts.values()) < took
+    assert event.peak_share is not None
+    assert 0 < event.peak_share < 1
 
 
 def test_laps_add_up_and_cost_nothing():
