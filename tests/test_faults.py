@@ -104,7 +104,7 @@ FAULTS: dict[str, str] = {
 REQUIRED = [
     fault
     for fault in FAULTS
-    if fault[0] in "RDWP" or "C06" <= fault <= "C12" or "T03" <= fault <= "T09" or "X02" <= fault <= "X06"
+    if fault[0] in "RDWPCT" or "X02" <= fault <= "X06"
 ]
 
 

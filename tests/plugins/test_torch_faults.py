@@ -11,7 +11,7 @@ from textclf_torch import TorchOptions, runtime
 from textclf_torch.trainer import TorchTrainer
 
 from tests.plugins.sentiment import LABELS, Task, sentiment
-from textclf import ArtefactError, DivergedError, ResourceError, Texts
+from textclf import ArtefactError, DivergedError, ResourceError, Stopped, Texts
 
 CPU = torch.device("cpu")
 
@@ -106,6 +106,19 @@ def test_without_enough_memory_the_micro_batch_is_halved_and_the_training_is_the
     whole = task.train().network.state_dict()
     for name, tensor in small.network.state_dict().items():
         assert torch.allclose(tensor, whole[name], atol=1e-4), name
+
+
+def test_a_training_that_was_halved_is_resumed_in_halves_to_the_same_bits(task: Task):
+    """T02: what memory suffices for is part of the state, and is not tried anew."""
+    limited = Changed(task.encoder, with_memory_for(2))
+    whole = task.train(encoder=limited)
+    with pytest.raises(Stopped):
+        task.train(task.context(checkpoints=task.store(), stop_after=2), encoder=limited)
+    context = task.context(checkpoints=task.store())
+    resumed = task.train(context, encoder=limited)
+    assert context.warnings == []
+    for name, tensor in resumed.network.state_dict().items():
+        assert torch.equal(tensor, whole.network.state_dict()[name]), name
 
 
 def test_memory_that_never_suffices_is_a_resource_error(task: Task):

@@ -65,7 +65,9 @@ class Context(Protocol):
     def judge(self, scores: NDArray[np.float32]) -> Judgement:
         """Judge the scores of the validation split, in its order, by the recipe's metrics."""
 
-    def emit(self, event: Event) -> None: ...
+    def emit(self, event: Event) -> None:
+        """Tell the run and its observers, who are called by one thread at a time, whichever thread this is."""
+
     def warn(self, message: str) -> None: ...
     def stopping(self) -> bool:
         """Tell whether the run was asked to stop: finish the step, save, raise `textclf.Stopped`."""
