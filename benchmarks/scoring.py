@@ -48,6 +48,8 @@ class Scorer:
             "load", model=str(case.model), data=str(case.folder), settings=dict(settings), device=case.device
         )
         self.lengths = list(about.get("lengths", lengths))
+        # What is done once, such as choosing an arithmetic, belongs to no block.
+        side.ask("score", first=0, count=2, within=case.seconds)
 
     def rate(self, within: float | None = None) -> float:
         """Return the real tokens a second of the next block."""
