@@ -60,7 +60,7 @@ class TorchTrainer:
                 state = states.resume(shared, found) if found else first
                 with lanes.opened(shared) as ready:
                     loop.run(ready, state)
-        return TorchModel(network, tokens, labels, device)
+        return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
         """Read what `TorchModel.save` wrote; the CPU will do where the device of the training is not here."""
@@ -73,19 +73,30 @@ class TorchTrainer:
         if not known:
             raise ArtefactError(f"'{file}' has format {told['format']}; this version reads {FORMAT}")
         tokens, device = cast("TokenEncoder", encoder), device_for_use(self._options.device)
-        return TorchModel(tokens.load_network(folder, labels).to(device), tokens, labels, device)
+        network = tokens.load_network(folder, labels).to(device)
+        return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
 
 
 class TorchModel:
-    """A fine-tuned network with the encoder whose tokens it reads."""
+    """A fine-tuned network with the encoder whose tokens it reads.
+
+    exact: float32 products are those of "highest", even where "medium" was measured to be as right and faster. That
+    "medium" was asked for says nothing of another machine, where the model may be now.
+    """
 
     def __init__(
-        self, network: torch.nn.Module, encoder: TokenEncoder, labels: Labels, device: torch.device
+        self,
+        network: torch.nn.Module,
+        encoder: TokenEncoder,
+        labels: Labels,
+        device: torch.device,
+        exact: bool = False,
     ) -> None:
         self.network = network.eval()
         self.device = device
         self._encoder = encoder
         self._labels = labels
+        self._exact = exact
         self._numbers: tuple[arithmetic.Arithmetic, str] | None = None
         self._half: torch.nn.Module | None = None
 
@@ -100,7 +111,8 @@ class TorchModel:
             half = numbers.precision == "bf16"
             context.emit(Chosen(what="scoring", choice="bf16" if half else "float32", why=why))
             network = self._in_bf16() if half else network
-        with matmul_precision(numbers.matmul, self.device), scored(self._encoder.lengths(features), context):
+        matmul = "highest" if self._exact else numbers.matmul
+        with matmul_precision(matmul, self.device), scored(self._encoder.lengths(features), context):
             return score(network, self._encoder, features, self._labels, self.device, context)
 
     def _in_bf16(self) -> torch.nn.Module:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from textclf_torch import calibration, halves, scoring
+from textclf_torch.arithmetic import Arithmetic
 from textclf_transformers import TransformerOptions, build
 
 from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, sentiment
@@ -125,6 +126,20 @@ def test_fast_scoring_is_in_bf16_where_that_was_measured_to_pay(tmp_path):
     assert (model.scores(task.encoded.features, fast) == halved).all()
     assert model._half is first
     assert (model.scores(task.encoded.features, context) == scores).all()
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("auto", "medium"), ("medium", "medium"), ("highest", "highest")])
+def test_products_are_exact_where_that_was_asked_for(asked, expected, tmp_path, monkeypatch):
+    model = sentiment(tmp_path).train(epochs=1, matmul=asked)
+    model._numbers = (Arithmetic("float32", "medium"), "measured")
+    seen = []
+    network = model.network.forward
+    monkeypatch.setattr(
+        model.network, "forward", lambda **batch: seen.append(torch.get_float32_matmul_precision()) or network(**batch)
+    )
+    task = sentiment(tmp_path / "again")
+    model.scores(task.encoded.features, task.context())
+    assert set(seen) == {expected}
 
 
 def test_progress_counts_texts_and_real_tokens(tmp_path, monkeypatch):
