@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ from textclf import Chosen
 from .dropout import Masks, drawn
 from .embeddings import Added, RowGradients, gradients_by_row
 from .team import share
+from .threads import abreast, futile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from .loop import Job
 
 MOST = 2  # each lane has a gradient of its own, and texts enough for products of good size
-LARGE = 1 << 16
 
 Groups = Sequence["NDArray[np.int64]"]
 Work = Callable[[Groups], list[torch.Tensor]]
@@ -110,18 +110,7 @@ class SideBySide:
         return share(rows, lengths, self._count)
 
     def carry(self, work: Work, lanes: Sequence[Groups]) -> list[torch.Tensor]:
-        threads = torch.get_num_threads()
-        each = max(1, threads // self._count)
-        try:
-            others = [self._pool.submit(self._lane, k, work, lanes[k], each) for k in range(1, self._count)]
-            try:
-                found = [self._lane(0, work, lanes[0], each)]
-            finally:
-                # Nothing may run on once an error is on its way: the batch may be done again.
-                wait(others)
-            found += [other.result() for other in others]
-        finally:
-            torch.set_num_threads(threads)
+        found = abreast(self._pool, self._count, lambda lane: self._lane(lane, work, lanes[lane]))
         for _, gradient in found:
             self._add(gradient)
         return [losses for lane, _ in found for losses in lane]
@@ -132,8 +121,7 @@ class SideBySide:
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         gradient.tensors = _sum(gradient.tensors, found) if gradient.tensors else list(found)
 
-    def _lane(self, lane: int, work: Work, groups: Groups, threads: int) -> tuple[list[torch.Tensor], _Gradient]:
-        torch.set_num_threads(threads)  # of this thread
+    def _lane(self, lane: int, work: Work, groups: Groups) -> tuple[list[torch.Tensor], _Gradient]:
         self._masks.enter(lane)
         self._own.gradient = gradient = _Gradient([])
         try:
@@ -186,18 +174,11 @@ def choose(
         return numbers
     count, why = options.lanes or MOST, "as asked" if options.lanes else "one product on all threads makes them wait"
     threads = max(1, torch.get_num_threads() // options.devices)
-    reason = ("" if options.lanes else _futile(network, threads)) or _unsafe(network, encoder, tokens, layout)
+    reason = ("" if options.lanes else futile(network, threads)) or _unsafe(network, encoder, tokens, layout)
     if count > 1 and reason:
         count, why = 1, reason
     context.emit(Chosen(what="lanes", choice=count, why=why, options={"trainer.lanes": count}))
     return replace(numbers, lanes=count)
-
-
-def _futile(network: torch.nn.Module, threads: int) -> str:
-    if threads < MOST:
-        return "there is one thread"
-    large = any(isinstance(m, torch.nn.Linear) and m.weight.numel() >= LARGE for m in network.modules())
-    return "" if large else "the network is small"
 
 
 def _unsafe(network: torch.nn.Module, encoder: TokenEncoder, tokens: Tokens, layout: Layout) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +17,14 @@ from textclf import Context, Labels, ResourceError, Stopped, TokenEncoder, Token
 from .batches import scoring_batches
 from .devices import choose_layout, out_of_memory
 from .reporting import Reporter
+from .threads import abreast, for_scoring
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Tokens of one forward pass, at most: more gains nothing, and costs memory.
 SCORING_BUDGET = {"cpu": 2048, "mps": 16_384, "cuda": 65_536}
+LEAST = 256
 
 
 def score(
@@ -33,32 +40,76 @@ def score(
     The numbers are those of the network's weights up to its logits, and float32 from there.
     """
     lengths = encoder.lengths(tokens)
-    done, report = 0, Reporter(context, "score", len(tokens), "texts")
     network.eval()
     layout, _ = choose_layout(encoder, device, network, next(network.parameters()).dtype)
-    batches = scoring_batches(lengths, SCORING_BUDGET[device.type])[::-1]
-    order, found = [], []
-    with torch.inference_mode():
-        while batches:
-            rows = batches.pop()
-            try:
-                logits = logits_of(network(**encoder.collate(tokens, rows, layout, device))).float()
-            except RuntimeError as error:
-                if not out_of_memory(error) or len(rows) == 1:
-                    raise _no_memory(error, int(lengths[rows].max())) from None
-                batches += np.array_split(rows, 2)[::-1]
-                continue
-            # They stay on the device until the end: fetching them here would make a GPU wait for the next batch.
-            found.append(logits.sigmoid() if labels.task == "multi-label" else logits.softmax(dim=1))
-            order.append(rows)
-            done += len(rows)
-            report(done, tokens=int(lengths[rows].sum()))
-            if context.stopping():
-                raise Stopped("stopped while scoring texts")
+
+    def probabilities(rows: NDArray[np.int64]) -> torch.Tensor:
+        logits = logits_of(network(**encoder.collate(tokens, rows, layout, device))).float()
+        return logits.sigmoid() if labels.task == "multi-label" else logits.softmax(dim=1)
+
+    count = for_scoring(network, encoder, device)
+    batches = scoring_batches(lengths, _budget(lengths, device, count))
+    count = min(count, max(1, len(batches)))
+    queue = _Queue(probabilities, lengths, deque(batches))
+    report = Reporter(context, "score", len(tokens), "texts")
+    with ThreadPoolExecutor(max(1, count - 1), "scoring") as pool:
+        abreast(pool, count, lambda lane: queue.work(partial(_tell, report, context) if lane == 0 else None))
     scores = np.empty((len(tokens), len(labels)), np.float32)
-    if found:
+    if queue.found:
+        order, found = zip(*queue.found, strict=True)
         scores[np.concatenate(order)] = torch.cat(found).cpu().numpy()
     return scores
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Batches to score and what was found, for any number of threads."""
+
+    probabilities: Callable[[NDArray[np.int64]], torch.Tensor]
+    lengths: NDArray[np.int64]
+    batches: deque[NDArray[np.int64]]
+    found: list[tuple[NDArray[np.int64], torch.Tensor]] = field(default_factory=list)
+    broken: bool = False
+
+    def work(self, tell: Callable[[int, int], None] | None) -> None:
+        """Score batches until there are none; `tell` is called with the texts and tokens done so far."""
+        told = texts = 0
+        try:
+            with torch.inference_mode():
+                while self.batches and not self.broken:
+                    self._next()
+                    if tell:
+                        news = self.found[told:]
+                        told += len(news)
+                        texts += sum(len(rows) for rows, _ in news)
+                        tell(texts, sum(int(self.lengths[rows].sum()) for rows, _ in news))
+        except BaseException:
+            self.broken = True
+            raise
+
+    def _next(self) -> None:
+        try:
+            rows = self.batches.popleft()
+        except IndexError:
+            return  # another thread has taken the last one
+        try:
+            # They stay on the device until the end: fetching them here would make a GPU wait for the next batch.
+            self.found.append((rows, self.probabilities(rows)))
+        except RuntimeError as error:
+            if not out_of_memory(error) or len(rows) == 1:
+                raise _no_memory(error, int(self.lengths[rows].max())) from None
+            self.batches.extendleft(np.array_split(rows, 2)[::-1])
+
+
+def _tell(report: Reporter, context: Context, texts: int, tokens: int) -> None:
+    report(texts, tokens=tokens)
+    if context.stopping():
+        raise Stopped("stopped while scoring texts")
+
+
+def _budget(lengths: NDArray[np.int64], device: torch.device, count: int) -> int:
+    """Return how many tokens a batch may have: fewer where else some threads would have none."""
+    return min(SCORING_BUDGET[device.type], max(LEAST, int(lengths.sum()) // count))
 
 
 def logits_of(output: Any) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, lanes, loop, states
+from textclf_torch import TorchOptions, arithmetic, lanes, loop, scoring, states, threads
 from textclf_torch.dropout import LEVELS, Masks, drawn
 from textclf_torch.trainer import make_job
 
@@ -142,7 +144,7 @@ def test_lanes_are_chosen_where_they_are_safe_and_pay(task: Task, monkeypatch: p
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert chosen(task) == (1, "the network is small")
     assert chosen(task, devices=4) == (1, "there is one thread")
-    monkeypatch.setattr(lanes, "LARGE", 1)
+    monkeypatch.setattr(threads, "LARGE", 1)
     assert chosen(task) == (2, "one product on all threads makes them wait")
 
 
@@ -188,3 +190,51 @@ def test_lanes_leave_the_threads_of_a_process_as_they_were(task: Task):
     before = torch.get_num_threads()
     gradient(replace(job_of(task, 2)))
     assert torch.get_num_threads() == before
+
+
+def test_threads_that_score_beside_one_another_find_the_scores_of_one(task: Task, monkeypatch: pytest.MonkeyPatch):
+    """T08: which thread scores a batch changes nothing, and neighbours only rounding."""
+    model, tokens = task.train(), task.encoded.features
+    alone = model.scores(tokens, task.context())
+    monkeypatch.setattr(scoring, "LEAST", 8)
+    monkeypatch.setattr(scoring, "for_scoring", lambda *given: 3)
+    seen = set()
+    model.network.register_forward_hook(lambda *given: seen.add(threading.current_thread().name))
+    several = [model.scores(tokens, task.context()) for _ in range(3)]
+    assert len(seen) > 1
+    assert np.abs(several[0] - alone).max() <= 1e-6
+    assert (several[0] == several[1]).all()
+    assert (several[0] == several[2]).all()
+
+
+def test_scoring_in_threads_ends_with_the_first_error_or_when_asked(task: Task, monkeypatch: pytest.MonkeyPatch):
+    model, tokens = task.train(), task.encoded.features
+    monkeypatch.setattr(scoring, "LEAST", 8)
+    monkeypatch.setattr(scoring, "for_scoring", lambda *given: 3)
+
+    def wait(*given: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.2)  # so that the thread that asks gets batches too
+
+    hook = model.network.register_forward_hook(wait)
+    with pytest.raises(Stopped, match="stopped while scoring texts"):
+        model.scores(tokens, task.context(stop_after=1))
+    hook.remove()
+
+    def fail(*given: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("this thread has no luck")
+
+    model.network.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="this thread has no luck"):
+        model.scores(tokens, task.context())
+
+
+def test_as_many_threads_score_as_there_are_where_the_network_is_large(task: Task, monkeypatch: pytest.MonkeyPatch):
+    network = job_of(task, 1).network
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert threads.for_scoring(network, task.encoder, CPU) == 1
+    monkeypatch.setattr(threads, "LARGE", 1)
+    assert threads.for_scoring(network, task.encoder, CPU) == 4
+    assert threads.for_scoring(network, Plain(task.encoder), CPU) == 1
+    assert threads.for_scoring(network, task.encoder, torch.device("meta")) == 1
