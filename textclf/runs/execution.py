@@ -151,12 +151,14 @@ class _Stages:
             scores = pipeline.score(plan, parts, encoded, "test", model, context)
             predictions = pipeline.predictions(parts, parts.test, scores, decision)
             evaluation = evaluate(predictions, found, parts.train.labels, plan.settings.report.draws)
-        classifier = pipeline.classifier(plan, parts, encoded, model, decision)
+        # The model tells of the options that fix what was chosen, whether the run began with them or not.
+        fixed = fix(self.folder, plan, self.context.warn)
+        classifier = pipeline.classifier(fixed, parts, encoded, model, decision)
         on_validation = {}
         if parts.validation is not None and validation is not None:
             judged = pipeline.predictions(parts, parts.validation, validation, decision)
             on_validation = judge(found, plan.select, judged).metrics
-        written = self._write(parts, evaluation, classifier, on_validation)
+        written = self._write(parts, evaluation, classifier, on_validation, fixed.resolved())
         return Finish(written, classifier, evaluation)
 
     def _split(self, dataset: Dataset) -> Parts:
@@ -185,17 +187,17 @@ class _Stages:
         return replace(context, checkpoints=store, judging=pipeline.judge_of(self.plan, parts, found))
 
     def _write(
-        self, parts: Parts, evaluation: Evaluation, classifier: Classifier, on_validation: Mapping[str, float]
-    ) -> Report:
+        self, parts: Parts, evaluation: Evaluation, classifier: Classifier, on_validation: Mapping[str, float],
+        resolved: Mapping[str, Any],
+    ) -> Report:  # fmt: skip
         settings, folder = self.plan.settings, self.folder.path
-        fixed = fix(self.folder, self.plan, self.context.warn)
         with self.journal.stage("save"):
             write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
             # One that stands there is of an earlier try, which ended before the run was finished.
             shutil.rmtree(self.folder.model, ignore_errors=True)
             classifier.save(self.folder.model)
         made = self._report(parts, evaluation, on_validation)
-        finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, fixed.resolved())
+        finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, resolved)
         for step in self.plan.outputs:
             self._output(step, finished)
         made = self._report(parts, evaluation, on_validation)
