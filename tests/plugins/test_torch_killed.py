@@ -31,7 +31,7 @@ def all_ended_alike(told: list[dict[str, Any]], place: str, stride: int) -> None
     assert any(each["killed_again"] for each in told)
 
 
-@pytest.mark.parametrize(("place", "stride"), [("save", 9), ("model", 25)])
+@pytest.mark.parametrize(("place", "stride"), [("save", 17), ("model", 50)])
 def test_a_run_that_is_killed_while_it_writes_ends_as_if_it_had_been_left_alone(
     place: str, stride: int, tmp_path: Path
 ) -> None:
