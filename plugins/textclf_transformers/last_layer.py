@@ -1,16 +1,18 @@
 """Owns an exact saving: in the last layer a packed row needs queries and feed-forward for its first tokens only.
 
 A classification head reads the first token of each text; what the last layer would make of all others is thrown away.
-Keys and values are still those of every token: the logits are the same.
+First tokens still look at every token: the logits are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from .attention import within
 
@@ -28,9 +30,9 @@ class Parts:
     """A layer's parts. `finish` makes its answer of what attention found for some tokens, and of those tokens."""
 
     attention: Any
-    query: torch.nn.Module
-    key: torch.nn.Module
-    value: torch.nn.Module
+    query: torch.nn.Linear
+    key: torch.nn.Linear
+    value: torch.nn.Linear
     finish: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -96,11 +98,49 @@ class Shortened:
         parts = _parts(self._layer)
         assert parts is not None
         first = hidden[0].index_select(0, borders[:-1])
-        heads = (-1, parts.attention.attention_head_size)
         rate = parts.attention.dropout.p if self._layer.training else 0.0
-        query, key, value = (
-            part(states).unflatten(1, heads)
-            for part, states in ((parts.query, first), (parts.key, hidden[0]), (parts.value, hidden[0]))
-        )
-        found = within(query, key, value, lengths, borders, parts.attention.scaling, rate)
+        look = _look if hidden.is_cuda else _look_through
+        found = look(parts, first, hidden[0], lengths, borders, rate)
         return parts.finish(found.flatten(1), first).unsqueeze(0)
+
+
+def _look(
+    parts: Parts, first: torch.Tensor, tokens: torch.Tensor, lengths: tuple[int, ...], borders: torch.Tensor,
+    rate: float,
+) -> torch.Tensor:  # fmt: skip
+    """Return what first tokens find, [texts, heads, width of a head], by keys and values of all tokens."""
+    heads = (-1, parts.attention.attention_head_size)
+    query, key, value = (
+        part(states).unflatten(1, heads)
+        for part, states in ((parts.query, first), (parts.key, tokens), (parts.value, tokens))
+    )
+    return within(query, key, value, lengths, borders, parts.attention.scaling, rate)
+
+
+def _look_through(
+    parts: Parts, first: torch.Tensor, tokens: torch.Tensor, lengths: tuple[int, ...], borders: torch.Tensor,
+    rate: float,
+) -> torch.Tensor:  # fmt: skip
+    """As `_look`, without keys and values: products are taken in the other order, which is cheaper for few queries.
+
+    What a query finds in a key is what the query, through the weights of the keys, finds in the token itself; and the
+    mean of values is the value of the mean token.
+    """
+    heads = (-1, parts.attention.attention_head_size)
+    query = torch.unflatten(parts.query(first), 1, heads) * parts.attention.scaling
+    through = torch.bmm(query.transpose(0, 1), torch.unflatten(parts.key.weight, 0, heads)).transpose(0, 1)
+    constant = (query * torch.unflatten(parts.key.bias, 0, heads)).sum(-1, keepdim=True)
+    means, sums = [], []
+    equal = [(length, len(list(run))) for length, run in groupby(lengths)]
+    rows = torch.split(tokens, [length * texts for length, texts in equal])
+    asked, added = (torch.split(part, [texts for _, texts in equal]) for part in (through, constant))
+    for (_, texts), row, queries, bias in zip(equal, rows, asked, added, strict=True):
+        seen = torch.unflatten(row, 0, (texts, -1))
+        weights = (torch.bmm(queries, seen.transpose(1, 2)) + bias).float().softmax(-1)
+        weights = functional.dropout(weights, rate).to(seen.dtype) if rate else weights.to(seen.dtype)
+        means.append(torch.bmm(weights, seen))
+        sums.append(weights.sum(-1, keepdim=True))
+    values = torch.unflatten(parts.value.weight, 0, heads).transpose(1, 2)
+    found = torch.bmm(torch.cat(means).transpose(0, 1), values).transpose(0, 1)
+    answer: torch.Tensor = found + torch.unflatten(parts.value.bias, 0, heads) * torch.cat(sums)
+    return answer
