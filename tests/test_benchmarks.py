@@ -140,8 +140,13 @@ def test_what_is_learnt_is_compared_over_seeds(tiny):
 
 
 @pytest.mark.slow
-def test_packed_rows_are_compared_with_padded_ones(tiny):
-    assert "packed over padded: " in run("packing.py", *SMALL, "--checkpoint", tiny)
+@pytest.mark.parametrize(
+    ("choice", "ways"),
+    [("layout", "packed over padded"), ("lanes", "two lanes over one lane"), ("matmul", "medium over highest"),
+     ("precision", "bf16 over float32")],
+)  # fmt: skip
+def test_our_own_ways_are_compared_with_one_another(choice, ways, tiny):
+    assert f"{ways}: " in run("variants.py", choice, *SMALL, "--checkpoint", tiny)
 
 
 @pytest.mark.slow
