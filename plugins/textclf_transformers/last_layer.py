@@ -99,7 +99,9 @@ class Shortened:
         assert parts is not None
         first = hidden[0].index_select(0, borders[:-1])
         rate = parts.attention.dropout.p if self._layer.training else 0.0
-        look = _look if hidden.is_cuda else _look_through
+        # Autocast keeps its casts of whole weights only: those of the heads would be made anew by each micro-batch.
+        cast = torch.is_autocast_enabled(hidden.device.type)
+        look = _look if hidden.is_cuda or cast else _look_through
         found = look(parts, first, hidden[0], lengths, borders, rate)
         return parts.finish(found.flatten(1), first).unsqueeze(0)
 
