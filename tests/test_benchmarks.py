@@ -120,6 +120,24 @@ def test_a_block_of_the_trainer_s_grouped_batches_holds_short_and_long_texts(mon
 
 
 @pytest.mark.slow
+def test_the_trainer_s_logits_are_in_the_order_of_the_rows_also_where_it_groups_by_length(monkeypatch, tiny, tmp_path):
+    pytest.importorskip("accelerate")
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "peers"))
+    import hf_trainer
+    import numpy as np
+    import torch
+    from transformers import AutoTokenizer, Trainer
+
+    network = hf_trainer.network_of(tiny, {}, None)
+    rows = [{"input_ids": list(range(5, 5 + length)), "labels": 0} for length in (3, 30, 4, 20, 9, 12, 5, 28, 17)]
+    told = hf_trainer.arguments_of({"sampling": "group_by_length"}, str(tmp_path), "cpu")
+    trainer = Trainer(model=network, args=told, processing_class=AutoTokenizer.from_pretrained(tiny))
+    with torch.inference_mode():
+        alone = [network.eval()(input_ids=torch.tensor([row["input_ids"]])).logits[0].numpy() for row in rows]
+    assert np.allclose(hf_trainer.logits_of(trainer, rows), alone, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_training_is_compared_with_the_expert_and_the_defaults(tiny):
     pytest.importorskip("accelerate")
     said = run("training.py", *SMALL, "--texts", "short", "--short-search", "--checkpoint", tiny, "--profile")

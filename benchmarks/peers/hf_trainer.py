@@ -167,6 +167,12 @@ def rows_of(tokenizer: Any, texts: list[str], labels: list[int], max_length: int
     return [{"input_ids": ids, "labels": label} for ids, label in zip(found, labels, strict=True)]
 
 
+def logits_of(trainer: Trainer, rows: list[dict[str, Any]]) -> Any:
+    """Return the logits of rows in their order, which grouping by length would not keep in prediction either."""
+    trainer.args.train_sampling_strategy = "random"
+    return trainer.predict(rows).predictions
+
+
 def train_in_blocks(driver: Any, asked: dict[str, Any]) -> None:
     """Train with one set of settings until the driver ends it."""
     import texts
@@ -192,7 +198,7 @@ def train_in_blocks(driver: Any, asked: dict[str, Any]) -> None:
             trainer.train()
         if asked.get("logits"):
             test = rows_of(tokenizer, parts["test"].texts, parts["test"].labels, asked["max_length"])
-            np.save(asked["logits"], trainer.predict(test).predictions)
+            np.save(asked["logits"], logits_of(trainer, test))
     driver.tell({"ended": True})
 
 
@@ -228,7 +234,7 @@ def script(chosen: argparse.Namespace) -> None:
         trainer.train()
         texts, labels = read_rows(chosen.data / "test.csv")
         test = rows_of(tokenizer, texts, [names.index(label) for label in labels], chosen.max_length)
-        found = trainer.predict(test).predictions.argmax(axis=1)
+        found = logits_of(trainer, test).argmax(axis=1)
     right = sum(names[column] == label for column, label in zip(found, labels, strict=True))
     print(json.dumps({"accuracy": right / len(labels)}))
 
