@@ -25,9 +25,8 @@ from typing import Any
 import texts
 from choosing import reported
 from expert import search
-from measuring import Peak, Shape, alternate, estimate, ratios
+from measuring import Peak, Shape, alternate, estimate, ratios, say
 from sides import Case, launch_ours, ours
-from training import say
 
 TRAINER = Path(__file__).parent / "peers" / "hf_trainer.py"
 

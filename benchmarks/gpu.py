@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from training import case_of, compare, extent_of, parser_of, say
+from measuring import say
+from training import case_of, compare, extent_of, parser_of
 
 ROWS, BLOCK = 12_800, 2048
 

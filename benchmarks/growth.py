@@ -23,9 +23,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import texts
-from measuring import alternate, ratios
+from measuring import alternate, ratios, say
 from sides import Case, launch_ours, ours
-from training import say
 
 SIZES = (1_000, 4_000, 16_000, 64_000, 256_000)
 MEMORY = (100_000, 1_000_000)

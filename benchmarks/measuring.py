@@ -12,6 +12,21 @@ import numpy as np
 DRAWS = 5000
 
 
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long to measure."""
+
+    pairs: int
+    seconds: float
+    short: bool
+    profile: bool
+    settings: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A median with the 95 % interval of its bootstrap."""

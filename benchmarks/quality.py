@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import texts
 from expert import search
-from measuring import Peak, Shape
+from measuring import Extent, Peak, Shape, say
 from peers.talking import Side
 from sides import Case, Training, launch_ours, launch_trainer, ours, step_size, trainer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from training import Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,6 @@ class Learnt:
 
 def judge(case: Case, extent: Extent, seeds: int, steps: int) -> None:
     """Train both sides with each seed, and print the differences with their errors."""
-    from training import say
-
     case = replace(case, total=steps)
     truth = np.array(texts.read(case.folder)["test"].labels)
     with launch_ours() as mine, launch_trainer() as theirs:

@@ -21,9 +21,8 @@ from typing import Any
 
 import texts
 from expert import DROWNED
-from measuring import Peak, Shape, alternate, estimate, ratios
+from measuring import Peak, Shape, alternate, estimate, ratios, say
 from peers.talking import Side, TooSlow
-from training import say
 
 Settings = Mapping[str, Any]
 BATCHES = (1, 8, 32, 64)

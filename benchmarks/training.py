@@ -15,35 +15,20 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import texts
 from expert import search
-from measuring import Peak, Shape, alternate, estimate, ratios
+from measuring import Extent, Peak, Shape, alternate, estimate, ratios, say
+from quality import judge
 from sides import Case, launch_ours, launch_trainer, ours, step_size, trainer
 
 DEFAULTS, FEW = {"batch_size": 8}, 3  # and in how many pairs they are measured
 # Texts in all, texts of a step, texts of a block.
 SIZES = {"short": (8454, 32, 512), "long": (3200, 16, 128)}
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How long to measure."""
-
-    pairs: int
-    seconds: float
-    short: bool
-    profile: bool
-    settings: dict[str, Any] | None = None
 
 
 def case_of(kind: str, folder: Path, chosen: argparse.Namespace) -> Case:
@@ -130,8 +115,6 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
         if chosen.quality:
-            from quality import judge
-
             judge(case_of("short", Path(folder), chosen), extent_of(chosen), chosen.seeds, chosen.steps)
             return
         for kind in ("short", "long") if chosen.texts == "both" else (chosen.texts,):

@@ -18,9 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from measuring import alternate, ratios
+from measuring import alternate, ratios, say
 from sides import launch_ours, ours
-from training import case_of, parser_of, say
+from training import case_of, parser_of
 
 # Of each choice two ways by name: options of the trainer, or `layout`.
 WAYS: dict[str, dict[str, dict[str, Any]]] = {

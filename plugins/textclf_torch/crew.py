@@ -24,7 +24,7 @@ from .process import GRACE, LOST, Worker
 from .team import Shared, connect
 
 if TYPE_CHECKING:
-    from .loop import Job
+    from .job import Job
 
 
 @contextmanager

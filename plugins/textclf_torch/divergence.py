@@ -10,14 +10,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from textclf import DivergedError
 
 if TYPE_CHECKING:
-    from .loop import Job
+    from . import TorchOptions
     from .states import State
 
 # Between two looks at a GPU, at most.
@@ -35,6 +35,21 @@ class Seen:
     rows: list[int]
 
 
+class Watched(Protocol):
+    """What is watched, and what the error of a step that diverged tells of it."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
+    @property
+    def scaler(self) -> torch.amp.GradScaler: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def options(self) -> TorchOptions: ...
+
+
 class Watch:
     """Sees each step before it is taken, and adds its loss to the state once it was looked at."""
 
@@ -43,7 +58,7 @@ class Watch:
         self._seen: list[Seen] = []
         self._at = clock()
 
-    def see(self, job: Job, state: State, losses: torch.Tensor, norm: torch.Tensor, rows: list[int]) -> None:
+    def see(self, job: Watched, state: State, losses: torch.Tensor, norm: torch.Tensor, rows: list[int]) -> None:
         """Keep a step with a bad loss or gradient from being taken: by a DivergedError, or by the optimiser's flag."""
         loss = losses.mean()
         # A scaler makes gradients infinite on purpose, and skips those steps itself.
@@ -58,7 +73,7 @@ class Watch:
             # Fused AdamW leaves weights and averages alone where this is 1: the way in that gradient scalers use.
             job.optimizer.found_inf = bad  # type: ignore[attr-defined]
 
-    def settle(self, job: Job, state: State) -> None:
+    def settle(self, job: Watched, state: State) -> None:
         """Look at all steps since the last look; a DivergedError names the first bad one."""
         seen, self._seen = self._seen, []
         job.optimizer.found_inf = None  # type: ignore[attr-defined]
@@ -73,12 +88,12 @@ class Watch:
         self._at = self._clock()
 
 
-def waits(job: Job) -> bool:
+def waits(job: Watched) -> bool:
     """Tell whether a look can wait: not on the CPU, where it costs nothing, nor where a scaler has flags of its own."""
     return job.device.type == "cuda" and not job.scaler.is_enabled()
 
 
-def diverged(job: Job, seen: Seen, loss: float) -> DivergedError:
+def diverged(job: Watched, seen: Seen, loss: float) -> DivergedError:
     finite = seen.losses.isfinite().tolist()
     bad = sorted(row for row, fine in zip(seen.rows, finite, strict=True) if not fine) or sorted(seen.rows)
     named = ", ".join(map(str, bad[:8])) + (f" and {len(bad) - 8} more" if len(bad) > 8 else "")

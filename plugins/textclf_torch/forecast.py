@@ -22,7 +22,7 @@ from .runtime import PACKED_BUDGET
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .loop import Job
+    from .job import Job
     from .states import State
 
 # Checkpoints on the disk at once, at most: two that are kept while a third is written.

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from . import TorchOptions
     from .arithmetic import Arithmetic
-    from .loop import Job
 
 MOST = 2  # each lane has a gradient of its own, and texts enough for products of good size
 
@@ -143,21 +142,20 @@ def _sum(one: Sequence[torch.Tensor | None], other: Sequence[torch.Tensor | None
 
 
 @contextmanager
-def opened(job: Job) -> Iterator[Job]:
-    """Give a job the lanes that its arithmetic names, and what makes steps on the CPU cheaper."""
-    if job.device.type != "cpu":
-        yield job
+def opened(network: torch.nn.Module, device: torch.device, seed: tuple[int, ...], count: int) -> Iterator[Lanes]:
+    """Open so many lanes through a network, and what makes its steps on the CPU cheaper; seed: of dropout."""
+    if device.type != "cpu":
+        yield OneLane()
         return
-    seed = (job.context.seed, job.team.rank)
-    with gradients_by_row(job.network) as rows, drawn(job.network, seed) as masks:
-        if job.arithmetic.lanes == 1:
-            yield replace(job, lanes=OneLane(masks, rows))
+    with gradients_by_row(network) as rows, drawn(network, seed) as masks:
+        if count == 1:
+            yield OneLane(masks, rows)
             return
-        lanes = SideBySide(job.network, job.arithmetic.lanes, masks, rows)
+        side_by_side = SideBySide(network, count, masks, rows)
         try:
-            yield replace(job, lanes=lanes)
+            yield side_by_side
         finally:
-            lanes.close()
+            side_by_side.close()
 
 
 def choose(

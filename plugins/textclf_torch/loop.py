@@ -4,89 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from textclf import (
-    Context,
-    Encoded,
     EpochFinished,
-    Labels,
-    Layout,
     ResourceError,
     Stopped,
-    TokenEncoder,
 )
 
 from . import optimizer, states
-from .arithmetic import Arithmetic
-from .batches import micro_batches, order, packed_batches
+from .accounts import accounted
+from .batches import micro_batches, packed_batches
 from .casting import in_halves, in_wholes
 from .devices import moved
-from .divergence import Watch
 from .forecast import Forecaster
-from .lanes import Lanes, OneLane
-from .meter import Meter, accounted
-from .objective import Objective
+from .job import Job
 from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
 from .saving import Saver
 from .schedule import rate
 from .states import State
-from .team import Team
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from . import TorchOptions
 
 # What one more forward and backward pass costs, in tokens: launching kernels on a GPU, calling them on a CPU.
 OVERHEAD = {"cpu": 64, "mps": 2048, "cuda": 8192}
 HALVINGS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """All that stays the same during a training."""
-
-    network: torch.nn.Module
-    encoder: TokenEncoder
-    train: Encoded
-    validation: Encoded | None
-    labels: Labels
-    options: TorchOptions
-    objective: Objective
-    optimizer: torch.optim.AdamW
-    scaler: torch.amp.GradScaler
-    arithmetic: Arithmetic
-    lengths: NDArray[np.int64]
-    device: torch.device
-    layout: Layout
-    context: Context
-    team: Team
-    lanes: Lanes = OneLane()  # noqa: RUF009 - it is frozen
-    meter: Meter = field(default_factory=Meter)
-    watch: Watch = field(default_factory=Watch)
-
-    @property
-    def epoch_steps(self) -> int:
-        return math.ceil(len(self.train.labels) / self.options.batch_size)
-
-    @property
-    def steps(self) -> int:
-        return max(1, math.ceil(self.options.epochs * self.epoch_steps - 1e-9))
-
-    def ends_epoch(self, step: int) -> bool:
-        return step > 0 and (step % self.epoch_steps == 0 or step == self.steps)
-
-    def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the texts of a step, drawn at random: the same ones whether the run was resumed or not."""
-        epoch, position = divmod(step, self.epoch_steps)
-        size = self.options.batch_size
-        return order(len(self.train.labels), epoch, self.context.seed)[position * size : (position + 1) * size]
 
 
 def run(job: Job, state: State) -> State:

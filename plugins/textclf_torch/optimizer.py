@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from . import TorchOptions
     from .embeddings import RowGradients
-    from .loop import Job
+    from .job import Job
 
 
 def make_optimizer(network: torch.nn.Module, options: TorchOptions) -> torch.optim.AdamW:

@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from . import states
+from . import snapshots
 
 if TYPE_CHECKING:
-    from .loop import Job
-    from .states import Snapshot, State
+    from .job import Job
+    from .snapshots import Snapshot
+    from .states import State
 
 # The share of the time that saving may take.
 SHARE, SHARE_AT_EPOCHS = 0.01, 0.05
@@ -67,7 +68,7 @@ class Saver:
             return
         began = self._clock()
         self.wait()
-        kept = states.snapshot(self._job, state)
+        kept = snapshots.snapshot(self._job, state)
         self._saved, self._at = (state.step, state.judged), self._clock()
         self._held = self._at - began
         self._pending = self._thread.submit(self._write, kept)
@@ -90,5 +91,5 @@ class Saver:
     def _write(self, kept: Snapshot) -> None:
         assert self._store is not None
         began, busy = self._clock(), time.thread_time()
-        self._store.save(kept.step, lambda folder: states.write(kept, folder, lambda: self._abandoned))
+        self._store.save(kept.step, lambda folder: snapshots.write(kept, folder, lambda: self._abandoned))
         self._busy, self._took = time.thread_time() - busy, self._clock() - began

@@ -10,13 +10,15 @@ import torch
 
 from textclf import ArtefactError, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
 
-from . import arithmetic, lanes, loop, states
+from . import arithmetic, lanes, loop, snapshots
+from .accounts import scored
 from .crew import gathered
 from .halves import working_copy
-from .meter import scored
+from .job import Job, equipped
 from .objective import Objective
 from .optimizer import make_optimizer
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
+from .states import State
 from .team import Alone, Team
 
 if TYPE_CHECKING:
@@ -44,21 +46,21 @@ class TorchTrainer:
             network = tokens.build_network(labels).to(device)
             found = context.checkpoints.latest() if context.checkpoints else None
             numbers = (
-                states.arithmetic_of(found)
+                snapshots.arithmetic_of(found)
                 if found
                 else arithmetic.choose(self._options.precision, self._options.matmul, network, device, context)
             )
             if found:
-                layout = states.layout_of(found)
+                layout = snapshots.layout_of(found)
             else:
                 layout, why = choose_layout(tokens, device, network.train(), numbers.dtype)
                 context.emit(Chosen(what="layout", choice=layout, why=why))
                 numbers = lanes.choose(self._options, numbers, network, tokens, train.features, layout, context)
             job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
-            first = states.State(self._options.micro_batch or self._options.batch_size)
+            first = State(self._options.micro_batch or self._options.batch_size)
             with gathered(job, found) as shared, matmul_precision(numbers.matmul, device):
-                state = states.resume(shared, found) if found else first
-                with lanes.opened(shared) as ready:
+                state = snapshots.resume(shared, found) if found else first
+                with equipped(shared) as ready:
                     loop.run(ready, state)
         return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
 
@@ -138,7 +140,7 @@ def make_job(
     layout: Layout,
     context: Context,
     team: Team = Alone(),  # noqa: B008 - it is frozen
-) -> loop.Job:
+) -> Job:
     """Return what `loop.run` trains: the network with its data, objective and optimiser."""
     objective = Objective.of(
         labels,
@@ -147,7 +149,7 @@ def make_job(
         smoothing=options.label_smoothing,
         device=device,
     )
-    return loop.Job(
+    return Job(
         network=network,
         encoder=encoder,
         train=train,

@@ -22,7 +22,7 @@ from textclf import Context, Encoded, Engine, Labels, PluginError, TextclfError,
 if TYPE_CHECKING:
     from textclf import Event
 
-    from .loop import Job
+    from .job import Job
     from .states import State
 
 
@@ -102,9 +102,10 @@ def work(folder: Path, rank: int, line: Line) -> None:
     """Build the job as rank 0 has it, and take each step with the others."""
     import torch
 
-    from . import loop, states
-    from .lanes import opened
+    from . import loop, snapshots
+    from .job import equipped
     from .runtime import matmul_precision
+    from .states import State
     from .team import Shared, connect
 
     outline = json.loads((folder / "outline.json").read_text("utf-8"))
@@ -117,11 +118,11 @@ def work(folder: Path, rank: int, line: Line) -> None:
     team = Shared(rank, size, None, device)
     context = WorkerContext(outline["seed"], folder, line, f"process {rank + 1} of {size}")
     job = build_job(folder, outline, device, team, context)
-    state = states.State(job.options.micro_batch or job.options.batch_size)
+    state = State(job.options.micro_batch or job.options.batch_size)
     if outline["checkpoint"]:
-        state = states.resume(job, Path(outline["checkpoint"]))
+        state = snapshots.resume(job, Path(outline["checkpoint"]))
     line.say(ready=True)
-    with matmul_precision(job.arithmetic.matmul, device), opened(job) as ready:
+    with matmul_precision(job.arithmetic.matmul, device), equipped(job) as ready:
         for order in line.orders():
             if order["do"] == "meet":
                 team.group = connect(folder, rank, size, device)

@@ -17,7 +17,7 @@ from typing import Any
 import textclf_torch.trainer
 import textclf_transformers.encoder
 import torch
-from textclf_torch import states
+from textclf_torch import snapshots
 
 from tests.core.killing import KILLED, Death, forked
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
@@ -87,7 +87,7 @@ def mortal(act: Callable[[str], None], runs: str, place: Place, moment: int) -> 
     def acting() -> None:
         death = Death(moment, armed=False)
         death.installed()
-        states.save_file = death.in_file(states.save_file)
+        snapshots.save_file = death.in_file(snapshots.save_file)
         place(death)
         act(runs)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from textclf_torch import divergence, loop, states
+from textclf_torch.job import Job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
 from textclf import DivergedError, EpochFinished, Labels
@@ -133,7 +134,7 @@ class _Job:
 
 def test_weights_are_cast_once_a_step_whatever_the_number_of_micro_batches(task: Task, monkeypatch: Any):
     """T07: and the gradient of bf16 micro-batches is that of each one cast by itself."""
-    jobs: list[loop.Job] = []
+    jobs: list[Job] = []
     monkeypatch.setattr(loop, "run", lambda job, state: jobs.append(job))
     task.train(precision="bf16")
     job, counts = jobs[0], []

@@ -12,6 +12,7 @@ import pytest
 import torch
 from textclf_torch import TorchOptions, forecast, loop, states
 from textclf_torch.arithmetic import Arithmetic
+from textclf_torch.job import Job
 from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
 
@@ -37,13 +38,13 @@ def task(tmp_path: Path) -> Task:
 
 def job_of(
     task: Task, context: LocalContext, layout: Any = "packed", precision: Any = "float32", **given: Any
-) -> loop.Job:
+) -> Job:
     options = TorchOptions(**{"batch_size": 32, "device": "cpu"} | given)
     network, numbers = task.encoder.build_network(task.labels), Arithmetic(precision)
     return make_job(options, task.encoder, network, task.encoded, None, LABELS, numbers, CPU, layout, context)
 
 
-def kept_for_backward(job: loop.Job) -> int:
+def kept_for_backward(job: Job) -> int:
     """Return the bytes that autograd really keeps between the forward and the backward pass of the longest texts."""
     own = {parameter.untyped_storage().data_ptr() for parameter in job.network.parameters()}
     seen: dict[int, int] = {}

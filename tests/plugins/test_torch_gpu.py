@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from textclf_torch import divergence, loop, states
+from textclf_torch import divergence, loop, snapshots, states
+from textclf_torch.job import Job
 from textclf_transformers.resident import Resident, Residents
 
 from tests.plugins.sentiment import TRUTH, Task, sentiment
@@ -48,9 +49,9 @@ def test_cuda_is_taken_where_there_is_one_and_trains_in_bf16(tmp_path):
     assert chosen == {"arithmetic": "bf16, highest matmul", "layout": "packed"}
 
 
-def job_on_gpu(task: Task, **options: Any) -> loop.Job:
+def job_on_gpu(task: Task, **options: Any) -> Job:
     """Return the job that the trainer would run."""
-    found: list[loop.Job] = []
+    found: list[Job] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "run", lambda job, state: found.append(job))
         task.train(device=GPU.type, **options)
@@ -176,17 +177,17 @@ def test_a_checkpoint_written_beside_the_training_holds_the_weights_of_its_step(
     task = sentiment(tmp_path)
     context = task.context(checkpoints=task.store())
     seen: dict[str, dict[str, torch.Tensor]] = {}
-    snapshot = states.snapshot
+    kept = snapshots.snapshot
 
     def remember(job: Any, state: Any) -> Any:
         seen[f"ck-{state.step:06d}"] = {name: t.cpu() for name, t in job.network.state_dict().items()}
-        return snapshot(job, state)
+        return kept(job, state)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states, "snapshot", remember)
+        patch.setattr(snapshots, "snapshot", remember)
         task.train(context, device="cuda", precision="bf16", checkpoint_every=1)
     newest = task.store().latest()
-    saved = load_file(newest / states.NETWORK)
+    saved = load_file(newest / snapshots.NETWORK)
     assert set(saved) == set(seen[newest.name])
     assert all(torch.equal(saved[name], seen[newest.name][name]) for name in saved)
 

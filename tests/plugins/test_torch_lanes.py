@@ -13,6 +13,7 @@ import pytest
 import torch
 from textclf_torch import TorchOptions, arithmetic, lanes, loop, scoring, states, threads
 from textclf_torch.dropout import LEVELS, Masks, drawn
+from textclf_torch.job import Job, equipped
 from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
@@ -26,7 +27,7 @@ def task(tmp_path: Path) -> Task:
     return sentiment(tmp_path)
 
 
-def job_of(task: Task, count: int, precision: str = "float32") -> loop.Job:
+def job_of(task: Task, count: int, precision: str = "float32") -> Job:
     torch.manual_seed(0)
     network = task.encoder.build_network(task.labels)
     with torch.no_grad():
@@ -37,8 +38,8 @@ def job_of(task: Task, count: int, precision: str = "float32") -> loop.Job:
     return make_job(options, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
 
-def gradient(job: loop.Job, most: int = 18, rows: Any = None, step: int = 0) -> tuple[torch.Tensor, dict[int, float]]:
-    with lanes.opened(job) as ready:
+def gradient(job: Job, most: int = 18, rows: Any = None, step: int = 0) -> tuple[torch.Tensor, dict[int, float]]:
+    with equipped(job) as ready:
         ready.lanes.begin(step)
         losses, whose = loop.accumulate(ready, np.arange(len(TEXTS)) if rows is None else rows, most)
     flat = [p.grad.flatten() for p in job.network.parameters() if p.grad is not None]
@@ -102,12 +103,12 @@ def test_an_error_in_another_lane_ends_the_step_when_all_lanes_have_ended(task: 
 
     job.network.register_forward_hook(hook, with_kwargs=True)
     state = states.State(18)
-    with lanes.opened(job) as ready:
+    with equipped(job) as ready:
         loop.gradient(ready, state, np.arange(len(TEXTS)))
     assert state.micro_batch == 3
     assert sorted(seen[-6:]) == [3] * 6
     state.micro_batch, most = 1, 0
-    with lanes.opened(job) as ready, pytest.raises(ResourceError):
+    with equipped(job) as ready, pytest.raises(ResourceError):
         loop.gradient(ready, state, np.arange(len(TEXTS)))
 
 

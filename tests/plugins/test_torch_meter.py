@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from textclf_torch import TorchOptions, flops, forecast, loop, states
+from textclf_torch import TorchOptions, batches, flops, forecast, loop, states
 from textclf_torch.arithmetic import Arithmetic
+from textclf_torch.job import Job
 from textclf_torch.meter import HostClock, Meter
 from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
@@ -44,7 +45,7 @@ def wide(folder: Path, texts: list[str]) -> tuple[Task, LocalContext]:
     return Task(folder, encoder, Encoded(encoder.encode(Texts(texts), context), truth), LABELS), context
 
 
-def job_of(task: Task, context: LocalContext, layout: Any = "packed", **options: Any) -> loop.Job:
+def job_of(task: Task, context: LocalContext, layout: Any = "packed", **options: Any) -> Job:
     network = task.encoder.build_network(task.labels)
     given = TorchOptions(**{"batch_size": 6, "device": "cpu"} | options)
     return make_job(given, task.encoder, network, task.encoded, None, task.labels, Arithmetic(), CPU, layout, context)
@@ -122,7 +123,7 @@ def test_a_resumed_training_accounts_for_its_own_part(task: Task):
     task.train(context, epochs=3)
     event = told(context, Accounted)[0]
     assert event.first_step == 4
-    order = [loop.order(len(TEXTS), epoch, context.seed) for epoch in (1, 2)]
+    order = [batches.order(len(TEXTS), epoch, context.seed) for epoch in (1, 2)]
     lengths = task.encoder.lengths(task.encoded.features)
     assert event.tokens == lengths[np.concatenate([order[0][6:], order[1]])].sum()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, embeddings, lanes, loop, optimizer
+from textclf_torch import TorchOptions, arithmetic, embeddings, loop, optimizer
+from textclf_torch.job import Job, equipped
 from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, sentiment
@@ -15,7 +16,7 @@ from tests.plugins.sentiment import TEXTS, sentiment
 CPU = torch.device("cpu")
 
 
-def job_of(folder: Path, **options: float) -> loop.Job:
+def job_of(folder: Path, **options: float) -> Job:
     task = sentiment(folder, dropout=0.0)
     torch.manual_seed(0)
     network = task.encoder.build_network(task.labels)
@@ -33,7 +34,7 @@ def job_of(folder: Path, **options: float) -> loop.Job:
 def test_a_step_is_that_of_clipping_and_then_adamw(most: float | None, large: int, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("textclf_torch.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
     ours, theirs = (job_of(tmp_path / name, max_grad_norm=most) for name in ("ours", "theirs"))
-    with lanes.opened(ours) as ready:
+    with equipped(ours) as ready:
         for step in range(3):
             rows = np.arange(step, len(TEXTS))
             loop.accumulate(ready, rows, 18)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from textclf_torch import TorchOptions, arithmetic, states
+from textclf_torch import TorchOptions, arithmetic, snapshots
 from textclf_torch.nested import put_together, take_apart
 from textclf_torch.saving import Saver
 from textclf_torch.states import State
@@ -114,8 +114,8 @@ def test_what_is_saved_is_the_step_at_which_it_was_asked_for_while_training_goes
         gate.set()
     newest = job.context.checkpoints.latest()
     assert newest.name == "ck-000003"
-    assert {name: tensor.tolist() for name, tensor in load_file(newest / states.NETWORK).items()} == before
-    assert states.resume(job, newest).step == 3
+    assert {name: tensor.tolist() for name, tensor in load_file(newest / snapshots.NETWORK).items()} == before
+    assert snapshots.resume(job, newest).step == 3
     assert weights(job.network) == before
     assert torch.equal(torch.get_rng_state(), generator)
 

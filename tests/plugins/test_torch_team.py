@@ -13,6 +13,7 @@ import pytest
 import torch
 from textclf_torch import TorchOptions, loop, states, team
 from textclf_torch.arithmetic import Arithmetic
+from textclf_torch.job import Job
 from textclf_torch.team import Shared
 from textclf_torch.trainer import make_job
 
@@ -24,7 +25,7 @@ from textclf import DivergedError, Encoded, Labels, Texts
 SEVERAL = Labels(("good", "film"), "multi-label")
 
 
-def together(jobs: list[loop.Job], folder: Path, act: Callable[[loop.Job], Any]) -> list[Any]:
+def together(jobs: list[Job], folder: Path, act: Callable[[Job], Any]) -> list[Any]:
     """Let each job be one rank of a team, in a thread of its own, and return what `act` gave or raised in each.
 
     The groups of a team are objects and nothing of the process's, so that threads can be ranks.
@@ -47,7 +48,7 @@ def together(jobs: list[loop.Job], folder: Path, act: Callable[[loop.Job], Any])
     return found
 
 
-def gradient(job: loop.Job, rows: np.ndarray, most: int = 3) -> tuple[torch.Tensor, list[float], list[int]]:
+def gradient(job: Job, rows: np.ndarray, most: int = 3) -> tuple[torch.Tensor, list[float], list[int]]:
     job.network.zero_grad()
     losses, whose = job.team.total(job.network, *loop.accumulate(job, rows, most), rows)
     flat = torch.cat([p.grad.flatten() for p in job.network.parameters() if p.grad is not None])
@@ -149,7 +150,7 @@ def letters_task(folder: Path, labels: Labels = LABELS, truth: Any = TRUTH) -> T
     return Task(folder, encoder, Encoded(encoder.encode(Texts(TEXTS), None), truth), labels)
 
 
-def job_of_letters(task: Task) -> loop.Job:
+def job_of_letters(task: Task) -> Job:
     torch.manual_seed(0)
     network = task.encoder.build_network(task.labels)
     given = TorchOptions(batch_size=18, device="cpu", learning_rate=3e-3)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop
+from textclf_torch.job import Job
 from textclf_torch.objective import Objective
 from textclf_torch.schedule import rate
 from textclf_torch.trainer import TorchTrainer, make_job
@@ -86,7 +87,7 @@ def test_half_an_epoch_is_half_the_steps(task: Task):
     assert [e.step for e in context.events if isinstance(e, EpochFinished)] == [3, 5]
 
 
-def job_of(task: Task, **options: Any) -> loop.Job:
+def job_of(task: Task, **options: Any) -> Job:
     torch.manual_seed(0)
     network = task.encoder.build_network(task.labels)
     with torch.no_grad():
@@ -98,7 +99,7 @@ def job_of(task: Task, **options: Any) -> loop.Job:
     return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
 
-def gradients(job: loop.Job, most: int) -> torch.Tensor:
+def gradients(job: Job, most: int) -> torch.Tensor:
     job.network.zero_grad()
     loop.accumulate(job, np.arange(len(TEXTS)), most)
     return torch.cat([p.grad.flatten() for p in job.network.parameters() if p.grad is not None])

@@ -1,0 +1,76 @@
+"""Owns what a training works with and what its steps are: all that stays the same from its first step to its last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from textclf import Context, Encoded, Labels, Layout, TokenEncoder
+
+from . import lanes
+from .arithmetic import Arithmetic
+from .batches import order
+from .divergence import Watch
+from .meter import Meter
+from .objective import Objective
+from .team import Team
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from . import TorchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that stays the same during a training."""
+
+    network: torch.nn.Module
+    encoder: TokenEncoder
+    train: Encoded
+    validation: Encoded | None
+    labels: Labels
+    options: TorchOptions
+    objective: Objective
+    optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    arithmetic: Arithmetic
+    lengths: NDArray[np.int64]
+    device: torch.device
+    layout: Layout
+    context: Context
+    team: Team
+    lanes: lanes.Lanes = lanes.OneLane()  # noqa: RUF009 - it is frozen
+    meter: Meter = field(default_factory=Meter)
+    watch: Watch = field(default_factory=Watch)
+
+    @property
+    def epoch_steps(self) -> int:
+        return math.ceil(len(self.train.labels) / self.options.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return max(1, math.ceil(self.options.epochs * self.epoch_steps - 1e-9))
+
+    def ends_epoch(self, step: int) -> bool:
+        return step > 0 and (step % self.epoch_steps == 0 or step == self.steps)
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Return the texts of a step, drawn at random: the same ones whether the run was resumed or not."""
+        epoch, position = divmod(step, self.epoch_steps)
+        size = self.options.batch_size
+        return order(len(self.train.labels), epoch, self.context.seed)[position * size : (position + 1) * size]
+
+
+@contextmanager
+def equipped(job: Job) -> Iterator[Job]:
+    """Give a job the lanes that its arithmetic names, and what makes steps on the CPU cheaper."""
+    seed = (job.context.seed, job.team.rank)
+    with lanes.opened(job.network, job.device, seed, job.arithmetic.lanes) as found:
+        yield replace(job, lanes=found)
