@@ -7,6 +7,8 @@ own that never trains but forks those that do: where there is a GPU, one whose a
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import shutil
 import sys
@@ -14,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import textclf_torch.trainer
-import textclf_transformers.encoder
 import torch
 from textclf_torch import snapshots
 
@@ -25,9 +25,6 @@ from textclf import Engine
 from textclf.classifier import Classifier
 from textclf.runs.checkpoints import CheckpointStore
 from textclf.runs.report import Report
-
-assert textclf_torch.trainer
-assert textclf_transformers.encoder
 
 # Where changes count: in the whole run, in one save of a checkpoint, or from the last checkpoint to the end.
 Place = Callable[[Death], None]
@@ -101,9 +98,22 @@ def run_of(runs: str) -> dict[str, Any]:
     return of_run(folder)
 
 
+def left_alone() -> None:
+    """Let one process run undisturbed, and import here what it has imported: those to come then need not."""
+
+    def run() -> None:
+        begin("whole")
+        Path("modules").write_text("\n".join(sys.modules), "utf-8")
+
+    assert forked(run) == 0
+    for name in set(Path("modules").read_text("utf-8").split("\n")) - set(sys.modules):
+        with contextlib.suppress(ImportError):  # some are made as they are used
+            importlib.import_module(name)
+
+
 def main(place: str, stride: int) -> None:
     torch.set_num_threads(1)
-    assert forked(lambda: begin("whole")) == 0
+    left_alone()
     whole, moment = run_of("whole"), 0
     while mortal(begin, "killed", PLACES[place], moment):
         again = moment // stride % 3 == 0 and mortal(go_on, "killed", in_run, moment * 37 % 150)
