@@ -1,0 +1,53 @@
+"""Owns how text from data stands in HTML: control characters visible, everything escaped; and plain tables of it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+# What a reader cannot see, or what would move the text around it: controls, bidirectional and invisible marks, lone
+# surrogates, noncharacters. Tabs and line feeds are seen; joiners (U+200C, U+200D) make emoji and Persian letters.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
+    "\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_PICTURES, _DELETE = 0x2400, 0x7F
+
+
+class Markup(str):
+    """A string that is HTML already: `escaped` and `table` leave it as it is, as templates do that read `__html__`."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return str(self)
+
+
+def visible(text: str) -> str:
+    """Return the text with each control or invisible character as a sign of its own: ␀, ⟨U+202E⟩."""
+    return _UNSEEN.sub(_sign, text)
+
+
+def quoted(name: str) -> str:
+    """Return a name as `visible`; one that is empty or blank stands in quotes, so that it is seen."""
+    return visible(name) if name.strip() else f'"{visible(name)}"'
+
+
+def escaped(text: str) -> Markup:
+    """Return the text as HTML, for an element's content or a quoted attribute; Markup as it is."""
+    return text if isinstance(text, Markup) else Markup(html.escape(visible(text)))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Return a table without styles, so that it looks at home in light and dark pages; every cell is escaped."""
+    head = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in headers)
+    body = "".join("<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return Markup(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _sign(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(_PICTURES + code)
+    return "\u2421" if code == _DELETE else f"\u27e8U+{code:04X}\u27e9"
