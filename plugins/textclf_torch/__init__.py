@@ -24,13 +24,40 @@ class TorchOptions(Options):
     micro_batch: int | None = Field(
         None, ge=1, description="texts in one forward pass, at most; the gradient is that of the whole batch"
     )
-    learning_rate: float = Field(2e-5, gt=0, lt=10, description="AdamW's step size, at its highest")
-    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="how it falls after the warm-up")
-    warmup: float = Field(0.1, ge=0, le=1, description="share of all steps in which the learning rate rises")
+    optimizer: Literal["adamw", "bertadam"] = Field(
+        "adamw",
+        description="bertadam: AdamW without bias correction, each parameter's gradient cut by itself, as "
+        "pytorch-pretrained-bert had it",
+    )
+    learning_rate: float = Field(2e-5, gt=0, lt=10, description="the optimiser's step size, at its highest")
+    schedule: Literal["linear", "cosine", "constant", "one_cycle"] = Field(
+        "linear",
+        description="how it falls after the warm-up: to zero in a line or along half a cosine, or not at all; "
+        "one_cycle: as PyTorch's OneCycleLR, from 1/25 up and down to 1/250,000 along cosines, betas as they are",
+    )
+    warmup: float = Field(
+        0.1, ge=0, le=1, description="share of all steps in which the learning rate rises; OneCycleLR's own is 0.3"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="each layer below the head learns at this share of the rate above it; 1: all alike"
+    )
+    unfreeze: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of all steps until every layer is trained: the head alone first, then one more layer after "
+        "the other, at equal distances; null: all from the start",
+    )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="not applied to biases and norms")
-    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="AdamW's decay rates of its two averages")
-    epsilon: float = Field(1e-8, gt=0, lt=1, description="AdamW's term against division by zero")
-    max_grad_norm: float | None = Field(1.0, gt=0, description="longer gradients are cut to this norm; null: never")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="the optimiser's decay rates of its two averages")
+    epsilon: float | None = Field(
+        None, gt=0, lt=1, description="term against division by zero; null: adamw's 1e-8, bertadam's 1e-6"
+    )
+    max_grad_norm: float | None = Field(
+        1.0,
+        gt=0,
+        description="longer gradients are cut to this norm, all as one, or each by itself with bertadam; null: never",
+    )
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
         "auto", description="arithmetic of training; auto: bf16 where it was measured to pay; scores are always float32"
     )

@@ -35,7 +35,8 @@ def accounted(job: Job, state: State) -> Iterator[None]:
     seconds = sum(parts.values()) - parts.get("judging", 0.0)
     share = None
     if before and products:
-        flops = TRAINING * products.forward_flops(job.meter.tokens, job.meter.squares)
+        work = TRAINING * job.thaw.mean_work(first, state.step)
+        flops = work * products.forward_flops(job.meter.tokens, job.meter.squares)
         best = max(before, _peak(job, products) or 0.0) * job.team.size
         share = round(flops / seconds / best, 4)
     job.context.emit(

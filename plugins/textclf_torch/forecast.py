@@ -53,30 +53,33 @@ class Forecaster:
             self._left = float(job.lengths.sum()) * (job.steps - state.step) / job.epoch_steps
             before(job, resumed=state.step > 0)
         self._began: float | None = None
-        self._tokens = self._steps = 0
+        self._step, self._steps = state.step, 0
+        self._work = 0.0  # tokens, those of a step that trains few layers counted as less
 
     def __call__(self, tokens: int) -> None:
         """Hear of a step that was taken."""
         if not self._left:
             return
         self._left -= tokens
+        self._step += 1
         now = time.perf_counter()
         if self._began is None:
             self._began = now
             return
-        self._tokens, self._steps = self._tokens + tokens, self._steps + 1
+        self._work, self._steps = self._work + tokens * self._job.thaw.work(self._step - 1), self._steps + 1
         passed = now - self._began
         if (passed > LATEST and self._steps > 1) or (passed > self._soon and self._steps >= STEPS):
             self._say(passed)
 
     def _say(self, passed: float) -> None:
-        job, speed = self._job, self._tokens / passed
+        job, speed = self._job, self._work / passed
+        left = self._left * job.thaw.mean_work(self._step, job.steps)
         judged = 0.0
         if job.validation is not None:
             # A forward pass is a third of a step.
             tokens = float(job.encoder.lengths(job.validation.features).sum())
             judged = tokens / 3 * self._left / float(job.lengths.sum())
-        seconds = max(0.0, self._left + judged) / speed
+        seconds = max(0.0, left + judged) / speed
         self._left = 0.0
         if seconds > passed:
             long = job.device.type == "cpu" and seconds > LONG

@@ -16,6 +16,7 @@ from . import lanes
 from .arithmetic import Arithmetic
 from .batches import order
 from .divergence import Watch
+from .layers import Thaw
 from .meter import Meter
 from .objective import Objective
 from .team import Team
@@ -49,6 +50,7 @@ class Job:
     lanes: lanes.Lanes = lanes.OneLane()  # noqa: RUF009 - it is frozen
     meter: Meter = field(default_factory=Meter)
     watch: Watch = field(default_factory=Watch)
+    thaw: Thaw = Thaw()  # noqa: RUF009 - it is frozen
 
     @property
     def epoch_steps(self) -> int:
@@ -73,4 +75,7 @@ def equipped(job: Job) -> Iterator[Job]:
     """Give a job the lanes that its arithmetic names, and what makes steps on the CPU cheaper."""
     seed = (job.context.seed, job.team.rank)
     with lanes.opened(job.network, job.device, seed, job.arithmetic.lanes) as found:
-        yield replace(job, lanes=found)
+        try:
+            yield replace(job, lanes=found)
+        finally:
+            job.thaw.end()

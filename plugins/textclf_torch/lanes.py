@@ -94,7 +94,7 @@ class SideBySide:
     """Several lanes. The calling thread is the first of them."""
 
     def __init__(self, network: torch.nn.Module, count: int, masks: Masks, rows: RowGradients) -> None:
-        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._network, self._parameters = network, list(network.parameters())
         self._count, self._masks, self.rows = count, masks, rows
         self._pool = ThreadPoolExecutor(count - 1, "lane")
         self._own = threading.local()
@@ -103,6 +103,7 @@ class SideBySide:
         self._pool.shutdown()
 
     def begin(self, step: int) -> None:
+        self._parameters = [p for p in self._network.parameters() if p.requires_grad]
         self._masks.begin(step)
 
     def cut(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:

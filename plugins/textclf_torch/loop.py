@@ -24,7 +24,6 @@ from .forecast import Forecaster
 from .job import Job
 from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
 from .saving import Saver
-from .schedule import rate
 from .states import State
 
 if TYPE_CHECKING:
@@ -69,15 +68,13 @@ def run(job: Job, state: State) -> State:
 
 def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
     """Take one step of the optimiser on a batch; one that diverges leaves the weights alone."""
+    job.thaw.begin(state.step)
     losses, grouped = job.team.total(job.network, *gradient(job, state, rows), rows)
     job.meter.lap("sharing")
     job.scaler.unscale_(job.optimizer)
     norm = optimizer.cut(job)
     job.watch.see(job, state, losses, norm, grouped)
-    for group in job.optimizer.param_groups:
-        group["lr"] = job.options.learning_rate * rate(
-            state.step, job.steps, job.options.warmup, job.options.schedule
-        )
+    optimizer.set_rates(job, state.step)
     job.scaler.step(job.optimizer)
     job.scaler.update()
     optimizer.forget(job)

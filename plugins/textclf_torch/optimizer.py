@@ -1,34 +1,69 @@
-"""Owns the optimiser: AdamW in one fused pass, with the cut of long gradients folded in."""
+"""Owns the optimiser: AdamW or BertAdam in one fused pass, its learning rates, and the cut of long gradients."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from .layers import shares
+from .schedule import rate
 
 if TYPE_CHECKING:
     from . import TorchOptions
     from .embeddings import RowGradients
     from .job import Job
+    from .layers import Layers
 
 
-def make_optimizer(network: torch.nn.Module, options: TorchOptions) -> torch.optim.AdamW:
-    """Return AdamW with its decay on matrices alone: biases and norms are vectors."""
+# A number of steps so large that one more changes nothing, and that both bias corrections are 1 for any betas.
+AGED = 2.0**60
+EPSILON = {"adamw": 1e-8, "bertadam": 1e-6}
+
+
+def make_optimizer(network: torch.nn.Module, options: TorchOptions, layers: Layers = ()) -> torch.optim.AdamW:
+    """Return AdamW with its decay on matrices alone: biases and norms are vectors.
+
+    layers: what learns the slower, the deeper it lies; without them all learn alike. BertAdam is AdamW without bias
+    correction, whose first steps are larger: after one step by the gradient g its averages are 0.1 g and 0.001 g^2, and
+    the weights move by 3.2 times the learning rate (optimization.py of pytorch-pretrained-bert 0.6; on what that does,
+    Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning).
+    """
     trained = [p for p in network.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=options.epsilon, fused=True)
+    groups = _groups(trained, options)
+    if options.layer_decay < 1:
+        groups = [
+            {**group, "share": share}
+            for layer, share in zip(layers, shares(layers, options.layer_decay), strict=True)
+            for group in _groups(layer, options)
+            if group["params"]
+        ]
+    epsilon = options.epsilon or EPSILON[options.optimizer]
+    made = torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=epsilon, fused=True)
+    if options.optimizer == "bertadam":
+        for parameter in trained:
+            made.state[parameter] = _aged(parameter)
+    return made
+
+
+def set_rates(job: Job, step: int) -> None:
+    """Give each group of parameters the learning rate of a step."""
+    options = job.options
+    now = options.learning_rate * rate(step, job.steps, options.warmup, options.schedule)
+    for group in job.optimizer.param_groups:
+        group["lr"] = now * group.get("share", 1.0)
 
 
 def cut(job: Job) -> torch.Tensor:
     """See to it that the next step's gradient is no longer than `max_grad_norm`; return how long it is now."""
     most = job.options.max_grad_norm or math.inf
+    if job.options.optimizer == "bertadam":
+        return _cut_each(job, most)
     if job.device.type != "cpu":
         return torch.nn.utils.clip_grad_norm_(job.network.parameters(), most)
-    norm = _norm(job.network, _rows(job))
+    norm = _whole(_norms(job.network, _rows(job)))
     # The fused step divides by this as it reads the gradient; a pass of its own would read and write all of it.
     job.optimizer.grad_scale = (norm + 1e-6) / most if norm > most else None  # type: ignore[attr-defined]
     return norm
@@ -52,11 +87,45 @@ def _rows(job: Job) -> RowGradients | None:
     return job.lanes.rows if job.team.size == 1 else None
 
 
-def _norm(network: torch.nn.Module, rows: RowGradients | None) -> torch.Tensor:
+def _groups(parameters: Sequence[torch.nn.Parameter], options: TorchOptions) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _aged(parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+    """Return the state of a parameter that AdamW takes for one whose averages have long settled."""
+    return {
+        "step": torch.tensor(AGED, dtype=torch.float32, device=parameter.device),
+        "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+        "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+    }
+
+
+def _cut_each(job: Job, most: float) -> torch.Tensor:
+    """Cut each parameter's gradient to a norm of its own; return that of all as they were."""
+    norms = _norms(job.network, _rows(job))
+    factors = (most / (torch.stack(norms) + 1e-6)).clamp(max=1.0)
+    gradients = [p.grad for p in job.network.parameters() if p.grad is not None]
+    if job.device.type != "cpu":
+        torch._foreach_mul_(gradients, list(factors.unbind()))  # asking which of them are long would wait for the GPU
+    else:
+        for gradient, factor in zip(gradients, factors.tolist(), strict=True):
+            if factor < 1:
+                gradient.mul_(factor)
+    return _whole(norms)
+
+
+def _norms(network: torch.nn.Module, rows: RowGradients | None) -> list[torch.Tensor]:
     found = []
     for parameter in network.parameters():
         if parameter.grad is not None:
             touched = rows.touched(parameter) if rows else None
             found.append(parameter.grad if touched is None else parameter.grad.index_select(0, touched))
-    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(found)))
+    return list(torch._foreach_norm(found))
+
+
+def _whole(norms: Sequence[torch.Tensor]) -> torch.Tensor:
+    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
     return norm

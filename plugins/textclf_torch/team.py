@@ -117,7 +117,8 @@ class Shared:
     device: torch.device
     leader: Leader | None = None
     threads: int = 1
-    _used: list[bool] | None = None
+    _trained: list[torch.nn.Parameter] = field(default_factory=list)
+    _used: list[bool] = field(default_factory=list)
     _buffer: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def begin(self, step: int) -> None:
@@ -139,9 +140,9 @@ class Shared:
         each.zero_()
         each[torch.tensor([place[row] for row in mine], dtype=torch.long, device=self.device)] = losses.float()
         self._sum(whole)
-        if self._used is None or self.device.type == "cpu":
-            # A GPU would have to be waited for; which parameters take part is the same in every step.
-            self._used = [count > 0 for count in there.tolist()]
+        if self.device.type == "cpu" or [*map(id, trained)] != [*map(id, self._trained)]:
+            # A GPU would have to be waited for; which of them take part is the same until others are trained.
+            self._trained, self._used = trained, [count > 0 for count in there.tolist()]
         used = [(p, total) for p, total, taken in zip(trained, gradients, self._used, strict=True) if taken]
         for parameter, _ in used:
             parameter.grad = torch.empty_like(parameter) if parameter.grad is None else parameter.grad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,7 @@ from .accounts import scored
 from .crew import gathered
 from .halves import working_copy
 from .job import Job, equipped
+from .layers import NOTHING, Thaw, layers_of
 from .objective import Objective
 from .optimizer import make_optimizer
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
@@ -149,7 +151,8 @@ def make_job(
         smoothing=options.label_smoothing,
         device=device,
     )
-    return Job(
+    layers = layers_of(encoder, network, options)
+    job = Job(
         network=network,
         encoder=encoder,
         train=train,
@@ -157,7 +160,7 @@ def make_job(
         labels=labels,
         options=options,
         objective=objective,
-        optimizer=make_optimizer(network, options),
+        optimizer=make_optimizer(network, options, layers),
         scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
         arithmetic=numbers,
         lengths=encoder.lengths(train.features),
@@ -166,4 +169,8 @@ def make_job(
         context=context,
         team=team,
     )
+    thaw = Thaw.over(layers, options.unfreeze, job.steps)
+    if options.unfreeze is not None and not thaw.layers and team.rank == 0:
+        context.warn(NOTHING)
+    return replace(job, thaw=thaw)
 
