@@ -18,13 +18,16 @@ _HOMES = {
     "Texts": "data.dataset",
     "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
     "Predictions": "data.predictions",
+    "Attributions": "data.explanations", "Explanation": "data.explanations", "Span": "data.explanations",
+    "Word": "data.explanations",
     "Tokens": "data.tokens",
     "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
     "table_format": "data.tables", "write_table": "data.table_writer",
     "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
     "Encoder": "hooks.contracts", "Finished": "hooks.contracts", "Judgement": "hooks.contracts",
     "Layout": "hooks.contracts", "Metric": "hooks.contracts", "Model": "hooks.contracts",
-    "Output": "hooks.contracts", "TokenEncoder": "hooks.contracts", "Trainer": "hooks.contracts",
+    "Objective": "hooks.contracts", "Output": "hooks.contracts", "TokenEncoder": "hooks.contracts",
+    "Trainer": "hooks.contracts",
     "Component": "hooks.components", "NoOptions": "hooks.components", "Options": "hooks.components",
     "Traits": "hooks.components",
     "Event": "hooks.events", "Accounted": "hooks.events", "Chosen": "hooks.events", "EpochFinished": "hooks.events",
@@ -48,6 +51,10 @@ if TYPE_CHECKING:
     from .data.dataset import Split as Split
     from .data.dataset import Task as Task
     from .data.dataset import Texts as Texts
+    from .data.explanations import Attributions as Attributions
+    from .data.explanations import Explanation as Explanation
+    from .data.explanations import Span as Span
+    from .data.explanations import Word as Word
     from .data.predictions import Counts as Counts
     from .data.predictions import Decision as Decision
     from .data.predictions import Encoded as Encoded
@@ -87,6 +94,7 @@ if TYPE_CHECKING:
     from .hooks.contracts import Layout as Layout
     from .hooks.contracts import Metric as Metric
     from .hooks.contracts import Model as Model
+    from .hooks.contracts import Objective as Objective
     from .hooks.contracts import Output as Output
     from .hooks.contracts import TokenEncoder as TokenEncoder
     from .hooks.contracts import Trainer as Trainer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from textclf import RecipeError, Traits
+from textclf import Component, RecipeError, Traits
 
-from .sample import BOTH, SOUND, complaints, plan_of
+from .sample import BOTH, SOUND, build, complaints, plan_of, plugin
 
 
 def test_an_encoder_must_make_what_the_trainer_reads():
@@ -17,6 +17,19 @@ def test_an_encoder_must_make_what_the_trainer_reads():
     assert complaints({**SOUND, "encoder": "vectors", "trainer": "bayes"}) == [
         "trainer: trainer 'bayes' reads counts, but encoder 'vectors' makes matrix (trainers that read matrix: linear)"
     ]
+
+
+def test_what_is_to_be_learned_before_the_labels_must_be_taught():
+    """R16: said with the trainers that would teach it."""
+    eager = Component(name="eager", build=build, traits=Traits(makes="tokens", tasks=BOTH, objectives=True))
+    reads = frozenset({"tokens"})
+    patient = Component(name="patient", build=build, traits=Traits(reads=reads, tasks=BOTH, objectives=True))
+    ours = plugin("ours", textclf_encoders=lambda: [eager], textclf_trainers=lambda: [patient])
+    assert complaints({**SOUND, "encoder": "eager", "trainer": "net"}, ours) == [
+        "encoder: encoder 'eager' has something to learn before the labels, which trainer 'net' does not teach "
+        "(trainers that do: patient)"
+    ]
+    assert plan_of({**SOUND, "encoder": "eager", "trainer": "patient"}, ours).trainer.name == "patient"
 
 
 def test_counts_are_a_matrix():

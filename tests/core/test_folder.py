@@ -12,6 +12,7 @@ from tests.core.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, Stopped
 from textclf.hooks.events import Chosen, EpochFinished, Warned
 from textclf.runs import folder
+from textclf.runs.evaluation import learned
 
 
 def made(name: str = "toy", **record: Any) -> folder.RunFolder:
@@ -85,6 +86,15 @@ def test_epochs_are_read_back_though_a_kill_has_cut_a_line() -> None:
         "EpochFinished", "EpochFinished", "Warned", "EpochFinished",
     ]  # fmt: skip
     assert json.loads(lines[1])["loss"] is None
+
+
+def test_epochs_of_what_was_learned_before_the_labels_come_first_and_are_kept_apart() -> None:
+    run = made()
+    for objective, epoch, loss in (("words", 1, 3.0), ("words", 2, 2.0), ("", 1, 0.5), ("words", 2, 2.5)):
+        run.observe(EpochFinished(objective=objective, epoch=epoch, epochs=2, step=epoch, loss=loss))
+    told = [(e["objective"], e["epoch"], e["loss"]) for e in run.history()]
+    assert told == [("words", 1, 3.0), ("words", 2, 2.5), ("", 1, 0.5)]
+    assert learned(run.history()) == {"words": {"epochs": 2, "first_loss": 3.0, "last_loss": 2.5}}
 
 
 def test_runs_that_cannot_be_written_are_refused_with_the_place() -> None:

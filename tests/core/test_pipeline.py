@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.core.toys import contents, engine, plugin, recipe
-from textclf import DataError, Dataset, Labels, PluginError, RecipeError, Split, Texts
+from tests.core.toys import BOTH, contents, engine, plugin, recipe
+from textclf import DataError, Dataset, Labels, PluginError, RecipeError, Split, Texts, Traits
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords, WordsOptions
 
@@ -196,3 +196,22 @@ def test_a_threshold_that_could_have_no_effect_is_refused() -> None:
     several = {**three, "multi_label": True}
     with pytest.raises(RecipeError, match=r"^decide\.abstain_below: is for single labels"):
         engine().run(recipe(dataset=several, decide={"abstain_below": 0.4}))
+
+
+def test_texts_without_labels_reach_a_trainer_that_uses_them_and_no_other() -> None:
+    seen: list[Any] = []
+
+    class Curious(ToyLinear):
+        def train(self, encoder: Any, train: Any, *others: Any) -> Any:
+            seen.append(train.unlabelled)
+            return super().train(encoder, train, *others)
+
+    data = {"use": "toy_texts", "size": 40, "unlabelled": 12}
+    for uses in (True, False):
+        traits = Traits(reads=frozenset({"matrix"}), tasks=BOTH, pairs=True, uses_unlabelled=uses)
+        curious = plugin("trainer", "curious", lambda: Curious(LinearOptions(epochs=2)), traits=traits)
+        result = engine(curious).run(recipe(dataset=data, trainer="curious", split={"labelled": 10}))
+        assert result.report.sizes["train"] == 10
+    given, none = seen
+    assert len(given) == result.report.split["texts"] - 10 - result.report.sizes["test"] + 12
+    assert none is None

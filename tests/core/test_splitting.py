@@ -23,9 +23,13 @@ def numbered(n: int, prefix: str = "text") -> Split:
     return split_of([f"{prefix} {i}" for i in range(n)], [i % 2 for i in range(n)])
 
 
-def parted(dataset: Dataset, *, validate: bool = True, fold: int | None = None, **settings: Any) -> tuple[Parts, list]:
+def parted(
+    dataset: Dataset, *, validate: bool = True, unlabelled: bool = False, fold: int | None = None, **settings: Any
+) -> tuple[Parts, list]:
     heard: list[str] = []
-    return part(dataset, SplitSettings(**settings), validate=validate, fold=fold, warn=heard.append), heard
+    rules = SplitSettings(**settings)
+    parts = part(dataset, rules, validate=validate, unlabelled=unlabelled, fold=fold, warn=heard.append)
+    return parts, heard
 
 
 def sizes(parts: Parts) -> dict[str, int]:
@@ -51,6 +55,37 @@ def test_validation_is_drawn_only_where_somebody_reads_it_and_never_changes_the_
 def test_each_text_is_tested_in_exactly_one_fold() -> None:
     tested = [parted(Dataset(AB, numbered(23)), fold=fold, folds=4)[0].test.ids for fold in range(4)]
     assert sorted(int(i) for ids in tested for i in ids) == list(range(23))
+
+
+def test_texts_without_labels_hold_none_that_the_run_is_judged_by() -> None:
+    drawn, _ = parted(Dataset(AB, numbered(100)))
+    held = [drawn.test.texts.first[0].upper(), f" {drawn.validation.texts.first[1]}"]  # type: ignore[union-attr]
+    own = [f"free {i}" for i in range(30)]
+    dataset = Dataset(AB, numbered(100), unlabelled=Texts([*held, " ", drawn.train.texts.first[0], *own]))
+    parts, heard = parted(dataset, unlabelled=True)
+    assert parts.unlabelled is not None
+    assert list(parts.unlabelled.first) == [drawn.train.texts.first[0], *own]
+    assert parts.notes["unlabelled"] == 31
+    assert heard == [
+        "2 of 34 texts without labels also stand in the validation or test data; they are left out"
+    ]
+    assert parted(dataset)[0].unlabelled is None
+    fewer, _ = parted(dataset, unlabelled=True, limit=20)
+    again, _ = parted(dataset, unlabelled=True, limit=20)
+    assert fewer.unlabelled == again.unlabelled
+    assert fewer.unlabelled is not None
+    assert len(fewer.unlabelled) == 20
+
+
+def test_few_labels_are_drawn_evenly_and_the_other_training_texts_lose_theirs() -> None:
+    whole, _ = parted(Dataset(AB, numbered(200)), unlabelled=True)
+    parts, _ = parted(Dataset(AB, numbered(200), unlabelled=Texts(["free"])), unlabelled=True, labelled=20)
+    assert (sizes(parts), whole.unlabelled) == ({**sizes(whole), "train": 20}, None)
+    assert np.bincount(parts.train.labels).tolist() == [10, 10]
+    assert parts.test.ids == whole.test.ids
+    assert parts.unlabelled is not None
+    assert sorted([*parts.unlabelled.first, *parts.train.texts.first]) == sorted([*whole.train.texts.first, "free"])
+    assert len(parts.train_keys) == 20
 
 
 def test_a_limit_keeps_the_shares_of_labels_and_of_given_splits() -> None:

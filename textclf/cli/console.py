@@ -127,6 +127,9 @@ def _remarks(report: Report) -> list[RenderableType]:
         speed = None if report.accounts else report.tokens_per_second
         lines.append(f"time: {times}" + (f"; {thousands(speed)} tokens per second" if speed else ""))
     lines += [account(stage, about) for stage, about in report.accounts.items()]
+    for name, about in report.objectives.items():
+        first, last = fixed(about["first_loss"]), fixed(about["last_loss"])
+        lines.append(f"{name}: loss {first} in its first epoch, {last} in its last")
     lines += [f"warning: {warning}" for warning in report.warnings]
     return [*lines]
 

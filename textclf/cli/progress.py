@@ -82,7 +82,8 @@ def _note(value: Any) -> str:
 def _epoch(event: events.EpochFinished) -> str:
     judged = "".join(f", validation {name} {fixed(value)}" for name, value in (event.validation or {}).items())
     best = " (best so far)" if event.best else ""
-    return f"epoch {event.epoch} of {event.epochs:g}: loss {fixed(event.loss)}{judged}{best}"
+    what = f"{event.objective}, " if event.objective else ""
+    return f"{what}epoch {event.epoch} of {event.epochs:g}: loss {fixed(event.loss)}{judged}{best}"
 
 
 def _chosen(event: events.Chosen) -> str:

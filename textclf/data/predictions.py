@@ -18,10 +18,15 @@ ABSTAINED = -1
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A split after its encoder. `features` is what the encoder makes: Tokens, a dense or a sparse matrix."""
+    """A split after its encoder. `features` is what the encoder makes: Tokens, a dense or a sparse matrix.
+
+    unlabelled: features of the dataset's texts without labels, in the training split alone and only where a step's
+    traits say that it uses them.
+    """
 
     features: Any
     labels: NDArray[np.int64] | NDArray[np.bool_]
+    unlabelled: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class Traits:
     """What a component makes, reads and can do; the plan refuses combinations that do not fit.
 
     makes: the layout of an encoder's features: "tokens", "matrix", "counts" (a matrix without negative values), or a
-    plugin's own word. reads: the layouts a trainer can read; "counts" is also a "matrix".
+    plugin's own word. reads: the layouts a trainer can read; "counts" is also a "matrix". objectives: an encoder's
+    network has objectives to learn before the labels; a trainer teaches them.
     """
 
     makes: str | None = None
@@ -54,6 +55,7 @@ class Traits:
     pairs: bool = False
     uses_validation: bool = False
     uses_unlabelled: bool = False
+    objectives: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ..data.dataset import Dataset, Labels, Split, Texts
+from ..data.explanations import Attributions, Method, Span
 from ..data.predictions import Encoded, Predictions
 from ..data.tokens import Tokens
 from .events import Event
@@ -138,8 +139,41 @@ class Output(Protocol):
     def write(self, finished: Finished, folder: Path) -> None: ...
 
 
+class Objective(Protocol):
+    """Something that a network learns from texts alone before it learns the labels, in the trainer's own loop.
+
+    What it draws at random depends on `draw` (the run's seed and the epoch) and on the row alone, so that a resumed
+    training, or one in other batches, draws the same.
+
+    name: what events and the report call it. epochs: passes over `tokens`. learning_rate: of the optimiser.
+    """
+
+    name: str
+    epochs: float
+    learning_rate: float
+    tokens: Tokens
+
+    def build_network(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Return a network that shares the body of `network`: what one learns, the other has learned.
+
+        `network(**collate(...))` returns the loss of each row, summed over what `counts` counts, float32[rows].
+        """
+
+    def counts(self, rows: NDArray[np.int64], draw: tuple[int, ...]) -> NDArray[np.int64]:
+        """Return how many targets each row has, int64[rows]: a step's loss is the mean over all of its targets."""
+
+    def collate(
+        self, rows: NDArray[np.int64], draw: tuple[int, ...], layout: Layout, device: torch.device
+    ) -> dict[str, Any]:
+        """Return the keyword arguments of the network for these rows of `tokens`."""
+
+
 class TokenEncoder(Encoder, Protocol):
-    """The contract that token encoders and network trainers share: any such encoder with any such trainer."""
+    """The contract that token encoders and network trainers share: any such encoder with any such trainer.
+
+    An encoder whose traits say `objectives` also has `objectives(train: Tokens, unlabelled: Tokens | None)`, which
+    returns a sequence of Objective, to be learned in that order before the labels.
+    """
 
     layouts: tuple[Layout, ...]
 
@@ -170,3 +204,41 @@ class TokenEncoder(Encoder, Protocol):
         """Read what `save_network` wrote; missing, extra, misshapen or NaN tensors are an ArtefactError."""
 
 
+class Spans(Protocol):
+    """What an Encoder may offer beside its contract: where in a text its features come from. Found by its presence."""
+
+    def spans(self, texts: Texts, context: Context) -> Sequence[Mapping[int, Sequence[Span]]]:
+        """Return, for each text, the places that each unit of its features came from.
+
+        Units are positions in the text's row of Tokens, or the columns of a matrix that are not zero. A unit of several
+        places (the words of an n-gram, a word that occurs twice) contributes evenly through each.
+        """
+
+
+class SeenTokens(Protocol):
+    """What a TokenEncoder may offer beside its contract, so that its networks can be explained by gradients.
+
+    `network.get_input_embeddings()` must return the module whose answer, [rows, longest, width], is all that the
+    network knows of the tokens of a padded batch. blank: the id of the token that stands for no word, such as a mask;
+    None where that is an embedding of zeros.
+    """
+
+    blank: int | None
+
+    def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return of which token each place of a padded batch is, int64[rows, longest]: its position in its text's row.
+
+        -1 stands at special tokens and where a batch is padded; positions that were cut off are nowhere.
+        """
+
+
+class Attributing(Protocol):
+    """What a Model may offer beside its contract: what each unit of its features contributed. Found by its presence.
+
+    A model that cannot tell of every encoder or network also has `opaque() -> str`: the reason, or an empty string.
+    """
+
+    explains_by: Method
+
+    def attributions(self, features: Any, columns: NDArray[np.int64], context: Context) -> Sequence[Attributions]:
+        """Return, for each row of features, what its units contributed to the logit of that row's label column."""

@@ -61,12 +61,15 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochFinished(Event):
+    """An epoch of a training. objective: what was learned before the labels, or "" for the labels themselves."""
+
     epoch: int
     epochs: float
     step: int
     loss: float
     validation: dict[str, float] | None = None
     best: bool = False
+    objective: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

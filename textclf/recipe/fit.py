@@ -31,6 +31,17 @@ def unread_features(encoder: Placed, trainer: Placed, registry: Registry) -> lis
     return [Problem(f"{message} (trainers that read {making.makes}: {listing(fitting) or 'none installed'})", path)]
 
 
+def untaught_objectives(encoder: Placed, trainer: Placed, registry: Registry) -> list[Problem]:
+    """Say that a trainer would pass over what an encoder's network is to learn before the labels."""
+    (path, maker, making), (_, reader, reading) = encoder, trainer
+    if not making.objectives or reading.objectives:
+        return []
+    traits = {name: _default_traits(registry, "trainer", name) for name in registry.names("trainer")}
+    teaching = listing([name for name, its in traits.items() if its and its.objectives]) or "none installed"
+    message = f"encoder '{maker.name}' has something to learn before the labels, which trainer '{reader.name}' does"
+    return [Problem(f"{message} not teach (trainers that do: {teaching})", path)]
+
+
 def unfit_for(task: Task | None, pairs: bool, steps: Iterable[Placed]) -> list[Problem]:
     """Say which steps cannot do the data's task, or cannot read pairs of texts."""
     problems = []

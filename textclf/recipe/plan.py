@@ -11,7 +11,15 @@ from ..errors import PluginError, Problem, RecipeError, closest, listing
 from ..hooks.components import KINDS, Kind, Traits
 from ..hooks.contracts import DatasetProvider, Encoder, Metric, Output, Trainer
 from ..hooks.registry import Offer, Registry
-from .fit import Placed, readers_of_validation, unfit_for, unknown_metrics, unread_features, wrong_shares
+from .fit import (
+    Placed,
+    readers_of_validation,
+    unfit_for,
+    unknown_metrics,
+    unread_features,
+    untaught_objectives,
+    wrong_shares,
+)
 from .nodes import KeyPath
 from .recipe import Recipe
 from .settings import DEFAULT_METRICS, Settings
@@ -42,6 +50,11 @@ class Plan:
     select: str
     uses_validation: bool
     warnings: tuple[str, ...] = ()
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Tell whether encoder or trainer learns from texts without labels."""
+        return self.encoder.traits.uses_unlabelled or self.trainer.traits.uses_unlabelled
 
     def resolved(self) -> dict[str, Any]:
         """Return the recipe with every default written out; it reads as a recipe again."""
@@ -207,6 +220,7 @@ class _Maker:
         settings = self.recipe.settings
         if encoder and trainer:
             self.problems += unread_features(encoder, trainer, self.registry)
+            self.problems += untaught_objectives(encoder, trainer, self.registry)
         data = dataset[2] if dataset else data_traits
         if data is not None:
             task = next(iter(data.tasks)) if len(data.tasks) == 1 else None

@@ -73,6 +73,9 @@ class SplitSettings(Options):
     seed: Seed = Field(0, description="seed of the split, part of the data: runs that differ in `seed` share it")
     group: bool = Field(True, description="keep the rows of one group on one side")
     limit: int | None = Field(None, ge=2, description="use only so many texts, drawn evenly")
+    labelled: int | None = Field(
+        None, ge=2, description="train on the labels of so many texts, drawn evenly; the others lose theirs"
+    )
     folds: int | None = Field(None, ge=2, le=100, description="cross-validate: each fold is the test split once")
     leaks: Literal["warn", "refuse"] = Field("warn", description="about texts on both sides of a given split")
     empty: Literal["keep", "drop", "refuse"] = Field("keep", description="about empty texts")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,16 @@ def report(
 def judged_gates(gates: Mapping[str, float], estimates: Mapping[str, Estimate]) -> tuple[Gate, ...]:
     """Hold each gate against the lower end of its metric's interval; what is not defined does not clear it."""
     return tuple(Gate(name, bound, estimates[name].low, estimates[name].low >= bound) for name, bound in gates.items())
+
+
+def learned(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return how each objective before the labels went, of a run's epochs in order."""
+    found: dict[str, dict[str, float]] = {}
+    for epoch in history:
+        if name := epoch.get("objective"):
+            about = found.setdefault(name, {"epochs": epoch["epochs"], "first_loss": epoch["loss"]})
+            about["last_loss"] = epoch["loss"]
+    return found
 
 
 def sizes_of(splits: Mapping[str, Split]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunSt
 from ..recipe.plan import Plan
 from . import pipeline
 from .checkpoints import CheckpointStore
-from .evaluation import Evaluation, evaluate, report, sizes_of
+from .evaluation import Evaluation, evaluate, learned, report, sizes_of
 from .fixing import fix
 from .folder import EVENTS, RunFolder
 from .journal import Journal
@@ -164,8 +164,9 @@ class _Stages:
     def _split(self, dataset: Dataset) -> Parts:
         context = self.context.at("split")
         parts = part(
-            dataset, self.plan.settings.split, validate=self.plan.uses_validation, fold=self.fold, warn=context.warn
-        )
+            dataset, self.plan.settings.split, validate=self.plan.uses_validation,
+            unlabelled=self.plan.uses_unlabelled, fold=self.fold, warn=context.warn,
+        )  # fmt: skip
         seen, now = self.folder.record.get("splits"), pipeline.digests(parts)
         if seen is not None and seen != now and not self.allow_changed:
             changed = ", ".join(name for name in {**seen, **now} if seen.get(name) != now.get(name))
@@ -210,7 +211,8 @@ class _Stages:
             self.folder.name, evaluation, sizes_of(parts.splits()), gates=settings.gates, validation=on_validation,
             draws=settings.report.draws, split=parts.notes, stages=dict(journal.stages),
             tokens_per_second=journal.accounts.get("train", {}).get("tokens_per_second", journal.tokens_per_second),
-            accounts=journal.accounts, choices=journal.choices, warnings=tuple(journal.warnings),
+            accounts=journal.accounts, objectives=learned(self.folder.history()), choices=journal.choices,
+            warnings=tuple(journal.warnings),
         )  # fmt: skip
 
     def _output(self, step: Any, finished: Finished) -> None:

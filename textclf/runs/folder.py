@@ -70,9 +70,11 @@ class RunFolder:
             journal.write(json.dumps(finite(event.to_json()), ensure_ascii=True, default=str) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the journal's epochs, in order."""
-        found = {event["epoch"]: event for event in self._events("EpochFinished")}
-        return [found[epoch] for epoch in sorted(found)]
+        """Return the journal's epochs, each objective's in order, those of the labels last."""
+        events = self._events("EpochFinished")
+        found = {(event.get("objective", ""), event["epoch"]): event for event in events}
+        learned = list(dict.fromkeys(objective for objective, _ in found if objective))
+        return [found[key] for name in (*learned, "") for key in sorted(found) if key[0] == name]
 
     def choices(self) -> dict[str, Any]:
         """Return what was chosen so far, also before an interruption."""

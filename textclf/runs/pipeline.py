@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..classifier import Classifier
-from ..data.dataset import Dataset, Labels, Split
+from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.predictions import Decision, Encoded, Predictions
 from ..data.soundness import unsound
 from ..data.text import clean, strings_digest, texts_digest
@@ -80,10 +80,11 @@ def _labels(split: Split) -> NDArray[np.int64] | NDArray[np.bool_]:
 
 def digests(parts: Parts) -> dict[str, str]:
     """Return what tells one split from another: a digest of each split's texts, labels and ids."""
-    return {
+    found = {
         name: strings_digest([texts_digest(split.texts), split.labels.tobytes().hex(), *split.ids])
         for name, split in parts.splits().items()
     }
+    return found if parts.unlabelled is None else {**found, "unlabelled": texts_digest(parts.unlabelled)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +105,20 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
         raise PluginError(f"{step}: fingerprint returned a {type(fingerprint).__name__}, not a str")
     # Two plugins may well use the same words for different features.
     key = f"{step.offer.plugin.module}:{fingerprint}" if fingerprint else ""
-    encoded: dict[str, Encoded] = {}
-    for name, split in parts.splits().items():
-        make = partial(_encode, plan, encoder, split, context)
-        features = cache.features(context.cache, key, split.texts, make)
-        encoded[name] = Encoded(features, split.labels)
+
+    def features(texts: Texts) -> Any:
+        return cache.features(context.cache, key, texts, partial(_encode, plan, encoder, texts, context))
+
+    encoded = {name: Encoded(features(split.texts), split.labels) for name, split in parts.splits().items()}
+    if parts.unlabelled is not None:
+        encoded["train"] = replace(encoded["train"], unlabelled=features(parts.unlabelled))
     return EncodedParts(encoder, encoded)
 
 
-def _encode(plan: Plan, encoder: Encoder, split: Split, context: RunContext) -> Any:
+def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
-    features = step.call("encode", lambda: encoder.encode(split.texts, context))
-    return checked_features(features, len(split), step)
+    features = step.call("encode", lambda: encoder.encode(texts, context))
+    return checked_features(features, len(texts), step)
 
 
 def build_metrics(plan: Plan) -> dict[str, Metric]:

@@ -59,6 +59,7 @@ class Report:
     metrics: the recipe's, headline first. baseline: the same metrics of always answering the commonest training label.
     sizes: texts a split. split: what the split saw (duplicates kept together, groups, leaks). stages: seconds a stage.
     accounts: where the time of a stage went, as the event Accounted tells it. tokens_per_second: of the training.
+    objectives: what was learned before the labels, by name: epochs, and the mean loss in the first and last of them.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Report:
     stages: Mapping[str, float] = field(default_factory=dict)
     tokens_per_second: float | None = None
     accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    objectives: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..data.dataset import Dataset, Labels, Split
+from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.splits import Units, deal, draw, find_units, shared_rows, strata
 from ..errors import DataError, RecipeError
+from .unlabelled import without_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,19 +25,25 @@ _TEST, _VALIDATION = 0.2, 0.1
 class Parts:
     """The splits of one run.
 
-    train_keys: what the training texts count as the same by. notes: what was kept together, and what leaks.
+    unlabelled: none of them is a validation or test text. train_keys: what the training texts count as the same by.
+    notes: what was kept together, and what leaks.
     """
 
     labels: Labels
     train: Split
     validation: Split | None
     test: Split
+    unlabelled: Texts | None = None
     train_keys: frozenset[bytes] = frozenset()
     notes: dict[str, Any] = field(default_factory=dict)
 
     def splits(self) -> dict[str, Split]:
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
+
+    def judged(self) -> list[Split]:
+        """Return the splits that the run is judged by: nothing may be learned from them."""
+        return [split for name, split in self.splits().items() if name != "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,18 @@ class Leak:
 
 
 def part(
-    dataset: Dataset, settings: SplitSettings, *, validate: bool, fold: int | None = None, warn: Warn
+    dataset: Dataset,
+    settings: SplitSettings,
+    *,
+    validate: bool,
+    unlabelled: bool = False,
+    fold: int | None = None,
+    warn: Warn,
 ) -> Parts:
-    """Draw the splits the dataset does not bring itself. `validate`: whether anybody reads a validation split."""
+    """Draw the splits the dataset does not bring itself.
+
+    validate, unlabelled: whether anybody reads a validation split, or the texts without labels.
+    """
     _refuse_beside_given(dataset, settings)
     dataset = _empty_texts(dataset, settings.empty, warn)
     dataset = _limit(dataset, settings)
@@ -73,8 +89,14 @@ def part(
     validation = dataset.validation or (whole.take(rows["validation"]) if "validation" in rows else None)
     parts = Parts(
         dataset.labels, whole.take(rows["train"]), validation if validate else None,
-        dataset.test or whole.take(rows["test"]), frozenset(units.row_keys[row] for row in rows["train"]), notes,
+        dataset.test or whole.take(rows["test"]),
+        train_keys=frozenset(units.row_keys[row] for row in rows["train"]), notes=notes,
     )  # fmt: skip
+    if unlabelled:
+        laid_aside = whole.texts.take(rows.get("unlabelled", ()))
+        found = without_labels(dataset.unlabelled, laid_aside, parts.judged(), settings, warn)
+        parts.notes["unlabelled"] = 0 if found is None else len(found)
+        parts = replace(parts, unlabelled=found)
     _leaks(parts, dataset, settings, warn)
     _warn_of_absent_labels(parts, warn)
     return parts
@@ -119,6 +141,10 @@ def _draw(
         chosen = draw(units, stratum, free, round(fraction * size), settings.seed, "validation")
         free &= ~chosen
         rows["validation"] = _rows(units, chosen, "validation")
+    if settings.labelled:
+        chosen = draw(units, stratum, free, settings.labelled, settings.seed, "labelled")
+        rows["unlabelled"] = np.flatnonzero((free & ~chosen)[units.of_row])
+        free = chosen
     return {**rows, "train": _rows(units, free, "train")}
 
 
