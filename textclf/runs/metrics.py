@@ -83,23 +83,52 @@ def bootstrap(
 
     The same seed and number of texts give the same resamples, so that runs on the same test texts can be paired.
     """
+    return bootstrap_together(metrics, [predictions], draws, seed)[0]
+
+
+def bootstrap_together(
+    metrics: Mapping[str, Metric], several: Sequence[Predictions], draws: int, seed: int = 0
+) -> list[dict[str, Draws]]:
+    """As `bootstrap`, for several predictions of the same texts, whose resamples are drawn once."""
     import numpy as np
 
-    cells, cell_of_row = _cells(predictions)
-    unit_of_row = _units(predictions)
-    cells_of_unit = _table(unit_of_row, cell_of_row)
-    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
-    for units in _resamples(len(predictions), cells_of_unit.shape[0], draws, seed):
-        in_cells = units @ cells_of_unit
-        for name, metric in metrics.items():
-            if metric.reads_scores:
-                drawn[name].append(metric(predictions, units[:, unit_of_row]))
-            else:
-                drawn[name].append(metric(cells, in_cells))
-    return {name: Draws(measure(metric, predictions), np.concatenate(drawn[name])) for name, metric in metrics.items()}
+    unit_of_row = units_of(several[0])
+    tables = [_Table.of(predictions, unit_of_row) for predictions in several]
+    drawn: list[dict[str, list[NDArray[np.float64]]]] = [{name: [] for name in metrics} for _ in several]
+    for units in _resamples(len(unit_of_row), int(unit_of_row.max()) + 1, draws, seed):
+        for table, found in zip(tables, drawn, strict=True):
+            in_cells = units @ table.cells_of_unit
+            for name, metric in metrics.items():
+                if metric.reads_scores:
+                    found[name].append(metric(table.predictions, units[:, unit_of_row]))
+                else:
+                    found[name].append(metric(table.cells, in_cells))
+    return [
+        {name: Draws(measure(metric, predictions), np.concatenate(found[name])) for name, metric in metrics.items()}
+        for predictions, found in zip(several, drawn, strict=True)
+    ]
 
 
-def _units(predictions: Predictions) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Predictions, their cells, and how many rows of each unit are in each cell: sparse, as there can be many."""
+
+    predictions: Predictions
+    cells: Predictions
+    cells_of_unit: Any
+
+    @classmethod
+    def of(cls, predictions: Predictions, unit_of_row: NDArray[np.int64]) -> _Table:
+        import numpy as np
+        from scipy import sparse
+
+        cells, cell_of_row = _cells(predictions)
+        shape = int(unit_of_row.max()) + 1, int(cell_of_row.max()) + 1
+        counts = sparse.csr_array((np.ones(len(unit_of_row)), (unit_of_row, cell_of_row)), shape=shape)
+        return cls(predictions, cells, counts)
+
+
+def units_of(predictions: Predictions) -> NDArray[np.int64]:
     """Return the unit of each row: what is resampled as one, a group or else a single text."""
     import numpy as np
 
@@ -107,15 +136,6 @@ def _units(predictions: Predictions) -> NDArray[np.int64]:
         return np.arange(len(predictions))
     of_row: NDArray[np.int64] = np.unique(np.asarray(predictions.groups, object), return_inverse=True)[1]
     return of_row
-
-
-def _table(unit_of_row: NDArray[np.int64], cell_of_row: NDArray[np.int64]) -> Any:
-    """Return how many rows of each unit are in each cell, sparse [units, cells]: there can be as many as rows."""
-    import numpy as np
-    from scipy import sparse
-
-    shape = int(unit_of_row.max()) + 1, int(cell_of_row.max()) + 1
-    return sparse.csr_array((np.ones(len(unit_of_row)), (unit_of_row, cell_of_row)), shape=shape)
 
 
 def _resamples(rows: int, units: int, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
