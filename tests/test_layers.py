@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 CORE, PLUGINS = ROOT / "textclf", ROOT / "plugins"
 
 # The core, one direction: a folder (or file) imports only what stands to its left. `durable` writes whole files.
-ORDER = ("version", "errors", "durable", "data", "hooks", "recipe", "classifier", "runs", "engine", "cli")
+ORDER = ("version", "errors", "durable", "data", "hooks", "recipe", "explaining", "classifier", "runs", "engine", "cli")
 LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enumerate(ORDER)}
 LAYERS["testing"] = {"errors", "data", "hooks"}
 LAYERS["__main__"] = {"cli"}
@@ -35,8 +35,9 @@ FAMILIES: dict[str, set[str]] = {
     "textclf_files": {"pandas", "pyarrow", "filelock", "numpy"},
     "textclf_reviews": {"numpy"},
     "textclf_transformers": {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy"},
-    "textclf_torch": {"torch", "transformers", "tokenizers", "safetensors", "numpy"},
+    "textclf_torch": {"torch", "transformers", "tokenizers", "safetensors", "captum", "numpy"},
     "textclf_sklearn": {"sklearn", "numpy", "scipy"},
+    "textclf_report": {"jinja2", "yaml", "numpy"},
 }
 
 HEAVY = ("torch", "transformers", "sklearn", "pandas", "numpy", "scipy", "safetensors", "gdown", "pyarrow")

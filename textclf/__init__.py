@@ -21,6 +21,7 @@ _HOMES = {
     "Attributions": "data.explanations", "Explanation": "data.explanations", "Span": "data.explanations",
     "Word": "data.explanations",
     "Tokens": "data.tokens",
+    "Markup": "data.markup", "escaped": "data.markup", "quoted": "data.markup", "visible": "data.markup",
     "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
     "table_format": "data.tables", "write_table": "data.table_writer",
     "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
@@ -55,6 +56,10 @@ if TYPE_CHECKING:
     from .data.explanations import Explanation as Explanation
     from .data.explanations import Span as Span
     from .data.explanations import Word as Word
+    from .data.markup import Markup as Markup
+    from .data.markup import escaped as escaped
+    from .data.markup import quoted as quoted
+    from .data.markup import visible as visible
     from .data.predictions import Counts as Counts
     from .data.predictions import Decision as Decision
     from .data.predictions import Encoded as Encoded

@@ -1,0 +1,107 @@
+"""Owns the learning curves: the training loss and the validation metrics of each epoch, the chosen epoch marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textclf import Markup
+
+from .drawing import SHAPES, Figure, Plot, short, ticks, whole_ticks
+
+_LOSSES = ("loss", "log_loss")
+_SERIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A number for each epoch; NaN where it is not defined."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of a training's epochs. chosen: the epoch whose weights the model has, None where none was kept."""
+
+    epochs: tuple[int, ...]
+    losses: tuple[Curve, ...]
+    metrics: tuple[Curve, ...]
+    chosen: int | None
+
+
+def history_of(events: Sequence[Mapping[str, Any]]) -> History:
+    """Read the events EpochFinished of a run."""
+    epochs = tuple(int(event["epoch"]) for event in events)
+    training = Curve("training loss", tuple(_number(event.get("loss")) for event in events))
+    judged = [event.get("validation") or {} for event in events]
+    curves = [
+        Curve(f"validation {name}", tuple(_number(metrics.get(name)) for metrics in judged))
+        for name in dict.fromkeys(name for metrics in judged for name in metrics)
+    ]
+    losses = [curve for curve in curves if curve.name.rpartition(" ")[2] in _LOSSES]
+    best = [epoch for epoch, event in zip(epochs, events, strict=True) if event.get("best")]
+    metrics = tuple(curve for curve in curves if curve not in losses)
+    return History(epochs, (training, *losses), metrics, best[-1] if best else None)
+
+
+def loss_figure(history: History) -> Markup:
+    return _figure("losses", "Loss by epoch", "loss", history, history.losses[:_SERIES])
+
+
+def metric_figure(history: History) -> Markup | None:
+    """Draw the first metrics; all of them are in the table."""
+    if not history.metrics:
+        return None
+    return _figure("metrics", "Validation metrics by epoch", "on validation", history, history.metrics[:_SERIES])
+
+
+def _figure(key: str, title: str, y_name: str, history: History, curves: Sequence[Curve]) -> Markup:
+    figure = Figure(key, title, _described(history, curves), height=236 + 18 * len(curves))
+    defined = [value for curve in curves for value in curve.values if not math.isnan(value)] or [0.0, 1.0]
+    steps = ticks(min(defined), max(defined))
+    first, last = history.epochs[0], history.epochs[-1]
+    edge = 0.5 if first == last else 0.04 * (last - first)
+    plot = Plot.of(figure, (first - edge, last + edge), (steps[0], steps[-1]), bottom=44 + 18 * len(curves))
+    plot.frame("epoch", [(epoch, str(epoch)) for epoch in whole_ticks(first, last)], steps, y_name)
+    if history.chosen is not None:
+        place = plot.x(history.chosen)
+        figure.line((place, plot.y.start), (place, plot.y.end), "chosen")
+        early = history.chosen < (first + last) / 2
+        figure.text(place + (5 if early else -5), plot.y.end + 10, "chosen", "mark", "start" if early else "end")
+    for index, curve in enumerate(curves):
+        _draw(plot, history.epochs, curve, index)
+        y = figure.height - 18 * (len(curves) - index) + 10
+        figure.path([(plot.x.start, y - 4), (plot.x.start + 26, y - 4)], f"curve s{index}")
+        figure.dot((plot.x.start + 13, y - 4), f"s{index}", shape=SHAPES[index])
+        figure.text(plot.x.start + 34, y, short(curve.name, 44), "mark", tip=curve.name)
+    return figure.markup()
+
+
+def _draw(plot: Plot, epochs: Sequence[int], curve: Curve, index: int) -> None:
+    """Draw a curve with its marks, parted where a value is not defined."""
+    part: list[tuple[float, float]] = []
+    for epoch, value in zip(epochs, curve.values, strict=True):
+        if math.isnan(value):
+            plot.figure.path(part, f"curve s{index}")
+            part = []
+            continue
+        part.append(plot.at(epoch, value))
+    plot.figure.path(part, f"curve s{index}")
+    for epoch, value in zip(epochs, curve.values, strict=True):
+        if not math.isnan(value):
+            tip = f"epoch {epoch}: {curve.name} {value:.4f}"
+            plot.figure.dot(plot.at(epoch, value), f"s{index}", tip, SHAPES[index])
+
+
+def _described(history: History, curves: Sequence[Curve]) -> str:
+    ends = [f"{curve.name} from {curve.values[0]:.4f} to {curve.values[-1]:.4f}" for curve in curves]
+    chosen = "" if history.chosen is None else f"; the weights of epoch {history.chosen} were chosen"
+    return f"Over {len(history.epochs)} epochs: {', '.join(ends)}{chosen}."
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else math.nan

@@ -1,0 +1,195 @@
+"""Owns the page: what the template shows of a finished run, with everything from data escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import yaml
+
+from textclf import Finished, Markup, Predictions, Report, quoted, visible
+
+from . import measures
+from .curves import History, history_of, loss_figure, metric_figure
+from .drawing import brief
+from .figures import length_figure, reliability_figure, score_figure
+from .matrix import LIMIT, matrix_figure
+from .remarks import fixed, remarks, verdict
+
+# Of a long text so much is shown at once, and so much behind a fold; predictions.csv has all of it.
+SHOWN, FOLDED = 600, 20_000
+_LABELS, _CONFUSIONS = 30, 20
+
+
+def render(finished: Finished, record: Mapping[str, Any], most: int) -> str:
+    """Return the page as HTML; `most` mistakes are shown. The same run gives the same page."""
+    report, predictions = finished.report, finished.predictions
+    style = _resource("style.css")
+    several = report.task == "multi-label"
+    keeps_texts = bool((finished.recipe.get("report") or {}).get("texts", True))
+    values = {
+        "style": Markup(style),
+        "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        "report": report,
+        "several": several,
+        "verdict": verdict(report),
+        "remarks": remarks(report),
+        "labels": _labels(report),
+        "label_limit": _LABELS,
+        "hits": _hits(predictions) if several else None,
+        "history": _history(finished.history),
+        "confusion": _confusion(report),
+        "outcomes": _outcomes(predictions, several),
+        "lengths": _lengths(predictions, several),
+        "mistakes": _mistakes(predictions, most),
+        "wrong": _wrong(predictions),
+        "keeps_texts": keeps_texts,
+        "shown": SHOWN,
+        "folded": FOLDED,
+        "recipe": _recipe(finished.recipe),
+        "record": record,
+        "facts": _facts(report, record),
+    }
+    return _templates().get_template("page.html").render(values)
+
+
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_seen,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters.update(fixed=fixed, brief=brief, label=quoted, percent=_percent)
+    return environment
+
+
+def _seen(value: Any) -> Any:
+    """Make controls visible in whatever the template shows; what is markup already was made so where it came from."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _percent(share: float) -> str:
+    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _resource(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _labels(report: Report) -> Sequence[Any]:
+    rows = report.per_label
+    return rows if len(rows) <= _LABELS else sorted(rows, key=lambda row: row.f1)[:_LABELS]
+
+
+def _hits(predictions: Predictions) -> Mapping[str, tuple[int, int, int]]:
+    """Return of each label how often it was found, missed, and given wrongly."""
+    counts = predictions.counts()
+    columns = zip(counts.hits, counts.support - counts.hits, counts.predicted - counts.hits, strict=True)
+    return {
+        name: (int(found), int(missed), int(wrong))
+        for name, (found, missed, wrong) in zip(predictions.labels.names, columns, strict=True)
+    }
+
+
+def _history(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    history = history_of(events)
+    if not history.epochs:
+        return None
+    curves = [*history.losses, *history.metrics]
+    rows = [[curve.values[place] for curve in curves] for place in range(len(history.epochs))]
+    return {
+        "figures": [figure for figure in (loss_figure(history), metric_figure(history)) if figure],
+        "names": [curve.name for curve in curves],
+        "rows": list(zip(history.epochs, rows, strict=True)),
+        "chosen": history.chosen,
+        "said": _chosen(history),
+    }
+
+
+def _chosen(history: History) -> str:
+    if history.chosen is None:
+        return "No epoch was chosen: without validation texts the model is that of the last one."
+    if len(history.epochs) == 1:
+        return "There was one epoch."
+    return f"The model is that of epoch {history.chosen}, the best on validation texts."
+
+
+def _confusion(report: Report) -> Mapping[str, Any] | None:
+    if not report.confusion:
+        return None
+    drawn = len(report.labels) <= LIMIT
+    return {
+        "figure": matrix_figure(report.labels, report.confusion) if drawn else None,
+        "matrix": report.confusion,
+        "without": len(report.confusion[0]) > len(report.labels),
+        "names": report.labels,
+        "worst": measures.confusions(report.confusion, (*report.labels, "no label"), _CONFUSIONS),
+    }
+
+
+def _outcomes(predictions: Predictions, several: bool) -> Mapping[str, Any] | None:
+    found = measures.outcomes(predictions)
+    if len(found.score) == 0:
+        return None
+    calibrated, counted = measures.calibration(found), measures.histogram(found)
+    return {
+        "calibration": calibrated,
+        "histogram": counted,
+        "total": len(found.score),
+        "reliability": reliability_figure(calibrated, several=several),
+        "scores": score_figure(counted, several=several),
+    }
+
+
+def _lengths(predictions: Predictions, several: bool) -> Mapping[str, Any] | None:
+    unit, bins = measures.by_length(predictions)
+    if not bins:
+        return None
+    overall = float(measures.right(predictions).mean())
+    figure = length_figure(unit, bins, overall, several=several)
+    return {"unit": unit, "bins": bins, "overall": overall, "figure": figure}
+
+
+def _mistakes(predictions: Predictions, most: int) -> list[measures.Mistake]:
+    return measures.mistakes(predictions, most)
+
+
+def _wrong(predictions: Predictions) -> int:
+    """Return how many texts got a wrong answer; no answer is none."""
+    answered = predictions.predicted >= 0 if predictions.predicted.ndim == 1 else True
+    return int((answered & ~measures.right(predictions)).sum())
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str:
+    plain = json.loads(json.dumps(recipe, default=str))
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _facts(report: Report, record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of data, time and place, as (what, value)."""
+    data, machine = record.get("data") or {}, record.get("machine") or {}
+    versions = {**(record.get("versions") or {}), **(record.get("plugins") or {})}
+    facts = [
+        ("source of the texts", data.get("source")),
+        ("licence of the texts", data.get("licence")),
+        *((f"split: {str(name).replace('_', ' ')}", _plain(value)) for name, value in report.split.items()),
+        ("run", record.get("id")),
+        ("started", record.get("started")),
+        *((f"seconds to {stage}", f"{seconds:.1f}") for stage, seconds in report.stages.items()),
+        ("tokens a second in training", brief(report.tokens_per_second) if report.tokens_per_second else None),
+        *((f"chosen: {what}", _plain(choice)) for what, choice in report.choices.items()),
+        ("system", machine.get("system")),
+        ("Python", machine.get("python")),
+        ("processor cores", machine.get("cores")),
+        *((str(name), version) for name, version in versions.items()),
+    ]
+    return [(what, str(value)) for what, value in facts if value not in (None, "")]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
