@@ -59,6 +59,54 @@ def tiny_roberta(folder: Path, texts: Iterable[str] = (), *, positions: int = 64
     return _like_roberta(folder, texts, positions, RobertaModel, RobertaConfig, seed)
 
 
+def tiny_gpt2(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random GPT-2 with a byte-level vocabulary, and without a padding token, as the published one is."""
+    from transformers import GPT2Config, GPT2Model
+
+    tokenizer = _byte_level(folder, texts, positions)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=positions,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    return _save(folder, tokenizer, GPT2Model, config, seed)
+
+
+def tiny_qwen2(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random Qwen2 with the vocabulary of `tiny_gpt2`: rotary positions, two heads that share keys."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    return _like_llama(folder, texts, positions, Qwen2ForCausalLM, Qwen2Config, seed)
+
+
+def tiny_mistral(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
+    """Write a random Mistral with the vocabulary of `tiny_gpt2`: each token sees four, itself among them."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    return _like_llama(folder, texts, positions, MistralForCausalLM, MistralConfig, seed, sliding_window=4)
+
+
+def _like_llama(folder: Path, texts: Iterable[str], positions: int, kind, settings, seed: int, **given) -> Path:
+    tokenizer = _byte_level(folder, texts, positions)
+    config = settings(
+        **_sizes(tokenizer, 2, 32), num_key_value_heads=1, max_position_embeddings=positions,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **given,
+    )  # fmt: skip
+    return _save(folder, tokenizer, kind, config, seed)
+
+
+def _byte_level(folder: Path, texts: Iterable[str], positions: int):
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import GPT2Tokenizer
+
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(
+        [*texts, *WORDS], vocab_size=320, special_tokens=["<|endoftext|>"], show_progress=False
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.save_model(str(folder))
+    return GPT2Tokenizer.from_pretrained(str(folder), model_max_length=positions)
+
+
 def tiny_xlm_roberta(folder: Path, texts: Iterable[str] = (), *, positions: int = 64, seed: int = 0) -> Path:
     """Write a random XLM-RoBERTa, with the vocabulary of `tiny_roberta`."""
     from transformers import XLMRobertaConfig, XLMRobertaModel

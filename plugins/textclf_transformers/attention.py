@@ -30,7 +30,8 @@ def attend(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Attend within each text of a packed row; a padded batch, which has no `text_lengths`, is the library's own.
 
-    query, key, value: [1, heads, tokens, width]. Returns [1, tokens, heads, width] and no weights.
+    query, key, value: [1, heads, tokens, width]; several heads of the query may share one of key and value. Returns
+    [1, tokens, heads, width] and no weights.
     """
     if text_lengths is None or text_borders is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -39,9 +40,12 @@ def attend(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )
     asked, known, told = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
+    if known.shape[1] != asked.shape[1]:
+        known, told = (part.repeat_interleave(asked.shape[1] // part.shape[1], dim=1) for part in (known, told))
     window = rest.get("sliding_window")
     reach = None if window is None else window - 1
-    found = within(asked, known, told, text_lengths, text_borders, scaling, dropout, reach)
+    causal = bool(rest.get("is_causal", getattr(module, "is_causal", False)))
+    found = within(asked, known, told, text_lengths, text_borders, scaling, dropout, reach, causal)
     return found.unsqueeze(0), None
 
 
@@ -54,17 +58,18 @@ def within(
     scale: float | None,
     dropout: float,
     reach: int | None = None,
+    causal: bool = False,
 ) -> torch.Tensor:
     """Return what each query finds in the keys of its own text, [queries, heads, width].
 
     query: [tokens, heads, width], or [texts, heads, width] of the first tokens alone. key, value: [tokens, heads,
-    width]. reach: how many tokens to either side are seen; None is all of them.
+    width]. reach: how many tokens to either side are seen; None is all of them. causal: none to the right are.
     """
     # The kernel would lay a lone first token's window around its text's last one.
     seen_whole = reach is None or len(query) == len(key)
     if query.is_cuda and query.dtype in HALVES and dropout == 0.0 and seen_whole:
-        return by_borders(query, key, value, lengths, borders, scale, reach)
-    return by_length(query, key, value, lengths, scale, dropout, reach)
+        return by_borders(query, key, value, lengths, borders, scale, reach, causal)
+    return by_length(query, key, value, lengths, scale, dropout, reach, causal)
 
 
 def by_length(
@@ -75,6 +80,7 @@ def by_length(
     scale: float | None,
     dropout: float,
     reach: int | None,
+    causal: bool = False,
 ) -> torch.Tensor:
     """Attend over texts of equal length at a time, which stand side by side because batches are sorted."""
     equal = [(length, len(list(run))) for length, run in groupby(lengths)]
@@ -85,8 +91,9 @@ def by_length(
     found = []
     for (length, texts), *parts in zip(equal, queries, torch.split(key, sizes), torch.split(value, sizes), strict=True):
         asked, known, told = (torch.unflatten(part, 0, (texts, -1)).transpose(1, 2) for part in parts)
+        seen = _band(asked, length, reach, causal)
         answer = functional.scaled_dot_product_attention(
-            asked, known, told, _band(asked, length, reach), dropout_p=dropout, scale=scale
+            asked, known, told, seen, dropout_p=dropout, is_causal=causal and seen is None, scale=scale
         )
         found.append(answer.transpose(1, 2).flatten(0, 1))
     return torch.cat(found)
@@ -100,22 +107,25 @@ def by_borders(
     borders: torch.Tensor,
     scale: float | None,
     reach: int | None,
+    causal: bool = False,
 ) -> torch.Tensor:
     """Attend in one call on CUDA, whatever the lengths are: PyTorch's own flash attention of variable length."""
     from torch.nn.attention.varlen import varlen_attn
 
     longest, firsts = max(lengths), len(query) == len(lengths)
     asked = torch.arange(len(borders), dtype=borders.dtype, device=borders.device) if firsts else borders
-    window = (-1, -1) if reach is None else (reach, reach)
+    left = -1 if reach is None else reach
+    window = (left, 0 if causal else left)
     found: torch.Tensor = varlen_attn(  # type: ignore[assignment]
         query, key, value, asked, borders, 1 if firsts else longest, longest, scale=scale, window_size=window
     )
     return found
 
 
-def _band(query: torch.Tensor, length: int, reach: int | None) -> torch.Tensor | None:
-    """Return which keys each query sees, bool[queries, length], or None where it sees them all."""
+def _band(query: torch.Tensor, length: int, reach: int | None, causal: bool) -> torch.Tensor | None:
+    """Return which keys each query sees, bool[queries, length], or None where its window hides none."""
     if reach is None or reach >= length - 1:
         return None
     places = torch.arange(length, device=query.device)
-    return (places[: query.shape[2], None] - places).abs() <= reach
+    left = places[: query.shape[2], None] - places
+    return (left >= 0) & (left <= reach) if causal else left.abs() <= reach

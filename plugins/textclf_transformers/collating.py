@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The special tokens around one text or a pair: those before, between and after, and the type of each place."""
+    """The special tokens around one text or a pair: those before, between and after, and the type of each place.
+
+    blank: where there are no special tokens, the one that stands for a text without any token.
+    """
 
     specials: tuple[tuple[int, ...], ...]
     special_types: tuple[tuple[int, ...], ...]
     text_types: tuple[int, ...]
+    blank: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -39,14 +43,14 @@ class Template:
 
     @property
     def flat(self) -> NDArray[np.int64]:
-        """Return all special tokens, in their order."""
-        return np.fromiter(chain(*self.specials), np.int64)
+        """Return all special tokens, in their order, and the blank one."""
+        return np.fromiter(chain(*self.specials, self.blank), np.int64)
 
     @property
     def types(self) -> tuple[int, ...]:
         """Return the type of each piece of a text: of each special token, and of each text's two ends."""
         ends_of = [(kind, kind) for kind in self.text_types]
-        return tuple(chain(self.special_types[0], *map(chain, ends_of, self.special_types[1:])))
+        return tuple(chain(self.special_types[0], *map(chain, ends_of, self.special_types[1:]), (0,) * len(self.blank)))
 
     @classmethod
     def of(cls, tokenizer: Any, texts: int) -> Template:
@@ -62,7 +66,8 @@ class Template:
                 types[seen].append(kind)
             else:
                 text_types[text], seen = kind, text + 1
-        return cls(tuple(map(tuple, specials)), tuple(map(tuple, types)), tuple(text_types))
+        blank = () if any(specials) else (blank_id(tokenizer),)
+        return cls(tuple(map(tuple, specials)), tuple(map(tuple, types)), tuple(text_types), blank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """What turns rows of Tokens into a batch."""
+    """What turns rows of Tokens into a batch. causal: the network reads a text at its last token."""
 
     single: Template
     pair: Template
@@ -96,20 +101,25 @@ class Collator:
     pad_type: int
     types: bool
     first_position: int = 0
+    causal: bool = False
 
     def template(self, tokens: Tokens) -> Template:
         return self.single if tokens.cuts is None else self.pair
 
     def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
         """Return how long each text is as the network sees it, int64[n]."""
-        size = self.template(tokens).size
+        template = self.template(tokens)
+        size = template.size
         lengths: NDArray[np.int64] = np.minimum(tokens.lengths() + size, max(self.max_length, size))
-        return lengths
+        return np.maximum(lengths, len(template.blank))
 
     def padded(
         self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device, source: Source | None = None
     ) -> dict[str, torch.Tensor]:
-        """Return a batch padded to its longest text, [rows, longest]; no mask where nothing is padded."""
+        """Return a batch padded to its longest text, [rows, longest]; no mask where nothing is padded.
+
+        A causal network gets one always: it would warn of padding that is none.
+        """
         pieces = self._pieces(tokens, rows)
         row = self._row(tokens, pieces, source)
         longest = int(pieces.lengths.max(initial=1))
@@ -118,7 +128,7 @@ class Collator:
         # One place behind the row holds what pads.
         places = (row.borders[:-1, None] + column).masked_fill(~real, len(row.ids))
         batch = {"input_ids": functional.pad(row.ids, (0, 1), value=self.pad_id)[places]}
-        if int(pieces.lengths.min(initial=longest)) < longest:
+        if self.causal or int(pieces.lengths.min(initial=longest)) < longest:
             batch["attention_mask"] = real.long()
         if row.types is not None:
             batch["token_type_ids"] = functional.pad(row.types, (0, 1), value=self.pad_type)[places]
@@ -134,6 +144,8 @@ class Collator:
         if row.types is not None:
             batch["token_type_ids"] = row.types[None]
         batch["text_borders"] = row.borders.int()
+        if self.causal:
+            batch["text_lasts"] = last_tokens(row, self.pad_id)
         batch = {name: moved(values, device) for name, values in batch.items()}
         return {**batch, "text_lengths": tuple(pieces.lengths.tolist())}
 
@@ -153,6 +165,8 @@ class Collator:
         for (start, size, room), after in zip(texts, template.specials[1:], strict=True):
             first, last = ends(size, room, self.truncate)
             columns += [(start, first), (start + size - last, last), *((next(special), 1) for _ in after)]
+        if template.blank:
+            columns.append((len(tokens.ids) + template.size, tokens.offsets[rows] == tokens.offsets[rows + 1]))
         starts, sizes = (
             np.stack([np.broadcast_to(column, len(rows)) for column in part], axis=1)
             for part in zip(*columns, strict=True)
@@ -185,3 +199,20 @@ class Collator:
         types = moved(torch.tensor(template.types, dtype=torch.long), source.device)[piece % columns]
         ids, positions = source.take(place + shift[piece]), place - begun + self.first_position
         return Row(border, ids, types if self.types else None, positions)
+
+
+def blank_id(tokenizer: Any) -> int:
+    """Return what stands for a text without any token: the token that begins texts, or another that is no word."""
+    known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
+    return next((token for token in known if token is not None), 0)
+
+
+def last_tokens(row: Row, pad_id: int) -> torch.Tensor:
+    """Return where in a row each text is read at by a causal network of transformers, int64[texts].
+
+    That is its last token that is not the padding token, or its first where all are: a text may end in what pads.
+    """
+    place = torch.arange(len(row.ids), device=row.ids.device)
+    text = torch.repeat_interleave(row.borders.diff(), output_size=len(row.ids))
+    real = place.masked_fill(row.ids == pad_id, 0)
+    return row.borders[:-1].scatter_reduce(0, text, real, "amax")

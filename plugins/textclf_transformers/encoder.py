@@ -13,6 +13,7 @@ from textclf import Chosen, Context, Labels, Layout, Split, Texts, Tokens
 
 from . import network as networks
 from . import packed, parity, tokenizing
+from .causal import is_causal, set_padding
 from .checkpoint import Checkpoint, locate
 from .collating import Collator, Template
 from .resident import Residents
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from . import TransformerOptions
+    from .options import NetworkOptions
 
 LETTERS_PER_TOKEN = 100  # more than any language needs: texts are cut to this, times the positions, before tokenising
 _UNBOUNDED = 8192
@@ -48,7 +49,7 @@ class TransformerEncoder:
         """Tell whether threads may run its networks at once: known of those that were tried with packed rows."""
         return "packed" in self.layouts
 
-    def __init__(self, options: TransformerOptions, revision: str | None = None) -> None:
+    def __init__(self, options: NetworkOptions, revision: str | None = None) -> None:
         self._options = options
         self._revision = revision
         self._offline = False
@@ -57,7 +58,7 @@ class TransformerEncoder:
         self._residents = Residents()
 
     @classmethod
-    def restored(cls, options: TransformerOptions, folder: Path) -> TransformerEncoder:
+    def restored(cls, options: NetworkOptions, folder: Path) -> TransformerEncoder:
         """Read tokenizer and configuration from a saved model folder."""
         encoder = cls(options)
         encoder._read = _read(options, folder)
@@ -72,6 +73,11 @@ class TransformerEncoder:
             context.warn(
                 f"{share:.0%} of the training texts' tokens are unknown to the tokenizer of "
                 f"'{self._options.checkpoint}'; is it the checkpoint for this language?"
+            )
+        if train.texts.pairs and self._read.collator.pair.blank:
+            context.warn(
+                f"the tokenizer of '{self._options.checkpoint}' puts nothing between the two texts of a pair: the "
+                "network reads them as one"
             )
 
     def encode(self, texts: Texts, context: Context) -> Tokens:
@@ -113,7 +119,7 @@ class TransformerEncoder:
     def build_network(self, labels: Labels) -> torch.nn.Module:
         folder = self._checkpoint().all_files(self._offline)
         network, warnings = networks.build_network(
-            folder, labels, self._options.attention_dropout, self._options.dropout
+            folder, labels, self._options.attention_dropout, self._options.dropout, self._vocabulary().collator.pad_id
         )
         for warning in warnings if self._warnings else ():
             self._warnings.warn(warning)  # type: ignore[union-attr]
@@ -154,7 +160,7 @@ class TransformerEncoder:
         return self._read
 
 
-def _read(options: TransformerOptions, folder: Path) -> Vocabulary:
+def _read(options: NetworkOptions, folder: Path) -> Vocabulary:
     tokenizer = tokenizing.load_tokenizer(folder, "left" if options.truncate == "tail" else "right")
     config = networks.read_config(folder)
     outline = networks.outline(config)
@@ -162,6 +168,9 @@ def _read(options: TransformerOptions, folder: Path) -> Vocabulary:
     max_length = min(options.max_length, tokenizer.model_max_length, bound or options.max_length)
     takes = inspect.signature(outline.forward).parameters
     tokenizer.model_max_length = max_length
+    causal = is_causal(outline)
+    if causal:
+        set_padding(tokenizer, outline.get_input_embeddings().num_embeddings, options.checkpoint)
     collator = Collator(
         single=Template.of(tokenizer, 1),
         pair=Template.of(tokenizer, 2),
@@ -171,5 +180,6 @@ def _read(options: TransformerOptions, folder: Path) -> Vocabulary:
         pad_type=tokenizer.pad_token_type_id,
         types="token_type_ids" in tokenizer.model_input_names and "token_type_ids" in takes,
         first_position=networks.first_position(outline),
+        causal=causal,
     )
     return Vocabulary(tokenizer, collator, LETTERS_PER_TOKEN * (bound or _UNBOUNDED))

@@ -13,12 +13,16 @@ from safetensors.torch import load_file
 
 from textclf import ArtefactError, Labels
 
+from .causal import is_causal
 from .quiet import quiet
 
 WEIGHTS = "model.safetensors"
 _PROBLEMS = {"single-label": "single_label_classification", "multi-label": "multi_label_classification"}
-_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout")
-_DROPOUT = ("hidden_dropout_prob", "dropout", "classifier_dropout", "seq_classif_dropout", "embedding_dropout")
+_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+_DROPOUT = (
+    "hidden_dropout_prob", "dropout", "classifier_dropout", "seq_classif_dropout", "embedding_dropout", "resid_pdrop",
+    "embd_pdrop",
+)  # fmt: skip
 
 
 def read_config(folder: Path) -> Any:
@@ -58,7 +62,7 @@ def first_position(network: torch.nn.Module) -> int:
 
 
 def build_network(
-    folder: Path, labels: Labels, attention_dropout: float, dropout: float | None
+    folder: Path, labels: Labels, attention_dropout: float, dropout: float | None, pad_id: int
 ) -> tuple[torch.nn.Module, list[str]]:
     """Return the pretrained body with a new head, and warnings; an ArtefactError where the body is not whole."""
     config = read_config(folder)
@@ -71,6 +75,9 @@ def build_network(
     config.label2id = {name: i for i, name in enumerate(labels.names)}
     config.problem_type = _PROBLEMS[labels.task]
     parts = outline(config)
+    if is_causal(parts):
+        # By its padding token the head finds a text's last one; and it never goes on writing, so it keeps no states.
+        config.pad_token_id, config.use_cache = pad_id, False
     heads = {name for name, _ in parts.named_children()} - {_prefix(parts)}
     # A head that the checkpoint brings answered another question: ours is always new.
     tensors = {name: t for name, t in read_tensors(folder).items() if name.partition(".")[0] not in heads}
@@ -103,9 +110,12 @@ def layers(network: Any) -> list[list[torch.nn.Parameter]]:
     body = network.base_model
     stacks = [m for m in body.modules() if isinstance(m, torch.nn.ModuleList)]
     stack = max(stacks, key=lambda m: sum(p.numel() for p in m.parameters()), default=torch.nn.ModuleList())
-    embeddings = [m for name, m in body.named_modules() if name.endswith("embeddings")][:1]
+    embeddings = [m for name, m in body.named_modules() if name.endswith("embeddings")][:1] or [
+        m for m in body.children() if isinstance(m, torch.nn.Embedding)
+    ]
     seen: set[int] = set()
-    groups = [[p for p in m.parameters() if not (id(p) in seen or seen.add(id(p)))] for m in (*embeddings, *stack)]  # type: ignore[func-returns-value]
+    parts = (torch.nn.ModuleList(embeddings), *stack)
+    groups = [[p for p in m.parameters() if not (id(p) in seen or seen.add(id(p)))] for m in parts]  # type: ignore[func-returns-value]
     groups.append([p for p in network.parameters() if id(p) not in seen])
     return [group for group in groups if group]
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .attention import attend
+from .causal import LastToken, is_causal
 from .collating import Collator
 from .last_layer import Shortened, last_layer
 
@@ -57,12 +58,20 @@ class _Firsts(threading.local):
 
 
 def _hooks(network: Any) -> list[Any]:
-    """Let what reads the first token of each text (a pooler, or the head behind the body) find it in a packed row."""
+    """Let what reads the first token of each text (a pooler, or the head behind the body) find it in a packed row.
+
+    Causal networks read the last one.
+    """
+    if is_causal(network):
+        return [LastToken(network)]
     firsts = _Firsts()
 
     def remember(module: Any, arguments: Any, named: dict[str, Any]) -> None:
         borders = named.get("text_borders")
         firsts.places = None if borders is None else borders[:-1]
+
+    def forget(module: Any, arguments: Any, output: Any) -> None:
+        firsts.places = None  # who asks the body alone asks for every token
 
     def first_of(row: torch.Tensor) -> torch.Tensor:
         """Return [texts, 1, width] of a row [1, tokens, width], or of one that is of first tokens already."""
@@ -79,7 +88,11 @@ def _hooks(network: Any) -> list[Any]:
         return output
 
     body = network.base_model
-    found = [network.register_forward_pre_hook(remember, with_kwargs=True), body.register_forward_hook(headed)]
+    found = [
+        network.register_forward_pre_hook(remember, with_kwargs=True),
+        body.register_forward_hook(headed),
+        network.register_forward_hook(forget, always_call=True),
+    ]
     pooler = getattr(body, "pooler", None)
     if pooler is not None:
         found.append(pooler.register_forward_pre_hook(pooled))

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from .attention import HALVES, by_borders, by_length
+from .causal import is_causal
 from .collating import Collator
 
 LENGTHS = (3, 9, 9, 14)
 # What rounding to half precision may change, relative to the largest number: far less than another text's tokens would.
 KERNEL, LOGITS = 0.05, 0.05
-_RATES = ("attention_probs_dropout_prob", "attention_dropout")
+_RATES = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
 
 Kernel = Callable[..., torch.Tensor]
 
@@ -38,21 +39,24 @@ def why_padded(network: Any, collator: Collator, dtype: torch.dtype, kernel: Ker
 def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
     """Compare attention and its gradients with plain attention in float32: of all tokens, of first ones, in windows.
 
+    A causal network has no use for first tokens.
+
     Random queries look at everything, so a token of another text, or one left out, changes all that they find.
     """
-    device, config = next(network.parameters()).device, network.config
-    heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    device, config, causal = next(network.parameters()).device, network.config, is_causal(network)
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
     borders = torch.from_numpy(np.cumsum([0, *LENGTHS], dtype=np.int32)).to(device)
     generator = torch.Generator().manual_seed(0)
     everywhere, firsts, near = (sum(LENGTHS), None), (len(LENGTHS), None), (sum(LENGTHS), 2)
-    for queries, reach in (everywhere, firsts, near) if _windows(config) else (everywhere, firsts):
+    for queries, reach in [everywhere, *([] if causal else [firsts]), *([near] if _windows(config) else [])]:
         sizes = (queries, sum(LENGTHS), sum(LENGTHS))
         drawn = [torch.randn(size, heads, width, generator=generator) for size in sizes]
         halves = [t.to(device, dtype).requires_grad_() for t in drawn]
         wholes = [t.detach().float().requires_grad_() for t in halves]
         with torch.enable_grad():
-            found = kernel(*halves, LENGTHS, borders, None, reach)
-            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, None, 0.0, reach)
+            found = kernel(*halves, LENGTHS, borders, None, reach, causal)
+            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, None, 0.0, reach, causal)
             given = [found, *torch.autograd.grad(found.float().pow(2).sum(), halves)]
             wanted = [plain, *torch.autograd.grad(plain.pow(2).sum(), wholes)]
         for name, one, other in zip(("results", *(("gradients",) * 3)), given, wanted, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiny import tiny_bert
+from tests.tiny import tiny_bert, tiny_gpt2
 from textclf import Dataset, Task
 from textclf.hooks.discovery import discover
 from textclf.testing import LocalContext, StandIns, check_component, require
@@ -30,10 +30,12 @@ def learnable(task: Task, pairs: bool) -> Dataset:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    """A BERT of few weights that knows the words of the stand-in dataset."""
+    """A BERT of few weights that knows the words of the stand-in dataset; beside it, in `gpt2`, a GPT-2."""
     # Not the number at each text's end: a network that knows them all learns texts by heart.
     texts = [text.rpartition(" ")[0] for text in learnable("single-label", False).train.texts.first]
-    return tiny_bert(tmp_path_factory.mktemp("bert"), texts, layers=1, hidden=64)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    tiny_gpt2(folder / "gpt2", texts)
+    return tiny_bert(folder / "bert", texts, layers=1, hidden=64)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,7 @@ def _options(name: str, checkpoint: Path, film_reviews: Path) -> dict[str, Any]:
         "imdb": {"path": str(film_reviews), "rows": 0},
         "files": {"path": str(film_reviews)},
         "bert": {"checkpoint": str(checkpoint), "max_length": 48, "dropout": 0.0},
+        "gpt2": {"checkpoint": str(checkpoint.parent / "gpt2"), "max_length": 48},
         "transformer": {"checkpoint": str(checkpoint), "max_length": 48},
         "torch": TRAINED,
     }

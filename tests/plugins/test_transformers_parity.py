@@ -27,7 +27,11 @@ def encoded(folder, **options):
     return encoder, encoder.build_network(Labels(("no", "yes")))
 
 
-def why(network, dtype=torch.bfloat16, kernel=lambda q, k, v, n, borders, scale, reach: plain(q, k, v, n, reach)):
+def right(query, key, value, lengths, borders, scale, reach, causal):
+    return by_length(query, key, value, lengths, scale, 0.0, reach, causal)
+
+
+def why(network, dtype=torch.bfloat16, kernel=right):
     from textclf_transformers.collating import Collator, Template
 
     template = Template(((2,), (3,)), ((0,), (0,)), (0,))

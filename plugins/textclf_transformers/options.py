@@ -1,0 +1,56 @@
+"""Owns what recipes may say of this plugin's components."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textclf import Field, Options
+
+BERT = "google-bert/bert-base-uncased"
+GPT2 = "openai-community/gpt2"
+PINNED = {
+    BERT: "86b5e0934494bd15c9632b12f734a8a67f723594",
+    GPT2: "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+}
+CHECKPOINT = (
+    "pretrained weights: a Hugging Face hub id, a folder, a run or its model folder, "
+    "or package:NAME/FOLDER for weights that an installed package carries"
+)
+
+
+class CheckpointOptions(Options):
+    """Which weights are read, and how much of a text."""
+
+    checkpoint: str = Field(min_length=1, max_length=1000, description=CHECKPOINT)
+    revision: str | None = Field(None, min_length=1, description="commit, tag or branch of a hub id")
+    max_length: int = Field(512, ge=8, description="tokens of a text (or pair) that the network reads, at most")
+    truncate: Literal["head", "tail", "head_tail"] = Field(
+        "head", description="which end of a longer text is kept; head_tail: 128 first tokens and the rest from its end"
+    )
+
+
+class NetworkOptions(CheckpointOptions):
+    """The options of every encoder whose network is trained."""
+
+    attention_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout of attention weights; above 0 attention leaves its fast kernels"
+    )
+    dropout: float | None = Field(None, ge=0, lt=1, description="dropout elsewhere; none given: the checkpoint's own")
+
+
+class TransformerOptions(NetworkOptions):
+    """The options of `transformer`."""
+
+
+class BertOptions(TransformerOptions):
+    """The options of `bert`: those of `transformer`, with a default checkpoint at a pinned revision."""
+
+    checkpoint: str = Field(BERT, min_length=1, max_length=1000, description=CHECKPOINT)
+    revision: str | None = Field(None, min_length=1, description="commit, tag or branch; bert-base-uncased is pinned")
+
+
+class Gpt2Options(NetworkOptions):
+    """The options of `gpt2`, with a default checkpoint at a pinned revision."""
+
+    checkpoint: str = Field(GPT2, min_length=1, max_length=1000, description=CHECKPOINT)
+    revision: str | None = Field(None, min_length=1, description="commit, tag or branch; gpt2 is pinned")

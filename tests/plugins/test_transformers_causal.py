@@ -1,0 +1,244 @@
+"""Networks that read from left to right: padded or packed, a text is read at its last token, as transformers does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from textclf_transformers import TransformerOptions, build, parity, textclf_encoders
+from textclf_transformers.attention import by_length
+from textclf_transformers.causal import is_causal
+from textclf_transformers.collating import Collator, Template
+from textclf_transformers.options import Gpt2Options
+
+from tests.tiny import tiny_bert, tiny_gpt2, tiny_mistral, tiny_qwen2
+from textclf import ArtefactError, Labels, Split, Texts
+from textclf.testing import LocalContext
+
+LABELS = Labels(("no", "yes"))
+CPU = torch.device("cpu")
+END = "<|endoftext|>"
+TEXTS = ["the film was very good", "bad", f"a great plot {END} and a fine film{END}", "it was awful", f"not {END}", ""]
+CAUSAL = [tiny_gpt2, tiny_qwen2, tiny_mistral]
+
+
+def fitted(folder: Path, texts: Texts | None = None, **options: Any) -> tuple[Any, LocalContext]:
+    context, texts = LocalContext(folder), texts or Texts(TEXTS)
+    encoder = build(TransformerOptions(checkpoint=str(folder), **options))
+    encoder.fit(Split(texts, np.zeros(len(texts), np.int64)), context)
+    return encoder, context
+
+
+def ready(folder: Path, **options: Any) -> tuple[Any, Any, torch.nn.Module]:
+    """Return an encoder, the tokens of the texts sorted by length, and a network whose logits differ by text."""
+    encoder, context = fitted(folder, **options)
+    tokens = encoder.encode(Texts(TEXTS), context)
+    torch.manual_seed(1)
+    network = encoder.build_network(LABELS)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(10.0 if parameter.ndim > 1 else 1.0)
+    return encoder, tokens.take(np.argsort(encoder.lengths(tokens), kind="stable")), network
+
+
+def logits(encoder: Any, network: torch.nn.Module, tokens: Any, layout: str) -> torch.Tensor:
+    return network(**encoder.collate(tokens, np.arange(len(tokens)), layout, CPU)).logits
+
+
+def test_what_gpt2_has_read_of_a_word_does_not_change_with_the_words_after_it_and_berts_does(tmp_path: Path):
+    """The left-to-right limit: only words before count, so a text can be judged at its last token alone."""
+    changed = {}
+    for maker in (tiny_gpt2, tiny_bert):
+        encoder, context = fitted(maker(tmp_path / maker.__name__, ["a good film", "a good plot"]))
+        body = encoder.build_network(LABELS).eval().base_model
+        tokens = encoder.encode(Texts(["a good film", "a good plot"]), context)
+        assert encoder.lengths(tokens)[0] == encoder.lengths(tokens)[1]
+        batch = encoder.collate(tokens, np.arange(2), "padded", CPU)
+        with torch.no_grad():
+            one, other = body(**batch).last_hidden_state
+        same = batch["input_ids"][0] == batch["input_ids"][1]
+        before = int(same.int().argmin())  # how many tokens stand before the word that differs
+        assert before >= 2
+        changed[maker.__name__] = float((one[:before] - other[:before]).abs().max())
+        assert float((one[before:] - other[before:]).abs().max()) > 1e-3
+    assert changed["tiny_gpt2"] == 0.0
+    assert changed["tiny_bert"] > 1e-3
+
+
+@pytest.mark.parametrize("maker", CAUSAL)
+def test_packed_logits_of_a_causal_network_are_padded_logits(maker, tmp_path: Path):
+    """T08: neither padding nor the neighbours in a row change a text's scores, nor does an empty text."""
+    encoder, tokens, network = ready(maker(tmp_path, TEXTS), max_length=12, truncate="head_tail")
+    network.eval()
+    assert (encoder.layouts, encoder.unpacked) == (("packed", "padded"), "")
+    with torch.no_grad():
+        packed, padded = (logits(encoder, network, tokens, layout) for layout in ("packed", "padded"))
+        alone = torch.cat([logits(encoder, network, tokens.take(np.array([i])), "padded") for i in range(len(tokens))])
+    assert torch.allclose(packed, padded, atol=1e-5)
+    assert torch.allclose(alone, padded, atol=1e-5)
+    assert float(padded.std(dim=0).max()) > 1e-2
+
+
+@pytest.mark.parametrize("maker", CAUSAL)
+def test_packed_gradients_of_a_causal_network_are_padded_gradients(maker, tmp_path: Path):
+    """T07: the layout of a batch changes its gradient by rounding only."""
+    encoder, tokens, network = ready(maker(tmp_path, TEXTS), dropout=0.0)
+    found = []
+    for layout in ("packed", "padded"):
+        network.train().zero_grad()
+        logits(encoder, network, tokens, layout).pow(2).sum().backward()
+        found.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
+    assert float((found[0] - found[1]).norm() / found[1].norm()) <= 1e-5
+
+
+@pytest.mark.parametrize("maker", CAUSAL)
+@pytest.mark.parametrize("truncate", ["head", "tail"])
+def test_transformers_reads_a_saved_causal_network_as_we_do(maker, truncate: str, tmp_path: Path):
+    """Texts that name the padding token are read to their end, by transformers in batches as by us."""
+    encoder, _, network = ready(maker(tmp_path / "m", TEXTS), max_length=10, truncate=truncate)
+    encoder.save(tmp_path / "saved")
+    encoder.save_network(network, tmp_path / "saved")
+    again = encoder.load_network(tmp_path / "saved", LABELS).eval()
+    from transformers import pipeline
+
+    kept = [text for text in TEXTS if text]  # of no token transformers makes an error
+    context = LocalContext(tmp_path)
+    with torch.no_grad():
+        ours = logits(encoder, again, encoder.encode(Texts(kept), context), "padded").softmax(1)
+    reader = pipeline("text-classification", model=str(tmp_path / "saved"), top_k=None, device="cpu", batch_size=3)
+    theirs = [{each["label"]: each["score"] for each in found} for found in reader(kept, truncation=True)]
+    for row, found in zip(ours.tolist(), theirs, strict=True):
+        assert row == pytest.approx([found["no"], found["yes"]], abs=1e-5)
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_of_text_and_the_configuration_says_so(tmp_path: Path):
+    encoder, _, network = ready(tiny_gpt2(tmp_path / "m", TEXTS))
+    encoder.save(tmp_path / "saved")
+    encoder.save_network(network, tmp_path / "saved")
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert (tokenizer.pad_token, tokenizer.padding_side) == (END, "right")
+    config = json.loads((tmp_path / "saved" / "config.json").read_text("utf-8"))
+    assert (config["pad_token_id"], config["use_cache"]) == (tokenizer.pad_token_id, False)
+
+
+def test_an_empty_text_is_the_one_token_that_begins_texts(tmp_path: Path):
+    encoder, context = fitted(tiny_gpt2(tmp_path, TEXTS))
+    tokens = encoder.encode(Texts(["", "good", ""]), context)
+    assert tokens.lengths()[0] == 0
+    assert encoder.lengths(tokens)[0] == 1
+    assert not encoder.cut(tokens).any()
+    encoder.build_network(LABELS)
+    batch = encoder.collate(tokens, np.arange(3), "packed", CPU)
+    begin = encoder._vocabulary().tokenizer.bos_token_id
+    ids, lengths = batch["input_ids"][0].tolist(), batch["text_lengths"]
+    assert (ids[0], ids[-1], lengths[0], lengths[2]) == (begin, begin, 1, 1)
+    assert batch["text_lasts"].tolist() == [0, lengths[1], lengths[1] + 1]
+
+
+def test_a_text_that_ends_in_the_padding_token_is_read_before_it_as_transformers_does(tmp_path: Path):
+    """Some tokenizers end each text with the token that also pads."""
+    folder = tiny_gpt2(tmp_path, TEXTS)
+    file = folder / "tokenizer.json"
+    told = json.loads(file.read_text("utf-8"))
+    told["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": END, "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": END, "type_id": 0}},
+                 {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {END: {"id": END, "ids": [0], "tokens": [END]}},
+    }  # fmt: skip
+    file.write_text(json.dumps(told), "utf-8")
+    encoder, tokens, network = ready(folder)
+    assert encoder._vocabulary().collator.single == Template(((), (0,)), ((), (0,)), (0,))
+    assert encoder._vocabulary().collator.pad_id == 0
+    assert encoder.layouts == ("packed", "padded")
+    batch = encoder.collate(tokens, np.arange(len(tokens)), "packed", CPU)
+    borders, lengths = batch["text_borders"].tolist(), batch["text_lengths"]
+    # The empty text, the first, is nothing but the token that ends it.
+    wanted = [0, *(border + length - 2 for border, length in zip(borders[1:-1], lengths[1:], strict=True))]
+    assert batch["text_lasts"].tolist() == wanted
+    network.eval()
+    with torch.no_grad():
+        one, other = (logits(encoder, network, tokens, layout) for layout in ("packed", "padded"))
+    assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_tokenizer_with_nothing_to_pad_with_is_refused(tmp_path: Path):
+    folder = tiny_gpt2(tmp_path, TEXTS)
+    file = folder / "tokenizer_config.json"
+    told = json.loads(file.read_text("utf-8"))
+    told |= dict.fromkeys(("bos_token", "eos_token", "unk_token"))
+    file.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(ArtefactError) as error:
+        fitted(folder)
+    assert str(error.value) == (
+        f"encoder.checkpoint: the tokenizer of '{folder}' has neither a padding token nor one to pad with; set "
+        "pad_token in its tokenizer_config.json"
+    )
+
+
+def test_pairs_that_nothing_parts_are_warned_of(tmp_path: Path):
+    texts = Texts(["a good film", "bad"], ["a plot", "fine"])
+    _, context = fitted(tiny_gpt2(tmp_path / "gpt2"), texts)
+    assert context.warnings == [
+        f"the tokenizer of '{tmp_path / 'gpt2'}' puts nothing between the two texts of a pair: the network reads them "
+        "as one"
+    ]
+    assert fitted(tiny_bert(tmp_path / "bert", ["a good film bad plot fine"]), texts)[1].warnings == []
+
+
+@pytest.mark.parametrize(("maker", "embeddings"), [(tiny_gpt2, {"wte", "wpe"}), (tiny_qwen2, {"embed_tokens"})])
+def test_the_layers_of_a_causal_network_are_embeddings_first_and_head_last(maker, embeddings: set[str], tmp_path: Path):
+    encoder, _, network = ready(maker(tmp_path, TEXTS))
+    layers, names = encoder.layers(network), {id(p): name for name, p in network.named_parameters()}
+    assert {names[id(p)].split(".")[1] for p in layers[0]} == embeddings
+    assert "score.weight" in {names[id(p)] for p in layers[-1]}
+    assert sorted(id(p) for group in layers for p in group) == sorted(names)
+    assert len(layers) == 4
+
+
+def test_the_masks_in_published_weights_of_gpt2_are_left_out(tmp_path: Path):
+    folder = tiny_gpt2(tmp_path, TEXTS)
+    tensors = load_file(folder / "model.safetensors")
+    tensors |= {f"h.{i}.attn.bias": torch.ones(1, 1, 64, 64) for i in range(2)}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    assert is_causal(ready(folder)[2])
+
+
+def test_dropout_of_gpt2_is_set_by_the_options_of_all(tmp_path: Path):
+    encoder, _ = fitted(tiny_gpt2(tmp_path, TEXTS))
+    config = encoder.build_network(LABELS).config
+    assert (config.attn_pdrop, config.resid_pdrop, config.embd_pdrop) == (0.0, 0.1, 0.1)
+    config = fitted(tmp_path, attention_dropout=0.1, dropout=0.3)[0].build_network(LABELS).config
+    assert (config.attn_pdrop, config.resid_pdrop, config.embd_pdrop) == (0.1, 0.3, 0.3)
+
+
+@pytest.mark.parametrize("maker", CAUSAL)
+def test_a_kernel_that_looks_ahead_is_found_out(maker, tmp_path: Path):
+    network = ready(maker(tmp_path, TEXTS))[2]
+    template = Template(((), ()), ((), ()), (0,), (0,))
+    collator = Collator(template, template, 64, "head", 0, 0, types=False, causal=True)
+
+    def right(query, key, value, lengths, borders, scale, reach, causal):
+        return by_length(query, key, value, lengths, scale, 0.0, reach, causal)
+
+    def ahead(query, key, value, lengths, borders, scale, reach, causal):
+        return by_length(query, key, value, lengths, scale, 0.0, reach, causal=False)
+
+    assert parity.why_padded(network, collator, torch.bfloat16, right) == ""
+    why = parity.why_padded(network, collator, torch.bfloat16, ahead)
+    assert why.startswith("the results of attention of variable length differ by ")
+
+
+def test_the_default_of_gpt2_is_pinned_and_it_offers_no_adaptation():
+    assert build(Gpt2Options())._checkpoint().revision == "607a30d783dfa663caf39e06633721c8d4cfcd7e"
+    assert build(Gpt2Options(checkpoint="openai-community/gpt2-medium"))._checkpoint().revision is None
+    (gpt2,) = [component for component in textclf_encoders() if component.name == "gpt2"]
+    assert "adapt" not in gpt2.options.model_fields
