@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data.dataset import Labels, Texts
+from .data.explanations import Explanation
 from .data.predictions import Decision, named, shortest
 from .data.text import clean
 from .data.windows import WINDOW
 from .durable import differs, disk_errors, manifest, read_json, write_folder
 from .errors import ArtefactError, DataError
+from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
 from .hooks.context import RunContext
 from .hooks.contracts import Encoder, Model
@@ -75,7 +77,7 @@ class Classifier:
 
         fast: in bf16, where the model can and where that was measured to pay; `observer` is told which it is.
         """
-        given = texts if isinstance(texts, Texts) else Texts(_column(texts), None if pairs is None else _column(pairs))
+        given = _columns(texts, pairs)
         self._check(given)
         with self.context(fast=fast, observer=observer) as context:
             return self.raw_scores(given, context)
@@ -134,6 +136,36 @@ class Classifier:
                 given = self.texts_of(chunk, done)
                 yield from self.predictions(self.raw_scores(given, context))
                 done += len(chunk)
+
+    def explain(
+        self,
+        texts: str | Sequence[str] | Texts,
+        label: str | None = None,
+        pairs: str | Sequence[str] | None = None,
+        *,
+        method: str = "auto",
+        observer: Callable[[Event], None] = silent,
+    ) -> list[Explanation]:
+        """Say what each word of the texts, as they are after cleaning, contributed to a label's logit, in order.
+
+        label: the one to explain; else each that is decided on, or the most probable one where none is. method:
+        "exact" (weights of linear models), "gradients" (integrated gradients of networks), "occlusion" (words are
+        deleted one by one, which explains any model), or "auto", the first of these that there is.
+        """
+        asked = checked_method(method)
+        column = None if label is None else self.labels.index(label)
+        given = _columns([texts] if isinstance(texts, str) else texts, [pairs] if isinstance(pairs, str) else pairs)
+        self._check(given)
+        cleaned, bare = clean(given, self.cleaning), replace(self, cleaning=())
+        with self.context(observer=observer) as context:
+            scores = bare.raw_scores(cleaned, context)
+            parts = Parts(
+                self.labels, self.encoder, self.model, (self.steps["encoder"], self.steps["trainer"]),
+                lambda texts: bare.raw_scores(texts, context), context,
+            )  # fmt: skip
+            chosen = [self._decided(row) if column is None else [column] for row in scores]
+            wishes = [Wish(row, c, shortest(scores[row, c])) for row, columns in enumerate(chosen) for c in columns]
+            return explain(parts, cleaned, wishes, asked)
 
     def texts_of(self, rows: Sequence[Any], done: int = 0) -> Texts:
         """Return rows, texts or pairs of texts, as Texts; a DataError names the first, behind `done`, that is none."""
@@ -196,6 +228,12 @@ class Classifier:
         # As escapes, since a label may hold what UTF-8 cannot.
         (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
+    def _decided(self, scores: NDArray[np.float32]) -> list[int]:
+        """Return the columns that are decided on for one text, or else the most probable one."""
+        decided = self.decide(scores[None])[0]
+        columns = decided.nonzero()[0].tolist() if self.labels.task == "multi-label" else [int(decided)]
+        return columns if columns and columns[0] >= 0 else [int(scores.argmax())]
+
     def _check(self, texts: Texts, done: int = 0) -> None:
         for column in (texts.first, texts.second or ()):
             for row, text in enumerate(column, done):
@@ -218,6 +256,10 @@ class Classifier:
             else:
                 found.append(Prediction(label, shortest(row[column]), by_name))
         return found
+
+
+def _columns(texts: Any, pairs: Any) -> Texts:
+    return texts if isinstance(texts, Texts) else Texts(_column(texts), None if pairs is None else _column(pairs))
 
 
 def _column(texts: Any) -> list[Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import expit, softmax
 
-from textclf import ArtefactError, Context, Labels
+from textclf import ArtefactError, Attributions, Context, DataError, Labels
 
 from .stored import read_array, read_json, write_array, write_json
 
@@ -33,6 +34,7 @@ class LinearModel:
     link: Link
     weights: Floats
     intercepts: Floats
+    explains_by: ClassVar[Literal["exact"]] = "exact"
 
     def scores(self, features: Any, context: Context) -> NDArray[np.float32]:
         """Return probabilities, float32[texts, labels]; rows sum to one for single-label tasks."""
@@ -45,6 +47,38 @@ class LinearModel:
         scores = np.zeros((features.shape[0], len(self.labels)), np.float32)
         scores[:, self.classes] = _probabilities(self.link, decisions)
         return scores
+
+    def attributions(self, features: Any, columns: NDArray[np.int64], context: Context) -> list[Attributions]:
+        """Return feature times weight: exactly what each feature adds to the logit, beside the intercept."""
+        rows = sparse.csr_matrix(features)
+        rows.sort_indices()
+        found = []
+        for row, column in enumerate(columns.tolist()):
+            weights, intercept, of = self._line(column)
+            units = rows.indices[rows.indptr[row] : rows.indptr[row + 1]].astype(np.int64)
+            values = rows.data[rows.indptr[row] : rows.indptr[row + 1]].astype(np.float64) * weights[units]
+            # Scored as texts are, and not as the sum of the values, which would hide an error of theirs.
+            logit = float((rows[row] @ weights + intercept)[0])
+            found.append(Attributions(units, values, logit, float(intercept), of, "a text without known words"))
+        return found
+
+    def _line(self, column: int) -> tuple[Floats, Any, str]:
+        """Return the weights, the intercept and the name of the logit that speaks for a label."""
+        name = self.labels.names[column]
+        if column not in self.classes:
+            raise DataError(f"no training text had the label '{name}', so nothing can speak for it; choose another")
+        place = int(np.searchsorted(self.classes, column))
+        weights, intercepts = self.weights, self.intercepts
+        if self.link == "binary":
+            sign = 1 if place == 1 else -1
+            return sign * weights[0], sign * intercepts[0], f"log-odds of '{name}'"
+        if self.link == "softmax":
+            others = np.arange(len(weights)) != place
+            means = weights[others].mean(axis=0), intercepts[others].mean()
+            of = f"logit of '{name}' above the mean of the other labels'"
+            return weights[place] - means[0], intercepts[place] - means[1], of
+        of = f"log-odds of '{name}'" + (" against all other labels" if self.link == "one-vs-rest" else "")
+        return weights[place], intercepts[place], of
 
     def save(self, folder: Path) -> None:
         folder = folder / "trainer"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from textclf import ArtefactError, Context, DataError, Split, Texts
+from textclf import ArtefactError, Context, DataError, Span, Split, Texts
 
+from . import places
 from .options import TfidfOptions
 from .stored import read_array, read_json, write_array, write_json
 
@@ -84,6 +85,19 @@ class TfidfEncoder:
             counts = [v.count(column) for v, column in zip(self.vocabularies, columns, strict=True)]
         blocks = [v.weigh(block) for v, block in zip(self.vocabularies, counts, strict=True)]
         return blocks[0] if len(blocks) == 1 else sparse.hstack(blocks, format="csr")
+
+    def spans(self, texts: Texts, context: Context) -> list[dict[int, list[Span]]]:
+        """Return the words that each n-gram of a text is of, or the characters."""
+        found: list[dict[int, list[Span]]] = [{} for _ in range(len(texts))]
+        begin = 0
+        for part, (vocabulary, column) in enumerate(zip(self.vocabularies, _columns(texts), strict=True)):
+            known = vocabulary.vectorizer.vocabulary
+            for units, text in zip(found, column, strict=True):
+                for term, ranges in places.ngrams(text, self.options, _token_pattern(self.options)):
+                    if term in known:
+                        units.setdefault(begin + known[term], []).extend((part, *where) for where in ranges)
+            begin += len(vocabulary.terms)
+        return found
 
     def fingerprint(self) -> str:
         """Cache nothing: learning the vocabulary is most of the work and has to be done either way."""

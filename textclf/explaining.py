@@ -1,0 +1,217 @@
+"""Owns how a classifier's parts explain a text: what units of features contributed becomes what its words did."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from .data.dataset import Labels, Texts
+from .data.explanations import Attributions, Explanation, Method, Span, Word
+from .data.windows import WINDOW
+from .data.words import Range, without, words_of
+from .errors import PluginError, RecipeError, did_you_mean, listing
+from .recipe.steps import Step
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Asked = Literal["auto", "exact", "gradients", "occlusion"]
+ASKED: tuple[Asked, ...] = get_args(Asked)
+# Texts that are scored to explain one by occlusion, at most: of longer ones, runs of words are deleted together.
+_MOST = 512
+_WORDLESS = "a text without words"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What explains: the parts of a classifier, and how it scores texts that are cleaned already."""
+
+    labels: Labels
+    encoder: Any
+    model: Any
+    steps: tuple[Step[Any], Step[Any]]
+    score: Callable[[Texts], NDArray[np.float32]]
+    context: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A text, by its row, and the column of the label to explain, with the score that it has."""
+
+    row: int
+    column: int
+    score: float
+
+
+def checked_method(method: str) -> Asked:
+    if method not in ASKED:
+        raise RecipeError(f"method: '{method}' is unknown{did_you_mean(method, ASKED)} (known: {listing(ASKED)})")
+    return method
+
+
+def explain(parts: Parts, texts: Texts, wishes: Sequence[Wish], asked: Asked) -> list[Explanation]:
+    """Return one explanation a wish; `auto` asks the parts themselves where they can tell, else deletes words."""
+    why_not = "as asked" if asked == "occlusion" else _why_not(parts)
+    if why_not and asked not in ("auto", "occlusion"):
+        raise RecipeError(f"method '{asked}': {why_not}; use auto or occlusion")
+    if why_not:
+        return [_occluded(parts, texts, wish) for wish in wishes]
+    method: Method = parts.model.explains_by
+    if asked not in ("auto", method):
+        known = f"{parts.steps[1]} is explained by '{method}'"
+        raise RecipeError(f"method '{asked}': {known}; use auto, {method} or occlusion")
+    return _attributed(parts, texts, wishes, method)
+
+
+def _why_not(parts: Parts) -> str:
+    """Say why what words contributed cannot be had from the parts themselves, or return an empty string."""
+    encoder, trainer = parts.steps
+    if not callable(getattr(parts.encoder, "spans", None)):
+        return f"{encoder} does not tell where in a text its features come from"
+    if not callable(getattr(parts.model, "attributions", None)):
+        return f"{trainer} does not tell what its features contribute"
+    opaque = getattr(parts.model, "opaque", None)
+    return trainer.call("opaque", opaque) if callable(opaque) else ""
+
+
+def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Method) -> list[Explanation]:
+    import numpy as np
+
+    encoder, trainer = parts.steps
+    given = texts.take([wish.row for wish in wishes])
+    columns = np.array([wish.column for wish in wishes], np.int64)
+    features = encoder.call("encode", lambda: parts.encoder.encode(given, parts.context))
+    spans = encoder.call("spans", lambda: list(parts.encoder.spans(given, parts.context)))
+    found = trainer.call("attributions", lambda: list(parts.model.attributions(features, columns, parts.context)))
+    if len(spans) != len(given) or len(found) != len(given):
+        counts = f"{encoder} gives the spans of {len(spans)} texts and {trainer} attributions of {len(found)}"
+        raise PluginError(f"{counts}, where {len(given)} were asked for")
+    explained = []
+    for row, (wish, places, told) in enumerate(zip(wishes, spans, found, strict=True)):
+        words = _Words(given, row)
+        values, remainder = words.shared(places, _checked(told, trainer))
+        explained.append(_explanation(parts, given, row, wish, method, words.told(values), remainder, told))
+    return explained
+
+
+def _checked(told: Attributions, trainer: Step[Any]) -> Attributions:
+    import numpy as np
+
+    if len(told.units) != len(told.values) or not np.isfinite([*told.values, told.logit, told.baseline]).all():
+        raise PluginError(f"{trainer}: attributions are NaN or infinite, or not one for each unit")
+    return told
+
+
+def _occluded(parts: Parts, texts: Texts, wish: Wish) -> Explanation:
+    """Explain by what deleting each word changes."""
+    import numpy as np
+
+    given = texts.take([wish.row])
+    words = _Words(given, 0)
+    size = -(-len(words.places) // _MOST) or 1
+    groups = [range(start, min(start + size, len(words.places))) for start in range(0, len(words.places), size)]
+    variants = [[], range(len(words.places)), *groups]
+    logits = _logits(parts, (words.without(group) for group in variants), given.pairs, wish.column)
+    logit, baseline = logits[0], logits[1]
+    values: list[float | None] = []
+    for group, other in zip(groups, logits[2:], strict=True):
+        values += [(logit - other) / len(group)] * len(group)
+    of = _of(parts.labels, wish.column) + (f", {size} words at a time" if size > 1 else "")
+    told = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
+    return _explanation(parts, given, 0, wish, "occlusion", words.told(values), 0.0, told)
+
+
+def _logits(parts: Parts, variants: Iterator[tuple[str, ...]], pairs: bool, column: int) -> list[float]:
+    """Return the logit of each variant of a text, a window of them at a time."""
+    found: list[float] = []
+    for chunk in WINDOW.cut(variants):
+        columns = [list(column) for column in zip(*chunk, strict=True)]
+        scores = parts.score(Texts(columns[0], columns[1] if pairs else None))
+        found += _logit(scores, column, parts.labels.task == "multi-label").tolist()
+    return found
+
+
+def _logit(scores: NDArray[np.float32], column: int, several: bool) -> NDArray[np.float64]:
+    """Return how far a label's logit lies above the mean of the others' (multi-label: above 0)."""
+    import numpy as np
+
+    # Probabilities of 0 and 1 are moved in by the resolution of their type.
+    edge = float(np.finfo(np.float32).eps)
+    likely = np.clip(scores.astype(np.float64), edge, 1.0)
+    own: NDArray[np.float64] = np.log(likely[:, column])
+    if several or scores.shape[1] == 1:
+        return own - np.log(np.clip(1.0 - scores[:, column].astype(np.float64), edge, 1.0))
+    others: NDArray[np.float64] = np.delete(np.log(likely), column, axis=1).mean(axis=1)
+    return own - others
+
+
+def _of(labels: Labels, column: int) -> str:
+    name = labels.names[column]
+    if labels.task == "multi-label" or len(labels) < 3:
+        return f"log-odds of '{name}'"
+    return f"logit of '{name}' above the mean of the other labels'"
+
+
+def _explanation(
+    parts: Parts, texts: Texts, row: int, wish: Wish, method: Method, words: tuple[Word, ...], remainder: float,
+    told: Attributions,
+) -> Explanation:  # fmt: skip
+    pair = None if texts.second is None else texts.second[row]
+    label = parts.labels.names[wish.column]
+    return Explanation(
+        texts.first[row], pair, label, wish.score, words, float(told.logit), float(told.baseline), remainder, method,
+        told.of, told.against,
+    )  # fmt: skip
+
+
+class _Words:
+    """The words of a text, or of a pair, and how contributions fall on them."""
+
+    def __init__(self, texts: Texts, row: int) -> None:
+        self._texts = [texts.first[row]] if texts.second is None else [texts.first[row], texts.second[row]]
+        self._ranges = [words_of(text) for text in self._texts]
+        self.places: list[tuple[int, Range]] = [(p, r) for p, ranges in enumerate(self._ranges) for r in ranges]
+        self._ends = [[end for _, end in ranges] for ranges in self._ranges]
+        self._begun = [0, len(self._ranges[0])]
+
+    def shared(
+        self, spans: Mapping[int, Sequence[Span]], told: Attributions
+    ) -> tuple[list[float | None], float]:
+        """Share each unit's value evenly among the places it came from, and each of those among its words.
+
+        Return a value a word, None for those that no unit came from, and the sum of what came from no word.
+        """
+        values: list[float | None] = [None] * len(self.places)
+        remainder = 0.0
+        for unit, value in zip(told.units.tolist(), told.values.tolist(), strict=True):
+            places = spans.get(unit, ())
+            remainder += 0.0 if places else value
+            for span in places:
+                touched = self._touched(*span)
+                part = value / len(places)
+                remainder += 0.0 if touched else part
+                for word in touched:
+                    values[word] = (values[word] or 0.0) + part / len(touched)
+        return values, remainder
+
+    def told(self, values: Sequence[float | None]) -> tuple[Word, ...]:
+        return tuple(
+            Word(self._texts[part][start:end], part, start, end, value or 0.0, value is not None)
+            for (part, (start, end)), value in zip(self.places, values, strict=True)
+        )
+
+    def without(self, words: Sequence[int]) -> tuple[str, ...]:
+        """Return the texts without some words."""
+        gone = [self.places[word] for word in words]
+        return tuple(without(text, (r for p, r in gone if p == part)) for part, text in enumerate(self._texts))
+
+    def _touched(self, part: int, start: int, end: int) -> range:
+        """Return the words, by number, that have characters in a range."""
+        ranges = self._ranges[part]
+        first = last = bisect_right(self._ends[part], start)
+        while last < len(ranges) and ranges[last][0] < end:
+            last += 1
+        return range(self._begun[part] + first, self._begun[part] + last)
