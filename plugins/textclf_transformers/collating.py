@@ -156,6 +156,16 @@ class Collator:
         known = np.array([token for token in range(64) if token not in outside], np.uint32)
         return Tokens(known[np.arange(offsets[-1]) % len(known)], offsets)
 
+    def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the position in its text of the token at each place of a padded batch, int64[rows, longest], or -1."""
+        pieces = self._pieces(tokens, rows)
+        found = np.full((len(rows), int(pieces.lengths.max(initial=1))), -1, np.int64)
+        for text, (row, starts, sizes) in enumerate(zip(rows, pieces.starts, pieces.sizes, strict=True)):
+            places = np.concatenate([np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)])
+            # Special tokens stand behind the ids of all texts.
+            found[text, : len(places)] = np.where(places < len(tokens.ids), places - tokens.offsets[row], -1)
+        return found
+
     def _pieces(self, tokens: Tokens, rows: NDArray[np.int64]) -> Pieces:
         """Work out which stretches of the split's ids, and of the special tokens behind them, make up each text."""
         template = self.template(tokens)

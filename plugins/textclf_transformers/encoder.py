@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from textclf import Chosen, Context, Labels, Layout, Split, Texts, Tokens
+from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
 from . import network as networks
-from . import packed, parity, tokenizing
+from . import packed, parity, places, tokenizing
 from .causal import is_causal, set_padding
 from .checkpoint import Checkpoint, locate
 from .collating import Collator, Template
@@ -96,6 +96,18 @@ class TransformerEncoder:
     def max_length(self) -> int:
         """Return the most tokens the network sees of a text: the smaller of the option and the network's positions."""
         return self._vocabulary().collator.max_length
+
+    def spans(self, texts: Texts, context: Context) -> list[dict[int, list[Span]]]:
+        """Return the characters that each token came from."""
+        vocabulary = self._vocabulary()
+        return places.spans(vocabulary.tokenizer, texts, vocabulary.letters)
+
+    def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._vocabulary().collator.seen(tokens, rows)
+
+    @property
+    def blank(self) -> int:
+        return places.blank(self._vocabulary().tokenizer)
 
     def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
         return self._vocabulary().collator.lengths(tokens)

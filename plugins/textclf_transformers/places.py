@@ -1,0 +1,36 @@
+"""Owns where in a text its tokens come from, and which token stands for no word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textclf import Span, Texts
+
+from .collating import blank_id
+
+
+def spans(tokenizer: Any, texts: Texts, letters: int) -> list[dict[int, list[Span]]]:
+    """Return the characters of each token, as tokens are made in `tokenizing`: of a very long text both ends.
+
+    A token of a byte-level vocabulary may be a part of a character: it then came from all of it.
+    """
+    found: list[dict[int, list[Span]]] = [{} for _ in range(len(texts))]
+    for part, column in enumerate((texts.first, texts.second or ())):
+        for units, text in zip(found, column, strict=False):
+            long = len(text) > 2 * letters
+            read = f"{text[:letters]} {text[-letters:]}" if long else text
+            cut = len(text) - len(read) if long else 0
+            begin = len(units)
+            offsets = tokenizer.backend_tokenizer.encode(read, add_special_tokens=False).offsets
+            for place, (start, end) in enumerate(offsets, begin):
+                units[place] = [(part, start + cut * (start > letters), end + cut * (end > letters))]
+    return found
+
+
+def blank(tokenizer: Any) -> int:
+    """Return the token that stands for no word: the mask, which pretraining taught to mean just that, if there is one.
+
+    Where there is none (GPT-2), it is what stands for an empty text.
+    """
+    mask: int | None = tokenizer.mask_token_id
+    return blank_id(tokenizer) if mask is None else mask
