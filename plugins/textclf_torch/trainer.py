@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 
-from textclf import ArtefactError, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
+from textclf import ArtefactError, Attributions, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
 
-from . import arithmetic, lanes, loop, snapshots
+from . import arithmetic, attributing, lanes, loop, snapshots
 from .accounts import scored
 from .crew import gathered
 from .halves import working_copy
@@ -88,6 +88,8 @@ class TorchModel:
     "medium" was asked for says nothing of another machine, where the model may be now.
     """
 
+    explains_by: Literal["gradients"] = "gradients"
+
     def __init__(
         self,
         network: torch.nn.Module,
@@ -118,6 +120,15 @@ class TorchModel:
         matmul = "highest" if self._exact else numbers.matmul
         with matmul_precision(matmul, self.device), scored(self._encoder.lengths(features), context):
             return score(network, self._encoder, features, self._labels, self.device, context)
+
+    def opaque(self) -> str:
+        """Say why the network cannot be explained by gradients, or return an empty string."""
+        return attributing.opaque(self.network, self._encoder)
+
+    def attributions(self, features: Tokens, columns: NDArray[np.int64], context: Context) -> list[Attributions]:
+        """Return what each token contributed, by integrated gradients, in float32."""
+        told = (self.network, self._encoder, features, columns, self._labels, self.device, context)
+        return attributing.attribute(*told)
 
     def _in_bf16(self) -> torch.nn.Module:
         if self._half is None:

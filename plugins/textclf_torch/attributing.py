@@ -1,0 +1,182 @@
+"""Owns integrated gradients (Sundararajan et al. 2017): what each token's embedding contributed to a logit.
+
+Captum integrates the gradients along the straight line from a text of blank tokens to the text itself. Special tokens
+are the same at both ends, so that they contribute nothing. The quadrature is Gauss and Legendre's, whose error falls
+quickly with its number of points on networks as smooth as these; points are added until the contributions add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from textclf import Attributions, Context, Labels, PluginError, Progress, Stopped, Tokens
+
+from .devices import matmul_precision
+from .scoring import logits_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INSTALL = "captum>=0.9"
+# Points of the integral, at first and at most, and the share of the difference that the error may have.
+FIRST, MOST, TOLERANCE = 16, 512, 2e-3
+# Tokens of one forward and backward pass, at most.
+BUDGET = {"cpu": 2048, "mps": 8192, "cuda": 32_768}
+
+
+def opaque(network: torch.nn.Module, encoder: Any) -> str:
+    """Say why gradients cannot explain a network, or return an empty string."""
+    embeddings = getattr(network, "get_input_embeddings", None)
+    if not callable(embeddings) or not isinstance(_embeddings(network), torch.nn.Module):
+        return f"the network, a {type(network).__name__}, has no embeddings of its tokens"
+    if not callable(getattr(encoder, "seen", None)) or "padded" not in encoder.layouts:
+        return f"{type(encoder).__name__} does not tell where its tokens are in a padded batch"
+    return ""
+
+
+def attribute(
+    network: torch.nn.Module,
+    encoder: Any,
+    tokens: Tokens,
+    columns: NDArray[np.int64],
+    labels: Labels,
+    device: torch.device,
+    context: Context,
+) -> list[Attributions]:
+    """Return what each token of each text contributed to the logit of that text's column."""
+    if find_spec("captum") is None:
+        raise PluginError(
+            "explaining a network by gradients needs captum, which is not installed; "
+            f"pip install '{INSTALL}', or use the method occlusion"
+        )
+    network.eval()
+    found = []
+    with matmul_precision("highest", device), _gradients(network, device):
+        for row, column in enumerate(columns.tolist()):
+            context.emit(Progress(stage="explain", done=row, total=len(tokens), unit="texts"))
+            if context.stopping():
+                raise Stopped("stopped while explaining texts")
+            found.append(_Text(network, encoder, tokens, row, column, labels, device).attributions())
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One text in front of the network, and the label that is explained."""
+
+    network: torch.nn.Module
+    encoder: Any
+    tokens: Tokens
+    row: int
+    column: int
+    labels: Labels
+    device: torch.device
+
+    def attributions(self) -> Attributions:
+        seen = self.encoder.seen(self.tokens, np.array([self.row]))[0]
+        given, logit = self._look()
+        if given.shape[1] != len(seen):
+            raise PluginError(
+                f"the network's embeddings are of {given.shape[1]} tokens, where its encoder sees {len(seen)}; "
+                "use the method occlusion"
+            )
+        places = torch.from_numpy(np.flatnonzero(seen >= 0)).to(self.device)
+        baseline = given.clone()
+        baseline[:, places] = self._blank(given)
+        low = self._logit_at(baseline)
+        values = self._integrated(given, baseline, logit - low)
+        own = values[0, places].sum(1).cpu().numpy()
+        blank = "a text of blank tokens" if self.encoder.blank is not None else "a text whose embeddings are zeros"
+        return Attributions(seen[seen >= 0], own, logit, low, self._of(), blank)
+
+    def _integrated(self, given: torch.Tensor, baseline: torch.Tensor, whole: float) -> torch.Tensor:
+        """Return the contribution of each number of the embeddings, float64[1, tokens, width]."""
+        from captum.attr import IntegratedGradients
+
+        method = IntegratedGradients(self._logits)
+        most = max(1, BUDGET[self.device.type] // given.shape[1])
+        points = FIRST
+        while True:
+            values = method.attribute(given, baseline, n_steps=points, internal_batch_size=most).double()
+            error = abs(float(values.sum()) - whole)
+            if error <= TOLERANCE * max(abs(whole), 1.0) or points >= MOST:
+                return values
+            points *= 2
+
+    def _look(self) -> tuple[torch.Tensor, float]:
+        """Return the text's embeddings, [1, tokens, width], and its logit."""
+        caught: list[torch.Tensor] = []
+        with torch.no_grad(), _hooked(self.network, lambda given: caught.append(given)):
+            logit = float(self._explained(self._output(1)))
+        if len(caught) != 1:
+            raise PluginError(f"the network asks for its embeddings {len(caught)} times; use the method occlusion")
+        return caught[0].detach(), logit
+
+    def _logit_at(self, embeddings: torch.Tensor) -> float:
+        with torch.no_grad():
+            return float(self._logits(embeddings))
+
+    def _logits(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return the logit that is explained for each of some embeddings in the text's place, [rows]."""
+        with _hooked(self.network, lambda given: embeddings):
+            return self._explained(self._output(len(embeddings)))
+
+    def _output(self, times: int) -> Any:
+        rows = np.full(times, self.row, np.int64)
+        return logits_of(self.network(**self.encoder.collate(self.tokens, rows, "padded", self.device))).float()
+
+    def _explained(self, logits: torch.Tensor) -> torch.Tensor:
+        own = logits[:, self.column]
+        if self.labels.task == "multi-label" or logits.shape[1] == 1:
+            return own
+        return own - (logits.sum(1) - own) / (logits.shape[1] - 1)
+
+    def _of(self) -> str:
+        name = self.labels.names[self.column]
+        if self.labels.task == "multi-label" or len(self.labels) < 3:
+            return f"log-odds of '{name}'"
+        return f"logit of '{name}' above the mean of the other labels'"
+
+    def _blank(self, given: torch.Tensor) -> torch.Tensor:
+        blank = self.encoder.blank
+        if blank is None:
+            return torch.zeros_like(given[0, 0])
+        with torch.no_grad():
+            embedding: torch.Tensor = _embeddings(self.network)(torch.tensor([[blank]], device=self.device))[0, 0]
+        return embedding
+
+
+def _embeddings(network: Any) -> Any:
+    return network.get_input_embeddings()
+
+
+@contextmanager
+def _hooked(network: torch.nn.Module, replace: Callable[[torch.Tensor], torch.Tensor | None]) -> Iterator[None]:
+    """Let the network read what `replace` makes of its embeddings; None leaves them as they are."""
+    hook = _embeddings(network).register_forward_hook(lambda module, arguments, given: replace(given))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def _gradients(network: torch.nn.Module, device: torch.device) -> Iterator[None]:
+    """Let gradients reach the embeddings of a network that is not trained."""
+    with ExitStack() as stack:
+        if device.type == "cuda" and any(isinstance(part, torch.nn.RNNBase) for part in network.modules()):
+            # cuDNN keeps what the backward pass of a recurrent network needs in training only.
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        wanted = {parameter: parameter.requires_grad for parameter in network.parameters()}
+        for parameter in wanted:
+            # Their gradients are not asked for, and what they would need is not kept.
+            parameter.requires_grad_(False)
+        stack.callback(lambda: [parameter.requires_grad_(wants) for parameter, wants in wanted.items()])
+        yield
