@@ -17,14 +17,14 @@ Device = Literal["auto", "cuda", "cpu", "mps"]
 Precision = Literal["float32", "bf16", "fp16"]
 
 
-def choose_device(wanted: Device) -> torch.device:
+def choose_device(wanted: Device, option: str = "trainer.device") -> torch.device:
     """Return the device that an option names; a ResourceError with the way out where it is not there."""
     if wanted == "cuda" and not torch.cuda.is_available():
         built = torch.version.cuda
         why = "finds no NVIDIA GPU" if built else "is a build without CUDA"
-        raise ResourceError(f"trainer.device is 'cuda', but PyTorch {torch.__version__} {why}; set it to auto or cpu")
+        raise ResourceError(f"{option} is 'cuda', but PyTorch {torch.__version__} {why}; set it to auto or cpu")
     if wanted == "mps" and not torch.backends.mps.is_available():
-        raise ResourceError("trainer.device is 'mps', but PyTorch finds no Apple GPU; set it to auto or cpu")
+        raise ResourceError(f"{option} is 'mps', but PyTorch finds no Apple GPU; set it to auto or cpu")
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(wanted)

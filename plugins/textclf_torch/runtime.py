@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .arithmetic import float32_products
 from .batches import PACKED_BUDGET
 from .devices import (
     Device,
@@ -14,7 +15,8 @@ from .devices import (
     own_randomness,
 )
 from .reporting import Reporter
-from .scoring import SCORING_BUDGET, logits_of, score
+from .scoring import SCORING_BUDGET, in_batches, logits_of, score
+from .threads import for_scoring as threads_for_scoring
 
 __all__ = [
     "PACKED_BUDGET",
@@ -25,9 +27,12 @@ __all__ = [
     "choose_device",
     "choose_layout",
     "device_for_use",
+    "float32_products",
+    "in_batches",
     "logits_of",
     "matmul_precision",
     "out_of_memory",
     "own_randomness",
     "score",
+    "threads_for_scoring",
 ]

@@ -1,4 +1,4 @@
-"""Owns the scoring loop: texts in batches of like length, longest first, and their probabilities in order."""
+"""Owns the scoring loop: texts in batches of like length, longest first, and what a network says of them in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Tokens of one forward pass, at most: more gains nothing, and costs memory.
 SCORING_BUDGET = {"cpu": 2048, "mps": 16_384, "cuda": 65_536}
 LEAST = 256
+Stage = Literal["score", "encode"]
+_DOING: dict[Stage, str] = {"score": "scoring", "encode": "encoding"}
 
 
 def score(
@@ -48,25 +50,42 @@ def score(
         return logits.sigmoid() if labels.task == "multi-label" else logits.softmax(dim=1)
 
     count = for_scoring(network, encoder, device)
-    batches = scoring_batches(lengths, _budget(lengths, device, count))
-    count = min(count, max(1, len(batches)))
-    queue = _Queue(probabilities, lengths, deque(batches))
-    report = Reporter(context, "score", len(tokens), "texts")
-    with ThreadPoolExecutor(max(1, count - 1), "scoring") as pool:
-        abreast(pool, count, lambda lane: queue.work(partial(_tell, report, context) if lane == 0 else None))
-    scores = np.empty((len(tokens), len(labels)), np.float32)
+    return in_batches(probabilities, lengths, len(labels), device, count, context)
+
+
+def in_batches(
+    answer: Callable[[NDArray[np.int64]], torch.Tensor],
+    lengths: NDArray[np.int64],
+    width: int,
+    device: torch.device,
+    threads: int,
+    context: Context,
+    stage: Stage = "score",
+) -> NDArray[np.float32]:
+    """Return what is answered for each text, float32[n, width], asked for rows of texts of like length at a time.
+
+    answer: rows to a tensor [rows, width], which may be called by so many threads at once.
+    """
+    batches = scoring_batches(lengths, _budget(lengths, device, threads))
+    threads = min(threads, max(1, len(batches)))
+    queue = _Queue(answer, lengths, stage, deque(batches))
+    report = Reporter(context, stage, len(lengths), "texts")
+    with ThreadPoolExecutor(max(1, threads - 1), _DOING[stage]) as pool:
+        abreast(pool, threads, lambda lane: queue.work(partial(_tell, report, context, stage) if lane == 0 else None))
+    answers = np.empty((len(lengths), width), np.float32)
     if queue.found:
         order, found = zip(*queue.found, strict=True)
-        scores[np.concatenate(order)] = torch.cat(found).cpu().numpy()
-    return scores
+        answers[np.concatenate(order)] = torch.cat(found).cpu().numpy()
+    return answers
 
 
 @dataclass(slots=True)
 class _Queue:
     """Batches to score and what was found, for any number of threads."""
 
-    probabilities: Callable[[NDArray[np.int64]], torch.Tensor]
+    answer: Callable[[NDArray[np.int64]], torch.Tensor]
     lengths: NDArray[np.int64]
+    stage: Stage
     batches: deque[NDArray[np.int64]]
     found: list[tuple[NDArray[np.int64], torch.Tensor]] = field(default_factory=list)
     broken: bool = False
@@ -94,17 +113,17 @@ class _Queue:
             return  # another thread has taken the last one
         try:
             # They stay on the device until the end: fetching them here would make a GPU wait for the next batch.
-            self.found.append((rows, self.probabilities(rows)))
+            self.found.append((rows, self.answer(rows)))
         except RuntimeError as error:
             if not out_of_memory(error) or len(rows) == 1:
-                raise _no_memory(error, int(self.lengths[rows].max())) from None
+                raise _no_memory(error, int(self.lengths[rows].max()), self.stage) from None
             self.batches.extendleft(np.array_split(rows, 2)[::-1])
 
 
-def _tell(report: Reporter, context: Context, texts: int, tokens: int) -> None:
+def _tell(report: Reporter, context: Context, stage: Stage, texts: int, tokens: int) -> None:
     report(texts, tokens=tokens)
     if context.stopping():
-        raise Stopped("stopped while scoring texts")
+        raise Stopped(f"stopped while {_DOING[stage]} texts")
 
 
 def _budget(lengths: NDArray[np.int64], device: torch.device, count: int) -> int:
@@ -118,7 +137,7 @@ def logits_of(output: Any) -> torch.Tensor:
     return logits
 
 
-def _no_memory(error: RuntimeError, length: int) -> Exception:
+def _no_memory(error: RuntimeError, length: int, stage: Stage) -> Exception:
     if not out_of_memory(error):
         return error
-    return ResourceError(f"not enough memory to score one text of {length} tokens; lower encoder.max_length")
+    return ResourceError(f"not enough memory to {stage} one text of {length} tokens; lower encoder.max_length")
