@@ -19,7 +19,8 @@ from .hooks.registry import Registry
 from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
 from .runs import cache as caches
-from .runs import comparison, evaluation, execution, folder, given, study
+from .runs import comparing, evaluation, execution, folder, given, reading, study
+from .runs.comparison import Comparison
 from .runs.report import Report, Summary
 
 
@@ -154,17 +155,23 @@ class Engine:
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
-        metrics = comparison.usual_metrics(self.registry)
-        predictions = comparison.predict(classifier, split)
+        metrics = reading.usual_metrics(self.registry)
+        predictions = reading.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, draws)
-        warnings = () if run is None else comparison.seen_in_training(folder.find(self.runs, run), classifier, split)
+        warnings = () if run is None else reading.seen_in_training(folder.find(self.runs, run), classifier, split)
         return evaluation.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=draws, warnings=warnings
         )
 
-    def compare(self, runs: Sequence[str | Path], *, draws: int = 2000) -> comparison.Comparison:
-        """Compare finished runs on the same test texts: each metric's difference from the first run's, paired."""
-        return comparison.compare([folder.find(self.runs, run) for run in runs], self.registry, draws)
+    def compare(
+        self, runs: Sequence[str | Path | Sequence[str | Path]], *, metrics: Sequence[str] = (), draws: int = 2000
+    ) -> Comparison:
+        """Compare finished runs on the same test texts: each metric's difference from the first one's, paired.
+
+        A study, or a sequence of one recipe's runs with different seeds, stands for its recipe: then the intervals
+        allow for other seeds too. metrics: the headline first; by default those that all their recipes name.
+        """
+        return comparing.compare(self.runs, runs, self.registry, draws, metrics)
 
     def find(self, run: str | Path) -> Path:
         """Return the folder of a finished run: a path, its model folder, NAME (the newest), NAME/ID, or "latest"."""
@@ -223,7 +230,7 @@ class Engine:
         with whole.locked(), execution.recorded(whole):
             whole.update(state="running", error=None)
             results = [self._member(plan, whole, member, data, allow_changed) for member in each]
-            judged = [comparison.evaluation_of(r.folder, self.registry, plan) for r in results]
+            judged = [reading.evaluation_of(r.folder, self.registry, plan) for r in results]
             summary = study.summarise(plan.settings.name, each, [str(r.folder) for r in results], judged)
             summary.save(whole.path)
             whole.update(state="finished")

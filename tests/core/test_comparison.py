@@ -1,7 +1,9 @@
-"""Runs are compared on the same texts, by paired draws, from what their folders hold."""
+"""Runs are compared on the same texts, by paired draws, and what is said of them can be quoted."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,74 +11,231 @@ import numpy as np
 import pytest
 
 from tests.core.toys import engine, recipe
-from textclf import ArtefactError, DataError
-from textclf.runs.comparison import read_predictions
+from textclf import ArtefactError, DataError, Labels, Predictions, RecipeError, Texts
+from textclf.runs.comparing import judge
+from textclf.runs.comparison import Comparison
+from textclf.runs.contenders import Contender
+from textclf.testing.toy.verdicts import ToyAccuracy
 
+AB = Labels(("neg", "pos"))
 WEAK = {"trainer": {"use": "toy_linear", "epochs": 1, "rate": 0.001}}
-ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", "", "NA", "[x]"]
+NOISY = {"dataset": {"use": "toy_texts", "size": 300, "labels": 3}, "trainer": {"use": "toy_linear", "epochs": 1}}
+OTHER = {**NOISY, "trainer": {"use": "toy_linear", "epochs": 1, "rate": 0.01}}
+
+
+def answers(right: Any, groups: list[str] | None = None) -> Predictions:
+    n = len(right)
+    truth = np.arange(n) % 2
+    predicted = np.where(right, truth, 1 - truth)
+    return Predictions(AB, truth, predicted, np.full((n, 2), 0.5, np.float32), Texts([""] * n), [""] * n, groups)
+
+
+def judged(*sides: Any, groups: list[str] | None = None, metric: Any = None, seeds: Any = None) -> Comparison:
+    """Compare sides, each given as bool[n], which texts are decided right, or as bool[seeds, n]."""
+    read = [[answers(right, groups) for right in np.atleast_2d(side)] for side in sides]
+    who = [
+        Contender(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
+        for name, side in zip("ABCDEF", read, strict=False)
+    ]
+    return judge(who, read, {"accuracy": metric or ToyAccuracy()}, 1000)
+
+
+def correct(*counts: int) -> tuple[Any, Any]:
+    """Return who decides which texts right: so many by both, by the first alone, by the other alone, by none."""
+    return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
+
+
+class Error(ToyAccuracy):
+    """The share of wrong texts: less is better."""
+
+    greater_is_better = False
+
+    def __call__(self, predictions: Predictions, weights: Any = None) -> Any:
+        return 1 - super().__call__(predictions, weights)
 
 
 def test_the_first_run_differs_from_itself_by_nothing_and_from_others_within_an_interval() -> None:
     ready = engine()
     strong, weak = ready.run(recipe()), ready.run(recipe(**WEAK))
-    compared = ready.compare([strong.folder, weak.folder])
+    compared = ready.compare([strong.folder, weak.folder], metrics=["accuracy"])
     first, second = compared.metrics["accuracy"]
     assert (first.difference, first.low, first.high) == (0, 0, 0)
     assert second.difference == second.value - first.value
     assert second.low <= second.difference <= second.high
+    assert ready.compare([strong.folder, weak.folder]).headline == "toy_accuracy"
+    assert compared.speaks_of == "classifiers"
 
 
-def test_runs_on_other_texts_are_not_compared() -> None:
-    ready = engine()
-    one, other = ready.run(recipe()), ready.run(recipe(split={"seed": 1}))
-    with pytest.raises(DataError) as raised:
-        ready.compare([one.folder, other.folder])
-    assert str(raised.value) == (
-        f"{one.folder} and {other.folder} were tested on different texts, so their scores do not compare"
+def test_a_difference_is_said_with_its_interval_whichever_side_is_better() -> None:
+    worse, better = correct(1600, 60, 102, 238)
+    said = "B is better than A by 0.021 (95 % interval 0.009 to 0.034) in accuracy"
+    assert judged(worse, better).sentences() == (said,)
+    assert judged(better, worse).sentences() == (said.replace("B is better than A", "A is better than B"),)
+    (test,) = judged(worse, better).mcnemar
+    assert (test.first, test.other, round(test.p, 4)) == (60, 102, 0.0012)
+    less = judged(worse, better, metric=Error())
+    assert less.sentences() == (said,)
+
+
+def test_no_evidence_is_said_with_interval_and_p() -> None:
+    compared = judged(*correct(1600, 90, 98, 212))
+    assert compared.sentences() == (
+        "no evidence of a difference between A and B in accuracy: +0.004 (95 % interval -0.009 to +0.018, p 0.61)",
     )
-    with pytest.raises(DataError, match=r"^a comparison needs at least two runs$"):
-        ready.compare([one.folder])
+    assert not compared.metrics["accuracy"][1].different
 
 
-@pytest.mark.parametrize("changes", [{}, {"multi_label": True}, {"groups": 3}, {"pairs": True}])
-def test_predictions_are_read_back_as_they_were(changes: dict[str, Any]) -> None:
-    """X03: labels that a spreadsheet would run are harmless in the file and themselves again when read."""
-    data = {"use": "toy_texts", "size": 84, "names": ODD, **changes}
-    done = engine().run(recipe(dataset=data, split={"test": 0.4}))
-    back = read_predictions(done.folder)
-    assert back.labels.names == tuple(ODD)
-    assert back.scores.dtype == np.float32
-    again = engine().evaluate(done.classifier, _test_data(done.folder, changes), draws=100)
-    assert again.metrics["accuracy"].value == done.report.metrics["toy_accuracy"].value  # type: ignore[union-attr]
-    right = back.truth == back.predicted
-    assert (right if right.ndim == 1 else right.all(axis=1)).mean() == again.metrics["accuracy"].value
-    assert (back.groups is not None) == ("groups" in changes)
+def test_small_numbers_are_said_with_digits_enough_not_to_read_as_nothing() -> None:
+    worse, better = correct(20_000, 0, 9, 100)
+    assert judged(worse, better).sentences() == (
+        "B is better than A by 0.0004 (95 % interval 0.0002 to 0.0007) in accuracy",
+    )
 
 
-def _test_data(folder: Path, changes: dict[str, Any]) -> Any:
-    from textclf import read_table
-    from textclf.data.predictions import named
+def test_several_runs_are_each_held_against_the_first_with_corrected_p() -> None:
+    first, other = correct(800, 30, 50, 120)
+    alone, both = judged(first, other), judged(first, other, first)
+    assert alone.mcnemar[0].p == pytest.approx(0.0330, abs=1e-4)
+    assert alone.metrics["accuracy"][1].different
+    assert both.mcnemar[0].p == pytest.approx(2 * alone.mcnemar[0].p)
+    assert not both.metrics["accuracy"][1].different
+    assert both.sentences()[0].startswith("no evidence of a difference between A and B in accuracy: +0.020 ")
+    assert both.sentences()[1].endswith("+0.000 (95 % interval +0.000 to +0.000, p 1)")
 
-    back = read_predictions(folder)
-    with read_table(folder / "predictions.csv") as table:
-        rows = list(table)
-    labels = named(back.truth, back.labels)
-    texts = [row.text("text") for row in rows]
-    return (texts, [row.text("pair") for row in rows], labels) if "pairs" in changes else (texts, labels)
+
+def test_rows_of_a_group_stand_and_fall_together() -> None:
+    first, other = correct(300, 0, 10, 90)
+    groups = [f"g{i // 10}" for i in range(400)]
+    assert judged(first, other).metrics["accuracy"][1].different
+    together = judged(first, other, groups=groups)
+    assert (together.resampled, together.mcnemar[0].p) == ("groups", 1)
+    assert not together.metrics["accuracy"][1].different
 
 
-def test_damaged_predictions_are_refused() -> None:
-    done = engine().run(recipe())
-    scores = done.folder / "scores.npy"
-    whole = scores.read_bytes()
-    scores.write_bytes(whole[:50])
-    with pytest.raises(ArtefactError, match=rf"^{scores} cannot be read: "):
-        read_predictions(done.folder)
-    scores.write_bytes(whole)
-    table = done.folder / "predictions.csv"
-    table.write_text(table.read_text().replace("label1", "label9"))
-    with pytest.raises(ArtefactError, match=r"^predictions.csv has the label 'label9', which is none of the run's"):
-        read_predictions(done.folder)
-    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ArtefactError, match=r"predictions.csv has 7 rows, but scores.npy has shape \(8, 2\)$"):
-        read_predictions(done.folder)
+def test_seeds_that_vary_more_than_the_recipes_are_no_evidence_though_their_runs_differ() -> None:
+    generator = np.random.default_rng(0)
+    one = [generator.random(2000) < rate for rate in (0.80, 0.84, 0.88)]
+    other = [generator.random(2000) < rate for rate in (0.83, 0.86, 0.90)]
+    assert judged(one[0], other[0]).metrics["accuracy"][1].different
+    compared = judged(one, other)
+    assert (compared.speaks_of, compared.mcnemar) == ("recipes", ())
+    assert compared.sentences()[0].startswith("no evidence of a difference between A and B in accuracy: +0.02")
+
+
+def test_recipes_whose_seeds_agree_are_told_apart() -> None:
+    generator = np.random.default_rng(0)
+    one, other = ([generator.random(2000) < rate for _ in range(3)] for rate in (0.80, 0.85))
+    assert judged(one, other).metrics["accuracy"][1].different
+
+
+def test_what_an_undefined_metric_says_is_no_evidence_and_valid_json() -> None:
+    class Undefined(ToyAccuracy):
+        def __call__(self, predictions: Predictions, weights: Any = None) -> Any:
+            return math.nan if weights is None else np.full(len(weights), math.nan)
+
+    compared = judged(*correct(5, 1, 1, 1), metric=Undefined())
+    assert compared.sentences() == (
+        "no evidence of a difference between A and B in accuracy: undefined (95 % interval undefined to undefined, "
+        "p undefined)",
+    )
+    document = json.loads(json.dumps(compared.to_json(), allow_nan=False))
+    assert document["metrics"]["accuracy"][1]["p"] is None
+
+
+def test_seeds_that_are_none_are_warned_of() -> None:
+    generator = np.random.default_rng(0)
+    one, other = generator.random((2, 50)) < 0.8, generator.random((2, 50)) < 0.8
+    assert judged(one, other, seeds=(1, 1)).warnings[0] == (
+        "several runs of 'A' have the same seed: they are not independent, so the interval is too narrow; give each a "
+        "seed of its own"
+    )
+    # Their scores are the same here, whatever they decide.
+    assert judged(one, other).warnings[1] == (
+        "the runs of 'B' agree in every score: its training does not depend on the seed"
+    )
+
+
+@pytest.mark.parametrize("changes", [{"multi_label": True}, {"groups": 30}])
+def test_runs_of_every_kind_are_compared(changes: dict[str, Any]) -> None:
+    ready = engine()
+    data = {"use": "toy_texts", "size": 80, **changes}
+    folders = [ready.run(recipe(dataset=data, **more)).folder for more in ({}, WEAK)]
+    compared = ready.compare(folders)
+    assert compared.resampled == ("groups" if "groups" in changes else "texts")
+    assert compared.metrics["toy_accuracy"][1].p == compared.mcnemar[0].p
+
+
+def test_a_study_is_compared_by_its_name_as_a_recipe() -> None:
+    ready = engine()
+    one, other = (ready.run(recipe(name=name, seeds=[1, 2], **how)) for name, how in (("a", NOISY), ("b", OTHER)))
+    compared = ready.compare(["a", "b"])
+    assert (compared.speaks_of, compared.runs) == ("recipes", ("a", "b"))
+    assert [side.seeds for side in compared.contenders] == [(1, 2), (1, 2)]
+    folders = [[member.folder for member in study.members] for study in (one, other)]
+    assert [list(side.folders) for side in compared.contenders] == folders
+    assert ready.compare(folders).metrics == compared.metrics == ready.compare([one.folder, folders[1]]).metrics
+    single = ready.compare([folders[0][0], folders[0][1]])
+    assert single.speaks_of == "classifiers"
+    assert single.runs == tuple(f"a/{folder.name}" for folder in folders[0])
+
+
+def test_runs_that_do_not_compare_are_refused_with_the_way_out() -> None:
+    ready = engine()
+    one, other = ready.run(recipe()).folder, ready.run(recipe(split={"seed": 1})).folder
+    with pytest.raises(DataError) as raised:
+        ready.compare([one, other])
+    assert str(raised.value) == (
+        f"{one} and {other} were tested on different texts, so their scores do not compare; "
+        f"run both with the same dataset, clean and split"
+    )
+    with pytest.raises(RecipeError, match=r"^a comparison needs at least two runs$"):
+        ready.compare([one])
+    with pytest.raises(RecipeError, match=r"^a comparison needs a run on either side of 'vs'$"):
+        ready.compare([[one], []])
+    with pytest.raises(RecipeError, match=rf"^{one} is named twice; a run does not compare with itself$"):
+        ready.compare([one, one / "model"])
+    record = json.loads((other / "record.json").read_text("utf-8"))
+    (other / "record.json").write_text(json.dumps({**record, "splits": {}}))
+    with pytest.raises(ArtefactError, match=rf"^{other} does not say which texts it was tested on; run the recipe "):
+        ready.compare([one, other])
+
+
+def test_a_classifier_is_not_compared_with_a_recipe_nor_one_recipe_with_a_mixture() -> None:
+    ready = engine()
+    study = ready.run(recipe(name="a", seeds=[1, 2], **NOISY))
+    one = ready.run(recipe(name="b", seed=3, **NOISY)).folder
+    other = ready.run(recipe(name="c", seed=4, **OTHER)).folder
+    with pytest.raises(RecipeError) as raised:
+        ready.compare(["b", "a"])
+    assert str(raised.value) == (
+        "'b' is one run, but 'a' is several: a classifier does not compare with a recipe; name one run each, or "
+        "several seeds of both (a study: `textclf run RECIPE --seeds 3`)"
+    )
+    with pytest.raises(RecipeError) as raised:
+        ready.compare(["a", [one, other]])
+    assert str(raised.value) == (
+        f"{one} and {other} are no runs of one recipe: they differ in trainer.rate; put them on either side of 'vs', "
+        f"or leave one out"
+    )
+    assert study.members
+
+
+def test_labels_groups_and_metrics_that_do_not_fit_are_named() -> None:
+    ready = engine()
+    names = {"use": "toy_texts", "size": 40, "names": ["no", "yes"]}
+    one, other = ready.run(recipe()).folder, ready.run(recipe(dataset=names)).folder
+    with pytest.raises(RecipeError, match=r"^no metric is called 'acuracy'; did you mean 'accuracy'\?"):
+        ready.compare([one, ready.run(recipe()).folder], metrics=["acuracy"])
+    with pytest.raises(DataError, match=rf"^{one} and {other} have other labels, so their scores do not compare$"):
+        ready.compare([one, other])
+
+
+def test_an_unfinished_study_is_not_compared() -> None:
+    ready = engine()
+    study = ready.run(recipe(name="a", seeds=[1, 2])).folder
+    one = ready.run(recipe(name="b")).folder
+    record = json.loads((study / "record.json").read_text("utf-8"))
+    (study / "record.json").write_text(json.dumps({**record, "state": "interrupted"}))
+    with pytest.raises(ArtefactError) as raised:
+        ready.compare([study, one])
+    assert str(raised.value) == f"{study} is a study that is interrupted: `textclf resume {study}`"

@@ -62,8 +62,8 @@ def test_recipes_whose_texts_do_not_matter_are_compared_by_welch_s_t_test() -> N
     found = between_recipes([Draws(v, still + v) for v in one], [Draws(v, still + v) for v in other], 1000)
     expected = stats.ttest_ind(other, one, equal_var=False)
     low, high = expected.confidence_interval()
-    assert (found.value, found.p) == (pytest.approx(np.mean(other) - np.mean(one)), pytest.approx(expected.pvalue))
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert (found.value, found.p) == pytest.approx((np.mean(other) - np.mean(one), expected.pvalue))
+    assert (found.low, found.high) == pytest.approx((low, high))
 
 
 def test_recipes_whose_seeds_do_not_matter_are_compared_as_two_classifiers_are() -> None:
@@ -72,7 +72,7 @@ def test_recipes_whose_seeds_do_not_matter_are_compared_as_two_classifiers_are()
     first, other = Draws(0.8, 0.8 + texts), Draws(0.82, 0.82 + texts + generator.normal(0, 0.008, 4000))
     alone = between_classifiers(first, other)
     found = between_recipes([first, first], [other, other], 5000)
-    assert (found.low, found.high) == (pytest.approx(alone.low, abs=5e-4), pytest.approx(alone.high, abs=5e-4))
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=5e-4)
 
 
 def test_what_is_not_defined_is_never_different() -> None:

@@ -1,141 +1,104 @@
-"""Owns what is read back from finished runs to be compared: predictions, their draws, and paired differences."""
+"""Owns Comparison: each metric's difference from the first run or recipe, and the sentences a person can quote."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from ..classifier import Classifier
-from ..data.dataset import Labels, Split, Texts
-from ..data.predictions import ABSTAINED, Predictions
-from ..data.splits import text_keys
-from ..data.tables import Row, read_table
-from ..data.text import clean
-from ..errors import ArtefactError, DataError
-from ..hooks.contracts import Metric
-from ..hooks.registry import Registry
-from ..recipe.plan import Plan, restored_step
-from ..recipe.settings import DEFAULT_METRICS
-from .evaluation import Evaluation
-from .execution import PREDICTIONS, SCORES
-from .folder import open_run
-from .metrics import CheckedMetric, Draws, bootstrap, interval
-from .report import Report
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from .contenders import Contender
+from .report import finite
+from .statistics import McNemar
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A run's metric, and by how much it exceeds the first run's, with the interval of the paired bootstrap."""
+    """A side's metric, and by how much it exceeds the first side's, with its interval.
+
+    p: corrected for the number of comparisons; of the share of texts decided right, McNemar's where that was made.
+    different: the interval leaves out 0, and p is below 0.05.
+    """
 
     value: float
     difference: float
     low: float
     high: float
+    p: float = 1.0
+    different: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs on the same test texts; `metrics` holds for each metric one Difference a run, the first one's is 0."""
+    """Classifiers or recipes on the same test texts, each against the first.
+
+    runs: what each side is called. metrics: the headline first; for each one Difference a side, the first one's is 0.
+    mcnemar: of classifiers, for each but the first: texts that only one of both decides right, p corrected.
+    """
 
     runs: tuple[str, ...]
     metrics: Mapping[str, tuple[Difference, ...]]
+    speaks_of: Literal["classifiers", "recipes"]
+    contenders: tuple[Contender, ...]
+    mcnemar: tuple[McNemar, ...]
+    falling: frozenset[str]
+    texts: int
+    resampled: Literal["texts", "groups"]
+    draws: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        return next(iter(self.metrics))
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return for each side but the first whether it differs in the headline metric, as one can quote it."""
+        metric, found = self.headline, self.metrics[self.headline]
+        sign = -1 if metric in self.falling else 1
+        return tuple(
+            _sentence(self.runs[0], name, one, metric, sign) for name, one in zip(self.runs[1:], found[1:], strict=True)
+        )
+
+    def scope(self) -> str:
+        """Say in a sentence what the comparison speaks of, and what it does not."""
+        if self.speaks_of == "recipes":
+            return f"this speaks of the recipes: it allows for other test {self.resampled} and other training seeds"
+        return (
+            f"this speaks of these classifiers: it allows for other test {self.resampled}, not for other training "
+            f"seeds (for recipes, compare studies: textclf run RECIPE --seeds 3)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        about = ("speaks_of", "texts", "resampled", "draws", "warnings")
+        sides = [
+            {"name": side.name, "folders": [str(folder) for folder in side.folders], "seeds": list(side.seeds)}
+            for side in self.contenders
+        ]
+        metrics = {name: [dataclasses.asdict(one) for one in each] for name, each in self.metrics.items()}
+        return finite({
+            "format": 1, **{name: getattr(self, name) for name in about}, "runs": sides, "headline": self.headline,
+            "metrics": metrics, "mcnemar": [dataclasses.asdict(one) for one in self.mcnemar],
+            "sentences": list(self.sentences()),
+        })  # fmt: skip
 
 
-def compare(folders: Sequence[Path], registry: Registry, draws: int) -> Comparison:
-    """Compare runs by the paired bootstrap; runs on different test texts are refused."""
-    if len(folders) < 2:
-        raise DataError("a comparison needs at least two runs")
-    tested = [open_run(folder).record.get("splits", {}).get("test") for folder in folders]
-    for folder, digest in zip(folders[1:], tested[1:], strict=True):
-        if digest != tested[0]:
-            raise DataError(f"{folders[0]} and {folder} were tested on different texts, so their scores do not compare")
-    metrics = usual_metrics(registry)
-    measured = [bootstrap(metrics, read_predictions(folder), draws) for folder in folders]
-    return Comparison(
-        tuple(str(folder) for folder in folders),
-        {name: tuple(_difference(m[name], measured[0][name]) for m in measured) for name in metrics},
-    )
+def _sentence(first: str, other: str, one: Difference, metric: str, sign: int) -> str:
+    if not one.different:
+        said = _fixed(one.difference, one.low, one.high, signed=True)
+        p = "undefined" if math.isnan(one.p) else "below 0.0001" if one.p < 1e-4 else f"{one.p:.2g}"
+        return (
+            f"no evidence of a difference between {first} and {other} in {metric}: {said[0]} "
+            f"(95 % interval {said[1]} to {said[2]}, p {p})"
+        )
+    better, worse = (other, first) if sign * one.difference > 0 else (first, other)
+    low, high = sorted((abs(one.low), abs(one.high)))
+    gap, low_said, high_said = _fixed(abs(one.difference), low, high)
+    return f"{better} is better than {worse} by {gap} (95 % interval {low_said} to {high_said}) in {metric}"
 
 
-def _difference(one: Draws, first: Draws) -> Difference:
-    low, high = interval(one.draws - first.draws)
-    return Difference(one.value, one.value - first.value, low, high)
-
-
-def usual_metrics(registry: Registry) -> dict[str, Metric]:
-    """Return the metrics of a recipe that names none."""
-    return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
-
-
-def predict(classifier: Classifier, split: Split) -> Predictions:
-    """Return a classifier's predictions of labelled texts."""
-    scores = classifier.scores(split.texts)
-    decided = classifier.decide(scores)
-    return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
-
-
-def seen_in_training(folder: Path, classifier: Classifier, split: Split) -> tuple[str, ...]:
-    """Warn of texts that the run of a classifier was trained on: their score says nothing."""
-    known = open_run(folder).training_keys()
-    cleaned = replace(split, texts=clean(split.texts, classifier.cleaning))
-    seen = sum(key in known for key in text_keys(cleaned))
-    if not seen:
-        return ()
-    return (f"{seen} of these {len(split)} texts were trained on: the score is too good by that; evaluate others",)
-
-
-def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
-    """Measure a finished run again from its folder, by the plan's metrics; the draws are those of its report."""
-    predictions = read_predictions(folder)
-    report = Report.load(folder)
-    found = {step.name: CheckedMetric(step) for step in plan.metrics}
-    ordered = {name: found[name] for name in report.metrics}
-    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
-
-
-def read_predictions(folder: Path) -> Predictions:
-    """Read what a run predicted for its test texts; the texts themselves are left out."""
-    import numpy as np
-
-    report = Report.load(folder)
-    positive = open_run(folder).record.get("positive")
-    labels = Labels(report.labels, report.task, positive)
-    rows = list(read_table(folder / PREDICTIONS))
-    try:
-        scores = np.load(folder / SCORES, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{folder / SCORES} cannot be read: {error}") from None
-    if scores.shape != (len(rows), len(labels)):
-        raise ArtefactError(f"{folder}: {PREDICTIONS} has {len(rows)} rows, but {SCORES} has shape {scores.shape}")
-    groups = [row.text("group") for row in rows] if rows and "group" in rows[0].values else None
-    ids = [row.text("id") for row in rows]
-    truth, predicted = _columns(rows, "label", labels), _columns(rows, "predicted", labels)
-    return Predictions(labels, truth, predicted, scores, Texts([""] * len(rows)), ids, groups)
-
-
-def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
-    """Return a column of label names as Predictions holds it."""
-    import numpy as np
-
-    cells = [row.text(column) for row in rows]
-    if labels.task == "multi-label":
-        return labels.encode_sets([json.loads(_bare(cell, ())) for cell in cells])
-    columns = {name: i for i, name in enumerate(labels.names)} | {"": ABSTAINED}
-    if "" in labels.names:
-        columns[""] = labels.names.index("")
-    named = [_bare(cell, labels.names) for cell in cells]
-    strange = sorted(set(named) - set(columns))
-    if strange:
-        raise ArtefactError(f"{PREDICTIONS} has the {column} '{strange[0]}', which is none of the run's labels")
-    return np.array([columns[name] for name in named], np.int64)
-
-
-def _bare(cell: str, names: Sequence[str]) -> str:
-    """Undo the apostrophe that keeps spreadsheets from running a cell."""
-    return cell[1:] if cell.startswith("'") and cell not in names else cell
+def _fixed(*numbers: float, signed: bool = False) -> list[str]:
+    """Write numbers with three digits, or with so many that none but 0 reads as 0."""
+    shown = [n for n in numbers if n and math.isfinite(n)]
+    digits = next((d for d in (3, 4, 5) if all(round(abs(n), d) for n in shown)), 6)
+    return ["undefined" if math.isnan(n) else f"{n:{'+' if signed else ''}.{digits}f}" for n in numbers]

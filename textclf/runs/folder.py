@@ -229,6 +229,22 @@ def find(runs: Path, reference: str | Path) -> Path:
     return finished[0].folder
 
 
+def find_whole(runs: Path, reference: str | Path) -> list[Path]:
+    """Return the folders of the finished run, or of all runs of the finished study, that RUN means.
+
+    NAME and `latest` mean the newest that is whole: the study, and not a run that is a part of it.
+    """
+    candidates = _candidates(runs, reference)
+    whole = [i for i in candidates if i.state == "finished" and (not i.study or len(candidates) == 1)]
+    if whole and whole[0].kind == STUDY:
+        study = open_run(whole[0].folder)
+        return [study.path.with_name(str(name)) for name in study.record.get("members", {}).values()]
+    if not whole and candidates[0].kind == STUDY:
+        newest = candidates[0]
+        raise ArtefactError(f"{newest.folder} is a study that is {newest.state}: `textclf resume {newest.folder}`")
+    return [whole[0].folder if whole else find(runs, reference)]
+
+
 def locate(runs: Path, reference: str | Path) -> Path:
     """Return the run folder that RUN means, in whatever state: the newest one of a name that is not finished first."""
     candidates = _candidates(runs, reference)

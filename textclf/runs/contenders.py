@@ -1,0 +1,140 @@
+"""Owns who takes part in a comparison: single runs, or the runs of recipes with several seeds, and that they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..errors import ArtefactError, DataError, RecipeError, listing
+from ..recipe.recipe import Source, parse
+from .folder import RECIPE, RunFolder, find_whole, open_run
+
+# What tells runs of one recipe apart, or only how they are judged and what they leave.
+_BESIDE = ("version", "name", "seed", "seeds", "metrics", "outputs", "report", "gates")
+
+Reference: TypeAlias = str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One run, which stands for its classifier, or several seeds' runs, which stand for their recipe."""
+
+    name: str
+    folders: tuple[Path, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        return self.name if len(self.folders) == 1 else f"{self.name} ({len(self.folders)} seeds)"
+
+
+def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) -> tuple[Contender, ...]:
+    """Return who is compared; a reference to a study means its runs, and several in a sequence are runs of one recipe.
+
+    Refused: fewer than two, a run that is named twice, one run beside several, and runs on different test texts.
+    """
+    sides = [[reference] if isinstance(reference, str | Path) else list(reference) for reference in references]
+    found = [[folder for reference in side for folder in find_whole(runs, reference)] for side in sides]
+    _refuse_numbers(found, sides)
+    _refuse_twice([folder for side in found for folder in side])
+    _refuse_other_texts([folder for side in found for folder in side])
+    opened = [[open_run(folder) for folder in side] for side in found]
+    names = _names([side[0] for side in opened])
+    return tuple(_contender(name, side) for name, side in zip(names, opened, strict=True))
+
+
+def _refuse_numbers(found: Sequence[Sequence[Path]], sides: Sequence[Sequence[Reference]]) -> None:
+    if not all(sides):
+        raise RecipeError("a comparison needs a run on either side of 'vs'")
+    if len(found) < 2:
+        raise RecipeError("a comparison needs at least two runs")
+    single = [side for side, folders in zip(sides, found, strict=True) if len(folders) == 1]
+    several = [side for side, folders in zip(sides, found, strict=True) if len(folders) > 1]
+    if single and several:
+        raise RecipeError(
+            f"'{single[0][0]}' is one run, but {_quoted(several[0])} several: a classifier does not compare with a "
+            f"recipe; name one run each, or several seeds of both (a study: `textclf run RECIPE --seeds 3`)"
+        )
+
+
+def _quoted(side: Sequence[Reference]) -> str:
+    return f"'{side[0]}' is" if len(side) == 1 else f"beside '{side[0]}' there are"
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise RecipeError(f"{folder} is named twice; a run does not compare with itself")
+        seen.add(folder.resolve())
+
+
+def _refuse_other_texts(folders: Sequence[Path]) -> None:
+    tested = [open_run(folder).record.get("splits", {}).get("test") for folder in folders]
+    for folder, digest in zip(folders, tested, strict=True):
+        if digest is None:
+            raise ArtefactError(f"{folder} does not say which texts it was tested on; run the recipe anew")
+        if digest != tested[0]:
+            raise DataError(
+                f"{folders[0]} and {folder} were tested on different texts, so their scores do not compare; "
+                f"run both with the same dataset, clean and split"
+            )
+
+
+def _names(opened: Sequence[RunFolder]) -> list[str]:
+    """Return the runs' names, with the id of the run or its study where a name does not tell one from the others."""
+    names = [run.name for run in opened]
+    whole = [f"{run.name}/{run.record.get('study') or run.path.name}" for run in opened]
+    if len(set(whole)) < len(whole):
+        whole = [f"{run.name}/{run.path.name}" for run in opened]
+    return [name if names.count(name) == 1 else long for name, long in zip(names, whole, strict=True)]
+
+
+def _contender(name: str, opened: Sequence[RunFolder]) -> Contender:
+    recipes = [_recipe_of(run) for run in opened]
+    # What a machine was measured to do best is no part of what was asked for.
+    chosen = {place for run in opened for place in run.fixing()}
+    for run, recipe in zip(opened[1:], recipes[1:], strict=True):
+        different = [place for place in _differences(recipes[0], recipe) if place not in chosen]
+        if different:
+            raise RecipeError(
+                f"{opened[0].path} and {run.path} are no runs of one recipe: they differ in {listing(different, 4)}; "
+                f"put them on either side of 'vs', or leave one out"
+            )
+    return Contender(name, tuple(run.path for run in opened), tuple(int(recipe["seed"]) for recipe in recipes))
+
+
+def _recipe_of(run: RunFolder) -> dict[str, Any]:
+    path = run.path / RECIPE
+    try:
+        return parse(Source(str(path), path.read_bytes())).values
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}; run the recipe anew") from None
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the places at which two recipes differ, beside what tells runs of one recipe apart."""
+    mine, theirs = (dict(_leaves(values)) for values in (one, other))
+    places = sorted({*mine, *theirs}, key=[*mine, *theirs].index)
+    return [p for p in places if p.partition(".")[0] not in _BESIDE and mine.get(p) != theirs.get(p)]
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def metrics_named(contenders: Iterable[Contender]) -> list[dict[str, Any]]:
+    """Return the metrics that every run's recipe names, as the first run's says them: {"use": ..., option: ...}."""
+    each = [_metrics_of(open_run(folder)) for contender in contenders for folder in contender.folders]
+    return [step for name, step in each[0].items() if all(name in other for other in each)]
+
+
+def _metrics_of(run: RunFolder) -> dict[str, dict[str, Any]]:
+    steps = [step if isinstance(step, dict) else {"use": step} for step in _recipe_of(run).get("metrics") or ()]
+    return {str(step["use"]): step for step in steps}

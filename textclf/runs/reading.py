@@ -1,0 +1,102 @@
+"""Owns what is read back of finished runs: their predictions, their measures, and which texts they have seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..classifier import Classifier
+from ..data.dataset import Labels, Split, Texts
+from ..data.predictions import ABSTAINED, Predictions
+from ..data.splits import text_keys
+from ..data.tables import Row, read_table
+from ..data.text import clean
+from ..errors import ArtefactError
+from ..hooks.contracts import Metric
+from ..hooks.registry import Registry
+from ..recipe.plan import Plan, restored_step
+from ..recipe.settings import DEFAULT_METRICS
+from .evaluation import Evaluation
+from .execution import PREDICTIONS, SCORES
+from .folder import open_run
+from .metrics import CheckedMetric, bootstrap
+from .report import Report
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def usual_metrics(registry: Registry) -> dict[str, Metric]:
+    """Return the metrics of a recipe that names none."""
+    return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
+
+
+def predict(classifier: Classifier, split: Split) -> Predictions:
+    """Return a classifier's predictions of labelled texts."""
+    scores = classifier.scores(split.texts)
+    decided = classifier.decide(scores)
+    return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
+
+
+def seen_in_training(folder: Path, classifier: Classifier, split: Split) -> tuple[str, ...]:
+    """Warn of texts that the run of a classifier was trained on: their score says nothing."""
+    known = open_run(folder).training_keys()
+    cleaned = replace(split, texts=clean(split.texts, classifier.cleaning))
+    seen = sum(key in known for key in text_keys(cleaned))
+    if not seen:
+        return ()
+    return (f"{seen} of these {len(split)} texts were trained on: the score is too good by that; evaluate others",)
+
+
+def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
+    """Measure a finished run again from its folder, by the plan's metrics; the draws are those of its report."""
+    predictions = read_predictions(folder)
+    report = Report.load(folder)
+    found = {step.name: CheckedMetric(step) for step in plan.metrics}
+    ordered = {name: found[name] for name in report.metrics}
+    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read what a run predicted for its test texts; the texts themselves are left out."""
+    import numpy as np
+
+    report = Report.load(folder)
+    positive = open_run(folder).record.get("positive")
+    labels = Labels(report.labels, report.task, positive)
+    rows = list(read_table(folder / PREDICTIONS))
+    try:
+        scores = np.load(folder / SCORES, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{folder / SCORES} cannot be read: {error}") from None
+    if scores.shape != (len(rows), len(labels)):
+        raise ArtefactError(f"{folder}: {PREDICTIONS} has {len(rows)} rows, but {SCORES} has shape {scores.shape}")
+    groups = [row.text("group") for row in rows] if rows and "group" in rows[0].values else None
+    ids = [row.text("id") for row in rows]
+    truth, predicted = _columns(rows, "label", labels), _columns(rows, "predicted", labels)
+    return Predictions(labels, truth, predicted, scores, Texts([""] * len(rows)), ids, groups)
+
+
+def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
+    """Return a column of label names as Predictions holds it."""
+    import numpy as np
+
+    cells = [row.text(column) for row in rows]
+    if labels.task == "multi-label":
+        return labels.encode_sets([json.loads(_bare(cell, ())) for cell in cells])
+    columns = {name: i for i, name in enumerate(labels.names)} | {"": ABSTAINED}
+    if "" in labels.names:
+        columns[""] = labels.names.index("")
+    named = [_bare(cell, labels.names) for cell in cells]
+    strange = sorted(set(named) - set(columns))
+    if strange:
+        raise ArtefactError(f"{PREDICTIONS} has the {column} '{strange[0]}', which is none of the run's labels")
+    return np.array([columns[name] for name in named], np.int64)
+
+
+def _bare(cell: str, names: Sequence[str]) -> str:
+    """Undo the apostrophe that keeps spreadsheets from running a cell."""
+    return cell[1:] if cell.startswith("'") and cell not in names else cell
