@@ -44,7 +44,6 @@ class TorchOptions(Options):
     unfreeze: float | None = Field(
         None,
         gt=0,
-        lt=1,
         description="share of all steps until every layer is trained: the head alone first, then one more layer after "
         "the other, at equal distances; null: all from the start",
     )
@@ -83,6 +82,7 @@ def traits(options: TorchOptions) -> Traits:
         reads=frozenset({"tokens"}),
         tasks=frozenset({"single-label", "multi-label"}),
         pairs=True,
+        objectives=True,
         uses_validation=options.early_stopping is not None,
     )
 

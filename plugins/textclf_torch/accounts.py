@@ -41,7 +41,7 @@ def accounted(job: Job, state: State) -> Iterator[None]:
         share = round(flops / seconds / best, 4)
     job.context.emit(
         Accounted(
-            stage="train",
+            stage=job.stage,
             tokens=job.meter.tokens,
             seconds=round(sum(parts.values()), 3),
             tokens_per_second=round(job.meter.tokens / seconds, 1),

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import distributed
 
 from textclf import Chosen, Engine, PluginError, ResourceError, TextclfError
 
 from .problems import cores
-from .process import GRACE, LOST, Worker
+from .process import GRACE, LOST, OBJECTIVE, Worker
 from .team import Shared, connect
 
 if TYPE_CHECKING:
@@ -174,19 +175,25 @@ def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: lis
     model.mkdir()
     data.mkdir()
     job.encoder.save(model)
-    job.encoder.save_network(job.network, model)
-    tokens = job.train.features
-    arrays = {"ids": tokens.ids, "offsets": tokens.offsets, "cuts": tokens.cuts, "labels": job.train.labels}
-    for name, array in arrays.items():
-        if array is not None:
-            np.save(data / f"{name}.npy", array, allow_pickle=False)
+    job.encoder.save_network(job.classifier, model)
+    np.save(data / "labels.npy", job.train.labels, allow_pickle=False)
+    for part, tokens in (("train", job.train.features), ("unlabelled", job.train.unlabelled)):
+        for name in ("ids", "offsets", "cuts"):
+            if tokens is not None and getattr(tokens, name) is not None:
+                np.save(data / f"{part}_{name}.npy", getattr(tokens, name), allow_pickle=False)
+    if job.lesson.name:
+        # What the encoder saves is the body; what the objective has beside it comes from the checkpoint, or was drawn.
+        weights = job.network.state_dict()
+        save_file({name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}, folder / OBJECTIVE)
     outline = {
         "encoder": job.context.steps["encoder"],
         "labels": asdict(job.labels),
         "options": job.options.model_dump(mode="json"),
         "arithmetic": asdict(job.arithmetic),
         "layout": job.layout,
-        "frozen": [name for name, p in job.network.named_parameters() if not p.requires_grad],
+        "frozen": [name for name, p in job.classifier.named_parameters() if not p.requires_grad],
+        "phase": job.phase,
+        "before": job.before,
         "seed": job.context.seed,
         "checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
         "devices": devices,

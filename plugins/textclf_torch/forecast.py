@@ -84,7 +84,7 @@ class Forecaster:
         if seconds > passed:
             long = job.device.type == "cpu" and seconds > LONG
             job.context.emit(
-                Forecast(stage="train", seconds=round(seconds, 1), advice=advice(job, seconds) if long else {})
+                Forecast(stage=job.stage, seconds=round(seconds, 1), advice=advice(job, seconds) if long else {})
             )
 
 
@@ -92,7 +92,7 @@ def before(job: Job, *, resumed: bool = False) -> None:
     """Say what memory and disk a training needs and what is there, and warn where it does not suffice."""
     need, memory, disk = needs(job, resumed=resumed), free_memory(job.device), shutil.disk_usage(job.context.work).free
     job.context.emit(
-        Forecast(stage="train", memory=need.memory, memory_free=memory, disk=need.disk, disk_free=disk)
+        Forecast(stage=job.stage, memory=need.memory, memory_free=memory, disk=need.disk, disk_free=disk)
     )
     warn(job, need, memory, disk)
 

@@ -17,8 +17,8 @@ from .arithmetic import Arithmetic
 from .batches import order
 from .divergence import Watch
 from .layers import Thaw
+from .lessons import Lesson
 from .meter import Meter
-from .objective import Objective
 from .team import Team
 
 if TYPE_CHECKING:
@@ -30,15 +30,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that stays the same during a training."""
+    """All that stays the same during one phase of a training: an objective's, or at last that of the labels.
+
+    network: what is trained. classifier: the network of the labels, whose body an objective's network shares.
+    phase: how many phases come before this one. before: their steps.
+    """
 
     network: torch.nn.Module
+    classifier: torch.nn.Module
     encoder: TokenEncoder
     train: Encoded
     validation: Encoded | None
     labels: Labels
     options: TorchOptions
-    objective: Objective
+    lesson: Lesson
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     arithmetic: Arithmetic
@@ -51,14 +56,21 @@ class Job:
     meter: Meter = field(default_factory=Meter)
     watch: Watch = field(default_factory=Watch)
     thaw: Thaw = Thaw()  # noqa: RUF009 - it is frozen
+    phase: int = 0
+    before: int = 0
+
+    @property
+    def stage(self) -> str:
+        """Return what events call this phase."""
+        return self.lesson.name or "train"
 
     @property
     def epoch_steps(self) -> int:
-        return math.ceil(len(self.train.labels) / self.options.batch_size)
+        return math.ceil(len(self.lengths) / self.options.batch_size)
 
     @property
     def steps(self) -> int:
-        return max(1, math.ceil(self.options.epochs * self.epoch_steps - 1e-9))
+        return steps_of(self.options, len(self.lengths))
 
     def ends_epoch(self, step: int) -> bool:
         return step > 0 and (step % self.epoch_steps == 0 or step == self.steps)
@@ -67,13 +79,19 @@ class Job:
         """Return the texts of a step, drawn at random: the same ones whether the run was resumed or not."""
         epoch, position = divmod(step, self.epoch_steps)
         size = self.options.batch_size
-        return order(len(self.train.labels), epoch, self.context.seed)[position * size : (position + 1) * size]
+        return order(len(self.lengths), epoch, self.context.seed)[position * size : (position + 1) * size]
+
+
+def steps_of(options: TorchOptions, rows: int) -> int:
+    """Return how many steps a phase takes over so many texts."""
+    return max(1, math.ceil(options.epochs * math.ceil(rows / options.batch_size) - 1e-9))
 
 
 @contextmanager
 def equipped(job: Job) -> Iterator[Job]:
     """Give a job the lanes that its arithmetic names, and what makes steps on the CPU cheaper."""
-    seed = (job.context.seed, job.team.rank)
+    # The labels' dropout does not depend on what was learned before them.
+    seed = (job.context.seed, job.team.rank, *((job.phase,) if job.lesson.name else ()))
     with lanes.opened(job.network, job.device, seed, job.arithmetic.lanes) as found:
         try:
             yield replace(job, lanes=found)

@@ -19,10 +19,9 @@ from . import optimizer, states
 from .accounts import accounted
 from .batches import micro_batches, packed_batches
 from .casting import in_halves, in_wholes
-from .devices import moved
 from .forecast import Forecaster
 from .job import Job
-from .runtime import PACKED_BUDGET, Reporter, logits_of, out_of_memory, score
+from .runtime import PACKED_BUDGET, Reporter, out_of_memory, score
 from .saving import Saver
 from .states import State
 
@@ -38,7 +37,7 @@ HALVINGS = 4
 
 def run(job: Job, state: State) -> State:
     """Train from `state` to the end, and leave the network with the weights of the best epoch."""
-    report, foretell = Reporter(job.context, "train", job.steps, "steps"), Forecaster(job, state)
+    report, foretell = Reporter(job.context, job.stage, job.steps, "steps"), Forecaster(job, state)
     with accounted(job, state), Saver(job, state) as saver:
         while True:
             saver.save_if_due(state)
@@ -90,7 +89,7 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
         generators = states.generators(job.device)
         job.lanes.begin(state.step)
         try:
-            return accumulate(job, rows, state.micro_batch)
+            return accumulate(job, rows, state.micro_batch, state.step // job.epoch_steps)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -100,26 +99,26 @@ def gradient(job: Job, state: State, rows: NDArray[np.int64]) -> tuple[torch.Ten
         _halve(job, state)
 
 
-def accumulate(job: Job, rows: NDArray[np.int64], most: int) -> tuple[torch.Tensor, list[int]]:
+def accumulate(job: Job, rows: NDArray[np.int64], most: int, epoch: int = 0) -> tuple[torch.Tensor, list[int]]:
     """Add up the gradient of a batch over micro-batches of at most `most` rows, each weighted by its share."""
     job.network.train()
     parts = job.lanes.cut(job.team.part(rows, job.lengths), job.lengths)
     lanes = [_micro_batches(job, part, most) for part in parts]
-    share = job.objective.share(moved(rows, job.device))
+    share = job.lesson.share(rows, epoch, job.device)
 
     def carry(groups: Sequence[NDArray[np.int64]]) -> list[torch.Tensor]:
         losses = []
         with in_halves(job.arithmetic, job.device):
             for group in groups:
-                batch = job.encoder.collate(job.train.features, group, job.layout, job.device)
+                batch = job.lesson.collate(group, epoch, job.layout, job.device)
                 job.meter.lap("collating")
-                logits = logits_of(job.network(**batch))
+                answer = job.network(**batch)
                 with in_wholes(job.device):
-                    each = job.objective.losses(logits, moved(group, job.device))
+                    each = job.lesson.losses(answer, group, job.device)
                     job.meter.lap("forward")
                     job.lanes.differentiate(job.scaler.scale(each.sum() / share))
                     job.meter.lap("backward")
-                losses.append(each.detach())
+                losses.append(job.lesson.shown(each.detach(), len(rows), share))
         return losses
 
     losses = job.lanes.carry(carry, lanes)
@@ -159,6 +158,7 @@ def finish_epoch(job: Job, state: State, saver: Saver) -> None:
             loss=state.mean_loss(),
             validation=judgement.metrics if judgement else None,
             best=best,
+            objective=job.lesson.name,
         )
     )
     state.loss_sum, state.loss_rows = 0.0, 0
@@ -174,7 +174,7 @@ def _stop(job: Job, state: State, saver: Saver) -> None:
     saver.save(state)
     saver.wait()
     kept = "its state is saved" if job.context.checkpoints else "nothing is kept of it"
-    raise Stopped(f"training was stopped after step {state.step} of {job.steps}; {kept}")
+    raise Stopped(f"{job.lesson.name or 'training'} was stopped after step {state.step} of {job.steps}; {kept}")
 
 
 def _halve(job: Job, state: State) -> None:

@@ -19,6 +19,7 @@ from textclf import ResourceError, TextclfError
 
 LOST = 76  # the exit status of a worker whose end has its reason elsewhere
 GRACE = 10.0
+OBJECTIVE = "objective.safetensors"  # where workers find the weights of the network that an objective trains
 
 
 class Worker:

@@ -31,7 +31,8 @@ STATE = "state.json"
 class Snapshot:
     """A training's state, copied to the host, so that training can go on while it is written.
 
-    files: the tensors of each file. told: everything else. copied: waits until the GPU has copied all of it.
+    step: counted over all phases. files: the tensors of each file. told: everything else. copied: waits until the GPU
+    has copied all of it.
     """
 
     step: int
@@ -61,7 +62,7 @@ def snapshot(job: Job, state: State) -> Snapshot:
     files = {NETWORK: _on_host(job.network.state_dict()), OPTIMIZER: _on_host(tensors)}
     if state.best is not None:
         files[BEST] = state.best  # never written to again: a better one takes its place
-    return Snapshot(state.step, files, told, _copied(job.device))
+    return Snapshot(job.before + state.step, files, told, _copied(job.device))
 
 
 def write(kept: Snapshot, folder: Path, abandoned: Callable[[], bool]) -> None:
@@ -89,6 +90,14 @@ def layout_of(folder: Path) -> Layout:
     """Return the layout of batches that a checkpoint was made with."""
     layout: Layout = _told(folder)["layout"]
     return layout
+
+
+def phase_of(folder: Path) -> int:
+    """Return how many phases of the training were over when a checkpoint was made."""
+    try:
+        return int(_told(folder)["state"].get("phase", 0))
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise _unfit(folder, error) from None
 
 
 def resume(job: Job, folder: Path) -> State:

@@ -14,6 +14,7 @@ class State:
     """Where a training stands: the one thing here that changes."""
 
     micro_batch: int
+    phase: int = 0
     step: int = 0
     judged: int = 0
     halvings: int = 0

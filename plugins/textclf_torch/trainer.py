@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 
-from textclf import ArtefactError, Attributions, Chosen, Context, Encoded, Encoder, Labels, Layout, TokenEncoder, Tokens
+from textclf import (
+    ArtefactError,
+    Attributions,
+    Chosen,
+    Context,
+    Encoded,
+    Encoder,
+    Labels,
+    Layout,
+    Objective,
+    TokenEncoder,
+    Tokens,
+)
 
 from . import arithmetic, attributing, lanes, loop, snapshots
 from .accounts import scored
 from .crew import gathered
 from .halves import working_copy
-from .job import Job, equipped
+from .job import Job, equipped, steps_of
+from .label_loss import LabelLoss
 from .layers import NOTHING, Thaw, layers_of
-from .objective import Objective
+from .lessons import LabelLesson, Lesson, ObjectiveLesson, objectives_of, options_of
 from .optimizer import make_optimizer
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
 from .states import State
@@ -58,13 +71,27 @@ class TorchTrainer:
                 layout, why = choose_layout(tokens, device, network.train(), numbers.dtype)
                 context.emit(Chosen(what="layout", choice=layout, why=why))
                 numbers = lanes.choose(self._options, numbers, network, tokens, train.features, layout, context)
-            job = make_job(self._options, tokens, network, train, validation, labels, numbers, device, layout, context)
-            first = State(self._options.micro_batch or self._options.batch_size)
-            with gathered(job, found) as shared, matmul_precision(numbers.matmul, device):
-                state = snapshots.resume(shared, found) if found else first
-                with equipped(shared) as ready:
-                    loop.run(ready, state)
+            phase, before = snapshots.phase_of(found) if found else 0, 0
+            for at, objective in enumerate([*objectives_of(tokens, train), None]):
+                options = self._options if objective is None else options_of(self._options, objective)
+                if at < phase:
+                    before += steps_of(options, len(objective.tokens))
+                    continue
+                job = make_job(
+                    options, tokens, network, train, validation, labels, numbers, device, layout, context,
+                    objective=objective, phase=at, before=before,
+                )  # fmt: skip
+                self._learn(job, found if at == phase else None)
+                before += job.steps
         return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
+
+    def _learn(self, job: Job, found: Path | None) -> None:
+        """Carry one phase to its end, from a checkpoint of that phase where there is one."""
+        first = State(job.options.micro_batch or job.options.batch_size, job.phase)
+        with gathered(job, found) as shared, matmul_precision(job.arithmetic.matmul, job.device):
+            state = snapshots.resume(shared, found) if found else first
+            with equipped(shared) as ready:
+                loop.run(ready, state)
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
         """Read what `TorchModel.save` wrote; the CPU will do where the device of the training is not here."""
@@ -153,35 +180,54 @@ def make_job(
     layout: Layout,
     context: Context,
     team: Team = Alone(),  # noqa: B008 - it is frozen
+    *,
+    objective: Objective | None = None,
+    phase: int = 0,
+    before: int = 0,
 ) -> Job:
-    """Return what `loop.run` trains: the network with its data, objective and optimiser."""
-    objective = Objective.of(
-        labels,
-        train.labels,
-        balanced=options.class_weights == "balanced",
-        smoothing=options.label_smoothing,
-        device=device,
-    )
+    """Return what `loop.run` trains: a network with its data, what it is taught, and an optimiser.
+
+    network: that of the labels. objective: what it is taught before them; none are the labels themselves.
+    """
+    if objective is None:
+        lesson: Lesson = LabelLesson(encoder, train.features, _label_loss(labels, train, options, device))
+        taught, tokens = network, train.features
+    else:
+        lesson, tokens = ObjectiveLesson(objective, context.seed), objective.tokens
+        taught = objective.build_network(network).to(device)
     layers = layers_of(encoder, network, options)
     job = Job(
-        network=network,
+        network=taught,
+        classifier=network,
         encoder=encoder,
         train=train,
-        validation=validation,
+        validation=None if objective else validation,
         labels=labels,
         options=options,
-        objective=objective,
-        optimizer=make_optimizer(network, options, layers),
+        lesson=lesson,
+        optimizer=make_optimizer(taught, options, layers),
         scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
         arithmetic=numbers,
-        lengths=encoder.lengths(train.features),
+        lengths=encoder.lengths(tokens),
         device=device,
         layout=layout,
         context=context,
         team=team,
+        phase=phase,
+        before=before,
     )
     thaw = Thaw.over(layers, options.unfreeze, job.steps)
     if options.unfreeze is not None and not thaw.layers and team.rank == 0:
         context.warn(NOTHING)
     return replace(job, thaw=thaw)
 
+
+
+def _label_loss(labels: Labels, train: Encoded, options: TorchOptions, device: torch.device) -> LabelLoss:
+    return LabelLoss.of(
+        labels,
+        train.labels,
+        balanced=options.class_weights == "balanced",
+        smoothing=options.label_smoothing,
+        device=device,
+    )

@@ -138,9 +138,12 @@ def work(folder: Path, rank: int, line: Line) -> None:
 def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, context: Context) -> Job:
     """Return the job that rank 0 wrote down, with a network and an optimiser of its own."""
     import numpy as np
+    from safetensors.torch import load_file
 
     from . import TorchOptions
     from .arithmetic import Arithmetic
+    from .lessons import objectives_of
+    from .process import OBJECTIVE
     from .trainer import make_job
 
     labels = Labels(tuple(outline["labels"]["names"]), outline["labels"]["task"], outline["labels"]["positive"])
@@ -149,12 +152,24 @@ def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, 
     for name in outline["frozen"]:
         network.get_parameter(name).requires_grad_(False)
     arrays = {file.stem: np.load(file, mmap_mode="r") for file in (folder / "data").iterdir()}
-    train = Encoded(Tokens(arrays["ids"], arrays["offsets"], arrays.get("cuts")), arrays["labels"])
+    tokens, unlabelled = (
+        Tokens(arrays[f"{part}_ids"], arrays[f"{part}_offsets"], arrays.get(f"{part}_cuts"))
+        if f"{part}_ids" in arrays
+        else None
+        for part in ("train", "unlabelled")
+    )
+    train = Encoded(tokens, arrays["labels"], unlabelled)
     options = TorchOptions.model_validate_json(json.dumps(outline["options"]))
     numbers = Arithmetic(**outline["arithmetic"])
-    return make_job(
-        options, encoder, network, train, None, labels, numbers, device, outline["layout"], context, team
-    )
+    learned = (folder / OBJECTIVE).is_file()
+    objective = objectives_of(encoder, train)[outline["phase"]] if learned else None
+    job = make_job(
+        options, encoder, network, train, None, labels, numbers, device, outline["layout"], context, team,
+        objective=objective, phase=outline["phase"], before=outline["before"],
+    )  # fmt: skip
+    if learned:
+        job.network.load_state_dict(load_file(folder / OBJECTIVE))
+    return job
 
 
 def told(job: Job, state: State) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def test_all_processes_name_the_rows_of_a_loss_that_is_no_number(tmp_path: Path)
     truth = np.array([["good" in text, "film" in text] for text in TEXTS])
     jobs = [job_of_letters(letters_task(tmp_path, SEVERAL, truth)) for _ in range(2)]
     for job in jobs:
-        job.objective.targets[4] = torch.nan
+        job.lesson.loss.targets[4] = torch.nan
     before = [job.network.head.weight.clone() for job in jobs]
     errors = together(
         jobs, tmp_path / "team", lambda job: loop.take_step(job, states.State(3), np.array([7, 4, 1, 9, 2]))
@@ -150,10 +150,10 @@ def letters_task(folder: Path, labels: Labels = LABELS, truth: Any = TRUTH) -> T
     return Task(folder, encoder, Encoded(encoder.encode(Texts(TEXTS), None), truth), labels)
 
 
-def job_of_letters(task: Task) -> Job:
+def job_of_letters(task: Task, **options: Any) -> Job:
     torch.manual_seed(0)
     network = task.encoder.build_network(task.labels)
-    given = TorchOptions(batch_size=18, device="cpu", learning_rate=3e-3)
+    given = TorchOptions(batch_size=18, device="cpu", learning_rate=3e-3, **options)
     return make_job(
         given, task.encoder, network, task.encoded, None, task.labels, Arithmetic(), CPU, "padded", task.context()
     )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop
 from textclf_torch.job import Job
-from textclf_torch.objective import Objective
+from textclf_torch.label_loss import LabelLoss
 from textclf_torch.schedule import rate
 from textclf_torch.trainer import TorchTrainer, make_job
 
@@ -197,11 +197,11 @@ def test_an_epoch_is_a_random_order_that_follows_seed_and_epoch():
 
 def test_balanced_weights_make_labels_count_the_same():
     truth = np.array([0, 0, 0, 1])
-    objective = Objective.of(LABELS, truth, balanced=True, smoothing=0.0, device=CPU)
-    assert objective.weights is not None
-    assert objective.weights.tolist() == pytest.approx([4 / 6, 2.0])
-    losses = objective.losses(torch.zeros(4, 2), torch.arange(4))
-    assert float(losses.sum() / objective.share(torch.arange(4))) == pytest.approx(math.log(2))
+    found = LabelLoss.of(LABELS, truth, balanced=True, smoothing=0.0, device=CPU)
+    assert found.weights is not None
+    assert found.weights.tolist() == pytest.approx([4 / 6, 2.0])
+    losses = found.losses(torch.zeros(4, 2), torch.arange(4))
+    assert float(losses.sum() / found.share(torch.arange(4))) == pytest.approx(math.log(2))
 
 
 def test_biases_and_norms_do_not_decay(task: Task):

@@ -1,4 +1,4 @@
-"""Owns what training minimises: the loss of each text, and how much each counts."""
+"""Owns what training minimises on labels: the loss of each text, and how much each counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class LabelLoss:
     """The targets of all training texts on the device, int64[n] or float32[n, labels], and the labels' weights.
 
     weights: for single labels what a text of each label counts; for several what a label's presence counts.
@@ -29,7 +29,7 @@ class Objective:
     @classmethod
     def of(
         cls, labels: Labels, values: NDArray[Any], *, balanced: bool, smoothing: float, device: torch.device
-    ) -> Objective:
+    ) -> LabelLoss:
         several = labels.task == "multi-label"
         targets = torch.from_numpy(values.astype(np.float32 if several else np.int64)).to(device)
         weights = _balance(labels, values).to(device) if balanced else None

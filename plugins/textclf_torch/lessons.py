@@ -1,0 +1,99 @@
+"""Owns what the steps of a training teach: the labels, or what a network learns from texts alone before them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from textclf import Encoded, Layout, Objective, TokenEncoder, Tokens
+
+from .devices import moved
+from .label_loss import LabelLoss
+from .runtime import logits_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from . import TorchOptions
+
+
+class Lesson(Protocol):
+    """What one phase of a training teaches. name: of the objective, or "" for the labels."""
+
+    @property
+    def name(self) -> str: ...
+
+    def share(self, rows: NDArray[np.int64], epoch: int, device: torch.device) -> torch.Tensor:
+        """Return what all rows of a batch count together: the sum of their losses is divided by it."""
+
+    def collate(self, rows: NDArray[np.int64], epoch: int, layout: Layout, device: torch.device) -> dict[str, Any]:
+        """Return the keyword arguments of the network for some rows."""
+
+    def losses(self, answer: Any, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+        """Return the loss of each row by what the network answered, float32[rows]."""
+
+    def shown(self, losses: torch.Tensor, rows: int, share: torch.Tensor) -> torch.Tensor:
+        """Return what each row tells of a batch of so many: their mean is the loss that people are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLesson:
+    """The labels."""
+
+    encoder: TokenEncoder
+    tokens: Tokens
+    loss: LabelLoss
+    name: str = ""
+
+    def share(self, rows: NDArray[np.int64], epoch: int, device: torch.device) -> torch.Tensor:
+        return self.loss.share(moved(rows, device))
+
+    def collate(self, rows: NDArray[np.int64], epoch: int, layout: Layout, device: torch.device) -> dict[str, Any]:
+        return self.encoder.collate(self.tokens, rows, layout, device)
+
+    def losses(self, answer: Any, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+        return self.loss.losses(logits_of(answer), moved(rows, device))
+
+    def shown(self, losses: torch.Tensor, rows: int, share: torch.Tensor) -> torch.Tensor:
+        return losses
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveLesson:
+    """An objective of the encoder's. A loss is the mean over a batch's targets, whatever rows they stand in."""
+
+    objective: Objective
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.objective.name
+
+    def share(self, rows: NDArray[np.int64], epoch: int, device: torch.device) -> torch.Tensor:
+        count = int(self.objective.counts(rows, (self.seed, epoch)).sum())
+        return torch.full((), float(max(1, count)), device=device)
+
+    def collate(self, rows: NDArray[np.int64], epoch: int, layout: Layout, device: torch.device) -> dict[str, Any]:
+        return self.objective.collate(rows, (self.seed, epoch), layout, device)
+
+    def losses(self, answer: Any, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+        losses: torch.Tensor = answer
+        return losses
+
+    def shown(self, losses: torch.Tensor, rows: int, share: torch.Tensor) -> torch.Tensor:
+        return losses * (rows / share)
+
+
+def objectives_of(encoder: TokenEncoder, train: Encoded) -> list[Objective]:
+    """Return what the encoder's network is to learn before the labels, in order."""
+    make = getattr(encoder, "objectives", None)
+    return list(make(train.features, train.unlabelled)) if make else []
+
+
+def options_of(options: TorchOptions, objective: Objective) -> TorchOptions:
+    """Return the trainer's options as an objective is learned by: all layers at one rate, to the last epoch."""
+    own = {"epochs": objective.epochs, "learning_rate": objective.learning_rate}
+    return options.model_copy(update={**own, "layer_decay": 1.0, "unfreeze": None, "early_stopping": None})
