@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,29 +11,15 @@ from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
 from . import network as networks
 from . import packed, parity, places, tokenizing
-from .causal import is_causal, set_padding
 from .checkpoint import Checkpoint, locate
-from .collating import Collator, Template
 from .resident import Residents
+from .vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from .options import NetworkOptions
-
-LETTERS_PER_TOKEN = 100  # more than any language needs: texts are cut to this, times the positions, before tokenising
-_UNBOUNDED = 8192
-_ABSURD = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """What is known once tokenizer and configuration are read."""
-
-    tokenizer: Any
-    collator: Collator
-    letters: int
 
 
 class TransformerEncoder:
@@ -61,24 +45,14 @@ class TransformerEncoder:
     def restored(cls, options: NetworkOptions, folder: Path) -> TransformerEncoder:
         """Read tokenizer and configuration from a saved model folder."""
         encoder = cls(options)
-        encoder._read = _read(options, folder)
+        encoder._read = read_vocabulary(options, folder)
         return encoder
 
     def fit(self, train: Split, context: Context) -> None:
         """Load the tokenizer, fetching it where it must be, and look whether it knows the language of the texts."""
         self._offline, self._warnings = context.offline, context
-        self._read = _read(self._options, self._checkpoint().small_files(context.offline))
-        share = tokenizing.unknown_share(self._read.tokenizer, train.texts.first[:500])
-        if share > _ABSURD:
-            context.warn(
-                f"{share:.0%} of the training texts' tokens are unknown to the tokenizer of "
-                f"'{self._options.checkpoint}'; is it the checkpoint for this language?"
-            )
-        if train.texts.pairs and self._read.collator.pair.blank:
-            context.warn(
-                f"the tokenizer of '{self._options.checkpoint}' puts nothing between the two texts of a pair: the "
-                "network reads them as one"
-            )
+        self._read = read_vocabulary(self._options, self._checkpoint().small_files(context.offline))
+        self._read.warn(train, self._options.checkpoint, context)
 
     def encode(self, texts: Texts, context: Context) -> Tokens:
         vocabulary = self._vocabulary()
@@ -170,28 +144,3 @@ class TransformerEncoder:
         if self._read is None:
             raise RuntimeError("fit the encoder before it encodes")
         return self._read
-
-
-def _read(options: NetworkOptions, folder: Path) -> Vocabulary:
-    tokenizer = tokenizing.load_tokenizer(folder, "left" if options.truncate == "tail" else "right")
-    config = networks.read_config(folder)
-    outline = networks.outline(config)
-    bound = networks.positions(config, outline)
-    max_length = min(options.max_length, tokenizer.model_max_length, bound or options.max_length)
-    takes = inspect.signature(outline.forward).parameters
-    tokenizer.model_max_length = max_length
-    causal = is_causal(outline)
-    if causal:
-        set_padding(tokenizer, outline.get_input_embeddings().num_embeddings, options.checkpoint)
-    collator = Collator(
-        single=Template.of(tokenizer, 1),
-        pair=Template.of(tokenizer, 2),
-        max_length=max_length,
-        truncate=options.truncate,
-        pad_id=tokenizer.pad_token_id or 0,
-        pad_type=tokenizer.pad_token_type_id,
-        types="token_type_ids" in tokenizer.model_input_names and "token_type_ids" in takes,
-        first_position=networks.first_position(outline),
-        causal=causal,
-    )
-    return Vocabulary(tokenizer, collator, LETTERS_PER_TOKEN * (bound or _UNBOUNDED))
