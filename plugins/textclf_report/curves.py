@@ -60,6 +60,7 @@ def metric_figure(history: History) -> Markup | None:
 
 
 def _figure(key: str, title: str, y_name: str, history: History, curves: Sequence[Curve]) -> Markup:
+    """Draw curves over epochs, with a legend beneath: the word "chosen" stands where such curves seldom are."""
     figure = Figure(key, title, _described(history, curves), height=236 + 18 * len(curves))
     defined = [value for curve in curves for value in curve.values if not math.isnan(value)] or [0.0, 1.0]
     steps = ticks(min(defined), max(defined))
@@ -71,7 +72,8 @@ def _figure(key: str, title: str, y_name: str, history: History, curves: Sequenc
         place = plot.x(history.chosen)
         figure.line((place, plot.y.start), (place, plot.y.end), "chosen")
         early = history.chosen < (first + last) / 2
-        figure.text(place + (5 if early else -5), plot.y.end + 10, "chosen", "mark", "start" if early else "end")
+        height = plot.y.end + 10 if key == "losses" else plot.y.start - 6
+        figure.text(place + (5 if early else -5), height, "chosen", "mark", "start" if early else "end")
     for index, curve in enumerate(curves):
         _draw(plot, history.epochs, curve, index)
         y = figure.height - 18 * (len(curves) - index) + 10

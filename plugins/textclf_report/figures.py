@@ -40,7 +40,7 @@ def score_figure(bins: Sequence[Bin], *, several: bool) -> Markup:
     what = f"Of {total:,} scores, {right:,} are of {names[0]} and {total - right:,} of {names[1]}"
     figure = Figure("scores", "Scores", f"{what}; the counts of each bin are in the table.", height=300)
     steps = [step for step in ticks(-failed, max(held, 1)) if step == int(step)]
-    plot = Plot.of(figure, (bins[0].low, bins[-1].high), (min(steps[0], -failed), max(steps[-1], held)))
+    plot = Plot.of(figure, (bins[0].low, bins[-1].high), (min(steps[0], -failed), max(steps[-1], held)), bottom=64)
     marks = [bins[0].low + i * (bins[-1].high - bins[0].low) / 5 for i in range(6)]
     counted = "labels of texts" if several else "texts"
     plot.frame("score", [(mark, brief(round(mark, 2))) for mark in marks], steps, counted, signed=False)
@@ -54,8 +54,11 @@ def score_figure(bins: Sequence[Bin], *, several: bool) -> Markup:
         figure.rect(left, zero, right_edge - left, deep - zero, "wrong", tip)
         figure.rect(left, zero, right_edge - left, deep - zero, "hatched", tip)
     figure.line((plot.x.start, plot.y(0)), (plot.x.end, plot.y(0)), "axis")
-    figure.text(plot.x.start + 6, plot.y.end + 10, f"▲ {names[0]}", "mark")
-    figure.text(plot.x.start + 6, plot.y.start - 6, f"▼ {names[1]}", "mark")
+    for place, (name, arrow, styles) in enumerate(zip(names, "▲▼", (["right"], ["wrong", "hatched"]), strict=True)):
+        x = plot.x.start + 150 * place
+        for style in styles:
+            figure.rect(x, figure.height - 15, 18, 11, style)
+        figure.text(x + 24, figure.height - 5, f"{arrow} {name}", "mark")
     return figure.markup()
 
 

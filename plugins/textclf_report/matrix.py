@@ -15,12 +15,12 @@ _LETTER = 6.6  # pixels, about
 def matrix_figure(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
     """Draw the matrix; a column beyond the labels counts the texts that got none. It scrolls rather than shrinks."""
     columns = [quoted(name) for name in names] + ["no label"] * (len(matrix[0]) - len(names))
-    cell = 74 if len(names) <= 3 else 54 if len(names) <= 8 else 42
+    cell = 74 if len(names) <= 3 else 50 if len(names) <= 8 else 42
     rows = [short(quoted(name), 16) for name in names]
     heads = [short(name, 16) for name in columns]
     flat = max(map(len, heads)) * _LETTER < cell
-    left = 34 + _LETTER * max(map(len, rows))
-    top = 44.0 if flat else 30 + 0.75 * _LETTER * max(map(len, heads))
+    left = 12 + _LETTER * max(len("predicted →"), *map(len, rows))
+    top = 40.0 if flat else 28 + 0.75 * _LETTER * max(map(len, heads))
     slack = 0 if flat else 0.7 * _LETTER * max(map(len, heads[-2:]))
     right = sum(counts[row] for row, counts in enumerate(matrix))
     figure = Figure(
@@ -29,8 +29,8 @@ def matrix_figure(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Mark
         f"diagonal: right. The same numbers are in the table.",
         left + cell * len(columns) + max(8, slack), top + cell * len(matrix) + 8,
     )  # fmt: skip
-    figure.text(left + cell * len(columns) / 2, 14, "predicted", "name", "middle")
-    figure.text(12, top + cell * len(matrix) / 2, "true", "name", "middle", turn=-90)
+    figure.text(left - 8, top - 24, "predicted →", "name", "end")
+    figure.text(left - 8, top - 8, "true ↓", "name", "end")
     for column, head in enumerate(heads):
         x = left + cell * (column + 0.5)
         if flat:

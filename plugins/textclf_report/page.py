@@ -17,14 +17,14 @@ from textclf import Finished, Markup, Predictions, Report, quoted, visible
 
 from . import measures
 from .curves import History, history_of, loss_figure, metric_figure
-from .drawing import brief
+from .drawing import brief, short
 from .figures import length_figure, reliability_figure, score_figure
 from .matrix import LIMIT, matrix_figure
 from .remarks import fixed, remarks, verdict
 
 # Of a long text so much is shown at once, and so much behind a fold; predictions.csv has all of it.
 SHOWN, FOLDED = 600, 20_000
-_LABELS, _CONFUSIONS = 30, 20
+_LABELS, _CONFUSIONS, _LONGEST = 30, 20, 60
 
 
 def render(finished: Finished, record: Mapping[str, Any], most: int) -> str:
@@ -64,13 +64,17 @@ def _templates() -> jinja2.Environment:
         loader=jinja2.FunctionLoader(_resource), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_seen,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters.update(fixed=fixed, brief=brief, label=quoted, percent=_percent)
+    environment.filters.update(fixed=fixed, brief=brief, label=_label, percent=_percent)
     return environment
 
 
 def _seen(value: Any) -> Any:
     """Make controls visible in whatever the template shows; what is markup already was made so where it came from."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _label(name: str) -> str:
+    return short(quoted(name), _LONGEST)
 
 
 def _percent(share: float) -> str:

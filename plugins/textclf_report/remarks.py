@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from textclf import Report, quoted
 
+from .drawing import short
+
 _FEW, _FEW_OF_A_LABEL, _NAMED = 100, 10, 8
 
 
@@ -35,10 +37,15 @@ def _cautions(report: Report) -> Iterator[str]:
     texts = report.sizes.get("test", 0)
     if 0 < texts < _FEW:
         yield (
-            f"There are only {texts:,} test texts: one more or less of them right moves accuracy by "
-            f"{100 / texts:.1f} points. Read every figure here with its interval."
+            f"Few test texts, {texts}: one right or wrong moves accuracy by {100 / texts:.1f} points. "
+            f"Read every figure here with its interval."
         )
     headline, baseline = report.metrics[report.headline], report.baseline.get(report.headline, math.nan)
+    if headline.low == headline.high:
+        yield (
+            f"The interval of {report.headline} has no width, since each draw from these texts gives the same value: "
+            f"it says less than there is to doubt."
+        )
     if headline.low <= baseline <= headline.high:
         yield (
             f"The baseline's {report.headline} lies inside the interval: these texts do not show that the classifier "
@@ -46,7 +53,7 @@ def _cautions(report: Report) -> Iterator[str]:
         )
     few = [row for row in report.per_label if row.support < _FEW_OF_A_LABEL]
     if few:
-        named = ", ".join(f"'{quoted(row.label)}' ({row.support})" for row in few[:_NAMED])
+        named = ", ".join(f"{short(quoted(row.label), 40)} ({row.support})" for row in few[:_NAMED])
         more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
         yield f"Labels with fewer than {_FEW_OF_A_LABEL} test texts, of which little can be said: {named}{more}."
     if report.coverage < 1:

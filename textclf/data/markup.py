@@ -12,7 +12,6 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
     "\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_PICTURES, _DELETE = 0x2400, 0x7F
 
 
 class Markup(str):
@@ -25,8 +24,8 @@ class Markup(str):
 
 
 def visible(text: str) -> str:
-    """Return the text with each control or invisible character as a sign of its own: ␀, ⟨U+202E⟩."""
-    return _UNSEEN.sub(_sign, text)
+    """Return the text with each control or invisible character as its number: ⟨U+202E⟩."""
+    return _UNSEEN.sub(lambda found: f"\u27e8U+{ord(found[0]):04X}\u27e9", text)
 
 
 def quoted(name: str) -> str:
@@ -44,10 +43,3 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
     head = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in headers)
     body = "".join("<tr>" + "".join(f"<td>{escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return Markup(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-
-
-def _sign(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if code < 0x20:
-        return chr(_PICTURES + code)
-    return "\u2421" if code == _DELETE else f"\u27e8U+{code:04X}\u27e9"
