@@ -1,0 +1,107 @@
+"""Owns `textclf compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .arguments import Json, Runs, complete_run
+from .session import Session
+from .words import cut, fixed, plural, thousands
+
+if TYPE_CHECKING:
+    from ..runs.comparison import Comparison, Difference
+
+_VERSUS, _WIDTH = "vs", 36
+
+
+def compare(
+    ctx: typer.Context,
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Runs to hold against the first; a study (NAME or NAME/ID) stands for its recipe. "
+            "'A1 A2 vs B1 B2': runs of two recipes, several seeds each.",
+            autocompletion=complete_run,
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME", help="Compare by this metric instead of the recipes'. Repeatable."),
+    ] = None,
+    runs: Runs = "runs",
+    as_json: Json = False,
+) -> None:
+    """Say whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
+    session = Session.of(ctx)
+    found = session.engine(runs=runs).compare(_sides(run), metrics=metric or ())
+    if as_json:
+        session.terminal.document({"comparison": found.to_json()})
+        return
+    session.terminal.answer("", _table(found), "", *found.sentences(), *_tests(found), "", *_remarks(found))
+
+
+def _sides(words: Sequence[str]) -> list[str | list[str]]:
+    """Return the words one by one, or, where `vs` stands between them, the words of each side."""
+    if _VERSUS not in words:
+        return [*words]
+    sides: list[list[str]] = [[]]
+    for word in words:
+        if word == _VERSUS:
+            sides.append([])
+        else:
+            sides[-1].append(word)
+    return [*sides]
+
+
+def _table(found: Comparison) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    labels = "recipe" if found.speaks_of == "recipes" else "run"
+    for heading in ("metric", labels):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("mean" if found.speaks_of == "recipes" else "value", "difference", "95 % interval", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, each in found.metrics.items():
+        for place, (side, one) in enumerate(zip(found.contenders, each, strict=True)):
+            cells = _cells(one) if place else [fixed(one.value), "", "", ""]
+            row = [cut(name, _WIDTH) if place == 0 else "", cut(side.label, _WIDTH), *cells]
+            table.add_row(*map(Text, row), style="bold" if one.different else "")
+    return table
+
+
+def _cells(one: Difference) -> list[str]:
+    if math.isnan(one.low):
+        return [fixed(one.value), "undefined", "", ""]
+    return [
+        fixed(one.value), f"{one.difference:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}",
+        "<0.0001" if one.p < 1e-4 else fixed(one.p),
+    ]  # fmt: skip
+
+
+def _tests(found: Comparison) -> Iterator[str]:
+    whole = ", groups taken whole" if found.resampled == "groups" else ""
+    for name, test in zip(found.runs[1:], found.mcnemar, strict=False):
+        p = "p < 0.0001" if test.p < 1e-4 else f"p {fixed(test.p)}"
+        yield (
+            f"only {name} decides {plural(test.other, 'text')} right, only {found.runs[0]} {thousands(test.first)}: "
+            f"{p} by McNemar's exact test{whole}"
+        )
+
+
+def _remarks(found: Comparison) -> Iterator[str]:
+    yield found.scope()
+    over = f"{thousands(found.draws)} bootstrap draws of the {found.resampled} of {plural(found.texts, 'test text')}"
+    if found.resampled == "texts":
+        over = f"{thousands(found.draws)} bootstrap draws of {plural(found.texts, 'test text')}, the same for all"
+    spread = ", and the spread between seeds" if found.speaks_of == "recipes" else ""
+    yield f"intervals: {over}{spread}"
+    comparisons = len(found.runs) - 1
+    if comparisons > 1:
+        yield f"each against the first; p is corrected by Holm's method for {comparisons} comparisons of each metric"
+    yield from (f"warning: {warning}" for warning in found.warnings)
