@@ -16,6 +16,7 @@ _HOMES = {
     "TextclfError": "errors", "did_you_mean": "errors",
     "Dataset": "data.dataset", "Labels": "data.dataset", "Split": "data.dataset", "Task": "data.dataset",
     "Texts": "data.dataset",
+    "Answers": "data.answers", "Prediction": "data.answers",
     "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
     "Predictions": "data.predictions",
     "Attributions": "data.explanations", "Explanation": "data.explanations", "Span": "data.explanations",
@@ -35,8 +36,8 @@ _HOMES = {
     "Forecast": "hooks.events", "Progress": "hooks.events",
     "hookimpl": "hooks.hookspecs",
     "Recipe": "recipe.recipe",
-    "Classifier": "classifier", "Prediction": "classifier",
-    "Report": "runs.report",
+    "Classifier": "classifier",
+    "Comparison": "runs.comparison", "Report": "runs.report",
     "Engine": "engine", "Result": "engine",
 }  # fmt: skip
 
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from pydantic import Field as Field
 
     from .classifier import Classifier as Classifier
-    from .classifier import Prediction as Prediction
+    from .data.answers import Answers as Answers
+    from .data.answers import Prediction as Prediction
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Labels as Labels
     from .data.dataset import Split as Split
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
     from .hooks.events import Progress as Progress
     from .hooks.hookspecs import hookimpl as hookimpl
     from .recipe.recipe import Recipe as Recipe
+    from .runs.comparison import Comparison as Comparison
     from .runs.report import Report as Report
 
 

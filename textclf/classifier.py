@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data.answers import Answers, Prediction, answers
 from .data.dataset import Labels, Texts
 from .data.explanations import Explanation
-from .data.predictions import Decision, named, shortest
+from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
 from .durable import differs, disk_errors, manifest, read_json, write_folder
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
 
 FILE = "textclf.json"
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a classifier says of one text.
-
-    label: the decided label, None for an abstention; for multi-label tasks a tuple of labels. score: the probability
-    of the decided label (of the best one for an abstention; None for multi-label tasks).
-    """
-
-    label: str | tuple[str, ...] | None
-    score: float | None
-    scores: Mapping[str, float]
 
 
 def silent(event: Event) -> None:
@@ -107,8 +95,8 @@ class Classifier:
 
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, fast: bool = False
-    ) -> list[Prediction]:
-        """Predict every text, in order."""
+    ) -> Answers:
+        """Predict every text, in order; the list shows itself as a table in a notebook."""
         return self.predictions(self.scores(texts, pairs, fast=fast))
 
     def predict_one(self, text: str, pair: str | None = None) -> Prediction:
@@ -243,19 +231,9 @@ class Classifier:
             wants = "pairs of texts" if self.pairs else "single texts"
             raise DataError(f"this classifier was trained on {wants}; give {'both texts' if self.pairs else 'one'}")
 
-    def predictions(self, scores: NDArray[np.float32]) -> list[Prediction]:
+    def predictions(self, scores: NDArray[np.float32]) -> Answers:
         """Return what scores, float32[texts, labels], say of each text."""
-        found = []
-        decided = self.decide(scores)
-        for row, label, column in zip(scores, named(decided, self.labels), decided, strict=True):
-            by_name = {name: shortest(score) for name, score in zip(self.labels.names, row, strict=True)}
-            if not isinstance(label, str):
-                found.append(Prediction(tuple(label), None, by_name))
-            elif column < 0:
-                found.append(Prediction(None, shortest(row.max()), by_name))
-            else:
-                found.append(Prediction(label, shortest(row[column]), by_name))
-        return found
+        return Answers(answers(scores, self.decide(scores), self.labels))
 
 
 def _columns(texts: Any, pairs: Any) -> Texts:

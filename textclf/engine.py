@@ -10,6 +10,7 @@ from typing import Any
 
 from .classifier import Classifier
 from .data.dataset import Dataset
+from .data.markup import escaped
 from .errors import ArtefactError, DataError
 from .hooks.components import Kind
 from .hooks.context import never
@@ -32,6 +33,9 @@ class Result:
     folder: Path
     members: tuple[Result, ...] = ()
     trained: Classifier | None = None
+
+    def _repr_html_(self) -> str:
+        return f"{self.report._repr_html_()}<p>everything is in {escaped(str(self.folder))}</p>"
 
     @property
     def classifier(self) -> Classifier:

@@ -14,7 +14,8 @@ from .terminal import Terminal
 from .words import cut, fixed
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier, Prediction
+    from ..classifier import Classifier
+    from ..data.answers import Prediction
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 Write = Callable[[tuple[Any, ...], "Prediction"], None]

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..data.markup import escaped, quoted, table
 from ..durable import read_json, write_text
 from ..errors import ArtefactError
 
 FILE = "metrics.json"
 SUMMARY_FILE = "summary.json"
+_LABELS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,21 @@ class Report:
     def headline(self) -> str:
         return next(iter(self.metrics))
 
+    def _repr_html_(self) -> str:
+        """Show the metrics and the labels in a notebook; `console` and the output `html` show more."""
+        metrics = [
+            (name, _shown(value.value), _between(value), _shown(self.baseline.get(name)))
+            for name, value in self.metrics.items()
+        ]
+        rows = self.per_label if len(self.per_label) <= _LABELS else ()
+        labels = [(quoted(r.label), *map(_shown, (r.precision, r.recall, r.f1)), f"{r.support:,}") for r in rows]
+        sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
+        return (
+            f"<p><strong>{escaped(self.name)}</strong>: {len(self.labels):,} labels; texts: {escaped(sizes)}</p>"
+            + table(("on the test split", "value", "95 % interval", "baseline"), metrics)
+            + (table(("label", "precision", "recall", "F1", "texts"), labels) if labels else "")
+        )
+
     def to_json(self) -> dict[str, Any]:
         return finite({"format": 1, **dataclasses.asdict(self)})
 
@@ -152,6 +169,14 @@ class Summary:
     def headline(self) -> str:
         return next(iter(self.metrics))
 
+    def _repr_html_(self) -> str:
+        names = list(self.metrics)
+        rows = [(member.label, *(_shown(member.metrics.get(name)) for name in names)) for member in self.members]
+        rows.append(("mean", *(_shown(spread.mean) for spread in self.metrics.values())))
+        rows.append(("deviation", *(_shown(spread.deviation) for spread in self.metrics.values())))
+        rows.append(("95 % interval", *(_between(spread) for spread in self.metrics.values())))
+        return f"<p><strong>{escaped(self.name)}</strong>: {len(self.members)} runs</p>" + table(("", *names), rows)
+
     def to_json(self) -> dict[str, Any]:
         return finite({"format": 1, **dataclasses.asdict(self)})
 
@@ -195,3 +220,11 @@ def _estimate(values: Mapping[str, Any]) -> Estimate:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else "undefined" if math.isnan(value) else f"{value:.4f}"
+
+
+def _between(value: Estimate | Spread) -> str:
+    return "" if math.isnan(value.low) else f"{value.low:.4f} to {value.high:.4f}"
