@@ -44,8 +44,8 @@ class TorchOptions(Options):
     unfreeze: float | None = Field(
         None,
         gt=0,
-        description="share of all steps until every layer is trained: the head alone first, then one more layer after "
-        "the other, at equal distances; null: all from the start",
+        description="share of all steps, below 1, until every layer is trained: the head alone first, then one more "
+        "layer after the other, at equal distances; null: all from the start",
     )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="not applied to biases and norms")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="the optimiser's decay rates of its two averages")

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def check(options: TorchOptions) -> Iterator[Problem]:
-    """Yield what several processes cannot do."""
+    """Yield what several processes cannot do, and layers that would never be trained."""
+    if options.unfreeze is not None and options.unfreeze >= 1:
+        yield Problem(
+            f"{options.unfreeze:g} is longer than the training; say after which share of all steps every layer is "
+            "trained, such as 0.5",
+            ("unfreeze",),
+        )
     devices, where = options.devices, ("devices",)
     if devices > 1 and options.device == "mps":
         yield Problem("there is one Apple GPU, so there is nothing to share batches with; set it to 1", where)

@@ -140,14 +140,19 @@ class Shared:
         each.zero_()
         each[torch.tensor([place[row] for row in mine], dtype=torch.long, device=self.device)] = losses.float()
         self._sum(whole)
-        if self.device.type == "cpu" or [*map(id, trained)] != [*map(id, self._trained)]:
-            # A GPU would have to be waited for; which of them take part is the same until others are trained.
-            self._trained, self._used = trained, [count > 0 for count in there.tolist()]
-        used = [(p, total) for p, total, taken in zip(trained, gradients, self._used, strict=True) if taken]
+        taking = self._taking_part(trained, there)
+        used = [(p, total) for p, total, taken in zip(trained, gradients, taking, strict=True) if taken]
         for parameter, _ in used:
             parameter.grad = torch.empty_like(parameter) if parameter.grad is None else parameter.grad
         _copy([total for _, total in used], [p.grad for p, _ in used if p.grad is not None])
         return each.clone(), [int(row) for row in rows]
+
+    def _taking_part(self, trained: list[torch.nn.Parameter], there: torch.Tensor) -> list[bool]:
+        """Tell of each trained parameter whether any process has a gradient of it."""
+        if self.device.type == "cpu" or [*map(id, trained)] != [*map(id, self._trained)]:
+            # A GPU would have to be waited for; which of them take part is the same until others are trained.
+            self._trained, self._used = trained, [count > 0 for count in there.tolist()]
+        return self._used
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

@@ -73,7 +73,8 @@ class Letters:
         return {"ids": torch.from_numpy(ids).to(device)}
 
     def layers(self, network: Any) -> list[list[Any]]:
-        return [list(network.parameters())]
+        inner = [*network.inner.parameters(), *network.unused.parameters()]
+        return [list(network.table.parameters()), inner, list(network.head.parameters())]
 
     def save_network(self, network: Any, folder: Path) -> None:
         from safetensors.torch import save_file

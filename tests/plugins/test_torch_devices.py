@@ -81,8 +81,8 @@ def kill_worker(event: Any) -> None:
 
 
 def test_a_worker_that_is_killed_ends_the_run_which_resumes_to_the_same_bits(installed: None):
-    """T06, T02: whatever the system kills a process for, the run says so, and nothing is lost."""
-    told = recipe(epochs=30, checkpoint_every=25)
+    """T06, T02: whatever the system kills a process for, the run says so, and nothing is lost, layers frozen or not."""
+    told = recipe(epochs=30, checkpoint_every=25, unfreeze=0.6, layer_decay=0.9)
     whole = Engine(runs="whole").run(told, DATA)
     with pytest.raises(ResourceError) as error:
         Engine(observers=[kill_worker]).run(told, DATA)

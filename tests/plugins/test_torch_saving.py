@@ -71,8 +71,14 @@ def job_of(task: Task, store: Any, **options: Any) -> Any:
         {"lanes": 2, "micro_batch": 2},
         {"micro_batch": 2, "epochs": 1.5},
         {"schedule": "cosine", "class_weights": "balanced", "label_smoothing": 0.1, "checkpoint_every": 2},
+        {"optimizer": "bertadam", "schedule": "one_cycle", "layer_decay": 0.8},
+        {"unfreeze": 0.7, "epochs": 3},
+        {"unfreeze": 0.5, "optimizer": "bertadam", "lanes": 2, "layer_decay": 0.9},
     ],
-    ids=["dropout", "early stopping", "bf16", "two lanes", "accumulation and half an epoch", "every second step"],
+    ids=[
+        "dropout", "early stopping", "bf16", "two lanes", "accumulation and half an epoch", "every second step",
+        "bertadam, one cycle, decay by layer", "unfreezing", "unfreezing in two lanes with bertadam",
+    ],
 )
 def test_a_training_that_is_stopped_after_each_step_has_the_same_bits(options: dict[str, Any], task: Task) -> None:
     """T04, T05: whatever decides the next step is in the state, wherever the training is stopped."""

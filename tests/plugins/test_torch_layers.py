@@ -1,0 +1,228 @@
+"""What depth decides: layers below the head learn more slowly, and are frozen until their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from textclf_torch import TorchOptions, arithmetic, forecast, layers, loop, optimizer, states
+from textclf_torch.job import Job, equipped
+from textclf_torch.layers import Thaw
+from textclf_torch.team import Shared
+from textclf_torch.trainer import make_job
+
+from tests.plugins.sentiment import TEXTS, Task, sentiment
+from tests.plugins.test_torch_team import job_of_letters, letters_task, together
+from textclf import Engine, PluginError, RecipeError
+
+CPU = torch.device("cpu")
+FROZEN = "bert.embeddings.word_embeddings.weight"
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return sentiment(tmp_path, dropout=0.0)
+
+
+def job_of(task: Task, *, lanes: int = 1, frozen: tuple[str, ...] = (), **options: Any) -> Job:
+    torch.manual_seed(0)
+    network = task.encoder.build_network(task.labels)
+    for name in frozen:
+        network.get_parameter(name).requires_grad_(False)
+    given = TorchOptions(**{"batch_size": 6, "device": "cpu", "epochs": 8, "learning_rate": 1e-3} | options)
+    numbers, context = arithmetic.Arithmetic(lanes=lanes), task.context()
+    return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
+
+
+def moved(job: Job) -> Iterator[set[str]]:
+    """Take one step after the other, and yield the names of the parameters that it has moved."""
+    with equipped(job) as ready:
+        for step in range(job.steps):
+            before = {name: p.detach().clone() for name, p in job.network.named_parameters()}
+            loop.take_step(ready, states.State(6, step=step), job.rows(step))
+            yield {name for name, p in job.network.named_parameters() if not torch.equal(p, before[name])}
+
+
+def names(job: Job, *depths: int) -> set[str]:
+    """Return the names of the parameters in layers, counted as the encoder does."""
+    found = {id(p) for depth in depths for p in job.encoder.layers(job.network)[depth]}
+    return {name for name, p in job.network.named_parameters() if id(p) in found}
+
+
+def test_each_layer_learns_at_a_share_of_the_rate_above_it(task: Task):
+    job = job_of(task, layer_decay=0.5, schedule="constant", warmup=0)
+    optimizer.set_rates(job, 0)
+    rates = {id(p): group["lr"] for group in job.optimizer.param_groups for p in group["params"]}
+    found = [{rates[id(p)] for p in layer} for layer in job.encoder.layers(job.network)]
+    assert found == [{1e-3 / 8}, {1e-3 / 4}, {1e-3 / 2}, {1e-3}]
+    assert sum(len(group["params"]) for group in job.optimizer.param_groups) == len(list(job.network.parameters()))
+    decays = {p.ndim > 1: group["weight_decay"] for group in job.optimizer.param_groups for p in group["params"]}
+    assert decays == {True: 0.01, False: 0.0}
+
+
+def test_layers_begin_at_equal_distances_the_head_first(task: Task):
+    thaw = Thaw.over(task.encoder.layers(task.encoder.build_network(task.labels)), 0.75, 40)
+    assert thaw.begins == [30, 20, 10, 0]
+    assert Thaw.over(thaw.layers, 0.99, 3).begins == [2, 1, 0, 0]
+    assert Thaw.over(thaw.layers, None, 40) == Thaw()
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_what_is_frozen_neither_moves_nor_decays(lanes: int, task: Task):
+    job = job_of(task, unfreeze=0.75, lanes=lanes)
+    assert job.steps == 24
+    for step, found in enumerate(moved(job)):
+        depths = [depth for depth, first in enumerate((18, 12, 6, 0)) if step >= first]
+        # What no batch reaches decays all the same, and the rate of the warm-up's first steps is never zero.
+        assert found == names(job, *depths), step
+    assert all(p.requires_grad for p in job.network.parameters())
+
+
+def test_the_backward_pass_ends_above_what_is_frozen(task: Task):
+    job, seen = job_of(task, unfreeze=0.75), []
+    stack = job.network.bert.encoder.layer
+    for layer in stack:
+        layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
+    for step in (0, 6, 12, 18):
+        job.thaw.begin(step)
+        loop.accumulate(job, np.arange(6), 6)
+    assert seen == [False, False, False, True, True, True, True, True]
+
+
+def test_two_lanes_find_the_gradient_of_one_while_layers_are_frozen(task: Task):
+    """T07: also where some parameters have none."""
+    found = []
+    for lanes in (1, 2):
+        job = job_of(task, unfreeze=0.75, lanes=lanes)
+        with torch.no_grad():
+            job.network.classifier.weight.mul_(100)
+        with equipped(job) as ready:
+            job.thaw.begin(7)
+            ready.lanes.begin(7)
+            loop.accumulate(ready, np.arange(len(TEXTS)), 18)
+            found.append({name: p.grad for name, p in job.network.named_parameters() if p.grad is not None})
+    one, two = found
+    assert set(one) == set(two) == names(job, 2, 3)
+    for name, gradient in one.items():
+        assert torch.allclose(gradient, two[name], atol=1e-6), name
+
+
+def test_what_the_encoder_has_frozen_stays_frozen(task: Task):
+    job = job_of(task, frozen=(FROZEN,), unfreeze=0.5, layer_decay=0.9, optimizer="bertadam")
+    everything: set[str] = set()
+    for found in moved(job):
+        everything |= found
+    assert everything == names(job, 0, 1, 2, 3) - {FROZEN}
+    assert not job.network.get_parameter(FROZEN).requires_grad
+
+
+def test_a_layer_that_is_frozen_as_a_whole_is_none_to_wait_for(task: Task):
+    network = task.encoder.build_network(task.labels)
+    for parameter in network.bert.embeddings.parameters():
+        parameter.requires_grad_(False)
+    found = layers.layers_of(task.encoder, network, TorchOptions(unfreeze=0.5))
+    assert [len(layer) > 0 for layer in found] == [False, True, True, True]
+    assert Thaw.over(found, 0.5, 40).begins == [20, 10, 0]
+
+
+def test_processes_that_share_batches_thaw_together_and_end_where_one_does(tmp_path: Path):
+    """T07: which parameters take part changes from step to step, and is the same in all."""
+    options = {"unfreeze": 0.7, "optimizer": "bertadam", "layer_decay": 0.5, "epochs": 6}
+    task = letters_task(tmp_path)
+
+    def train(job: Job) -> None:
+        for step in range(job.steps):
+            loop.take_step(job, states.State(18, step=step), job.rows(step))
+
+    alone, jobs = job_of_letters(task, **options), [job_of_letters(task, **options) for _ in range(2)]
+    train(alone)
+    assert together(jobs, tmp_path / "team", train) == [None, None]
+    for job in jobs:
+        for name, tensor in job.network.state_dict().items():
+            assert torch.allclose(tensor, alone.network.state_dict()[name], atol=1e-5), name
+
+
+def test_a_gpu_is_asked_anew_which_parameters_take_part_when_others_are_trained():
+    team = Shared(0, 2, None, torch.device("cuda"))
+    one, two = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
+    assert team._taking_part([one], torch.tensor([2.0])) == [True]
+    assert team._taking_part([one], torch.tensor([0.0])) == [True]
+    assert team._taking_part([two, one], torch.tensor([0.0, 1.0])) == [False, True]
+
+
+def test_steps_that_train_few_layers_count_as_the_part_of_the_work_that_they_are(task: Task):
+    job = job_of(task, unfreeze=0.75)
+    sizes = [sum(p.numel() for p in layer) for layer in job.encoder.layers(job.network)]
+    head, two = sizes[3] / sum(sizes[1:]), sum(sizes[2:]) / sum(sizes[1:])
+    expected = [(1 + 2 * part) / 3 for part in (head, two, 1, 1)]
+    assert [job.thaw.work(step) for step in (0, 6, 12, 18)] == pytest.approx(expected)
+    assert job.thaw.mean_work(0, 24) == pytest.approx(sum(expected) / 4)
+    assert job.thaw.mean_work(3, 9) == pytest.approx((expected[0] + expected[1]) / 2)
+    assert job_of(task).thaw.mean_work(0, 24) == 1.0
+
+
+def test_the_time_to_go_counts_that_later_steps_train_more(task: Task, monkeypatch: pytest.MonkeyPatch):
+    said = {}
+    for unfreeze in (None, 0.75):
+        now = [0.0]
+        monkeypatch.setattr(forecast.time, "perf_counter", lambda now=now: now[0])
+        job = job_of(task, unfreeze=unfreeze, epochs=40)
+        foretell = forecast.Forecaster(job, states.State(6), soon=0.1)
+        for step in range(12):
+            now[0] += 0.1
+            foretell(int(job.lengths[job.rows(step)].sum()))
+        said[unfreeze] = job.context.events[-1].seconds
+    work = job.thaw.mean_work(12, 120) / job.thaw.work(0)
+    assert work > 2
+    assert said[0.75] / said[None] == pytest.approx(work, rel=0.05)
+
+
+def test_a_network_of_one_layer_has_nothing_to_unfreeze(task: Task, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(task.encoder, "layers", lambda network: [list(network.parameters())])
+    job = job_of(task, unfreeze=0.5)
+    assert job.context.warnings == [
+        "trainer.unfreeze does nothing here: the network has no more than one layer to train"
+    ]
+    assert all(found == names(job, 0) for found in moved(job))
+
+
+def test_layers_that_leave_a_parameter_out_are_the_plugins_fault(task: Task, monkeypatch: pytest.MonkeyPatch):
+    whole = task.encoder.layers
+    monkeypatch.setattr(task.encoder, "layers", lambda network: whole(network)[:-1])
+    with pytest.raises(PluginError) as error:
+        job_of(task, layer_decay=0.9)
+    assert str(error.value) == (
+        "the encoder's layers hold parameter 'bert.pooler.dense.weight' 0 times, not once, so they cannot be told "
+        "apart; set trainer.layer_decay to 1 and trainer.unfreeze to null"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"unfreeze": 2},
+            "trainer.unfreeze: 2 is longer than the training; say after which share of all steps every layer is "
+            "trained, such as 0.5",
+        ),
+        ({"layer_decay": 0}, "trainer.layer_decay: must be greater than 0, not 0"),
+        (
+            {"optimizer": "bert_adam"},
+            "trainer.optimizer: must be 'adamw' or 'bertadam', not the text 'bert_adam'; did you mean 'bertadam'?",
+        ),
+        (
+            {"schedule": "one-cycle"},
+            "trainer.schedule: must be 'linear', 'cosine', 'constant' or 'one_cycle', not the text 'one-cycle'; did "
+            "you mean 'one_cycle'?",
+        ),
+    ],
+)
+def test_values_that_mean_nothing_are_named_before_anything_runs(option: dict[str, Any], message: str):
+    recipe = {"encoder": {"use": "bert"}, "trainer": {"use": "torch", **option}, "metrics": ["accuracy"]}
+    with pytest.raises(RecipeError) as error:
+        Engine().plan(recipe, (TEXTS, ["good" if "good" in text else "bad" for text in TEXTS]))
+    assert [str(problem) for problem in error.value.problems] == [message]
