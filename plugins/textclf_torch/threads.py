@@ -8,8 +8,6 @@ from typing import TypeVar
 
 import torch
 
-from textclf import TokenEncoder
-
 LARGE = 1 << 16
 T = TypeVar("T")
 
@@ -42,8 +40,8 @@ def futile(network: torch.nn.Module, threads: int) -> str:
     return "" if large else "the network is small"
 
 
-def for_scoring(network: torch.nn.Module, encoder: TokenEncoder, device: torch.device) -> int:
-    """Return how many threads may score batches beside one another, each with one core."""
+def for_scoring(network: torch.nn.Module, encoder: object, device: torch.device) -> int:
+    """Return how many threads may score batches beside one another, each with one core, where `encoder.concurrent`."""
     threads = torch.get_num_threads()
     alone = device.type != "cpu" or not getattr(encoder, "concurrent", False) or futile(network, threads)
     return 1 if alone else threads

@@ -60,10 +60,16 @@ class LastToken:
             return self._whole(*arguments, **named)
         from transformers.modeling_outputs import SequenceClassifierOutput
 
-        # With a mask of four dimensions, even an empty one, transformers makes none of tokens times tokens.
-        mask = torch.empty((1, 1, 0, 0), dtype=torch.bool, device=text_lasts.device)
-        body = self._network.base_model(**named, attention_mask=mask, use_cache=False)
+        body = self._network.base_model(**named, attention_mask=no_mask(text_lasts.device), use_cache=False)
         return SequenceClassifierOutput(logits=_head(self._network)(body.last_hidden_state[0, text_lasts]))
 
     def remove(self) -> None:
         del self._network.forward
+
+
+def no_mask(device: torch.device) -> torch.Tensor:
+    """Return what keeps transformers from making a mask of tokens times tokens for a packed row, which needs none.
+
+    A mask of four dimensions, even an empty one, is handed on as it is.
+    """
+    return torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)

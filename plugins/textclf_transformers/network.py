@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -81,8 +82,25 @@ def build_network(
     heads = {name for name, _ in parts.named_children()} - {_prefix(parts)}
     # A head that the checkpoint brings answered another question: ours is always new.
     tensors = {name: t for name, t in read_tensors(folder).items() if name.partition(".")[0] not in heads}
-    network, found = _load(config, tensors, folder)
+    network, found = _load(_kind(config), config, tensors, folder)
     return network, _judge_body(network, found, folder)
+
+
+def read_body(folder: Path) -> torch.nn.Module:
+    """Return the pretrained body alone, without a head or pooler, to be read from and not trained."""
+    from transformers import MODEL_MAPPING
+
+    config = read_config(folder)
+    if type(config) not in MODEL_MAPPING or config.is_encoder_decoder:
+        raise ArtefactError(f"'{folder}' holds a '{config.model_type}', whose states of a text's tokens cannot be read")
+    config.use_cache = False
+    kinds = MODEL_MAPPING[type(config)]
+    kind = kinds[0] if isinstance(kinds, tuple) else kinds
+    takes = inspect.signature(kind.__init__).parameters
+    unpooled = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+    body, found = _load(kind, config, read_tensors(folder), folder, **unpooled)
+    _judge_body(body, found, folder)
+    return body.eval().requires_grad_(False)
 
 
 def save_network(network: Any, folder: Path) -> None:
@@ -99,7 +117,7 @@ def load_network(folder: Path, labels: Labels) -> torch.nn.Module:
             f"the network in '{folder}' decides between {', '.join(names)} ({config.problem_type}), "
             f"not between {', '.join(labels.names)} ({labels.task})"
         )
-    network, found = _load(config, read_tensors(folder), folder)
+    network, found = _load(_kind(config), config, read_tensors(folder), folder)
     _refuse(folder, "lack", found["missing_keys"])
     _refuse(folder, "have unknown", found["unexpected_keys"])
     return network
@@ -162,8 +180,9 @@ def _kind(config: Any) -> Any:
     return KINDS[type(config)]
 
 
-def _load(config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
-    kind = _kind(config)
+def _load(
+    kind: Any, config: Any, tensors: dict[str, torch.Tensor], folder: Path, **given: Any
+) -> tuple[torch.nn.Module, dict[str, Any]]:
     attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
     with quiet():
         network, found = kind.from_pretrained(
@@ -174,18 +193,20 @@ def _load(config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> tuple[
             attn_implementation=attention,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **given,
         )
     shapes = [f"{name} ({list(has)}, not {list(wants)})" for name, has, wants in found["mismatched_keys"]]
     _refuse(folder, "have misshapen", shapes)
     return network, found
 
 
-def _judge_body(network: torch.nn.Module, found: dict[str, Any], folder: Path) -> list[str]:
+def _judge_body(network: Any, found: dict[str, Any], folder: Path) -> list[str]:
     """Refuse weights that lack parts of the body, or hold layers that the configuration does not name."""
     prefix = _prefix(network)
-    children = {name for name, _ in network.get_submodule(prefix).named_children()}
-    missing = sorted(name for name in found["missing_keys"] if name.startswith(f"{prefix}."))
-    pooler = [name for name in missing if name.startswith(f"{prefix}.pooler.")]
+    own = "" if network.base_model is network else f"{prefix}."
+    children = {name for name, _ in network.base_model.named_children()}
+    missing = sorted(name for name in found["missing_keys"] if name.startswith(own))
+    pooler = [name for name in missing if name.startswith(f"{own}pooler.")]
     _refuse(folder, "lack", [name for name in missing if name not in pooler])
     extra = (name for name in found["unexpected_keys"] if not name.endswith("position_ids"))
     _refuse(folder, "have unknown", [n for n in extra if n.removeprefix(f"{prefix}.").partition(".")[0] in children])

@@ -29,6 +29,16 @@ class CheckpointOptions(Options):
     )
 
 
+class FrozenOptions(CheckpointOptions):
+    """The options of `frozen`."""
+
+    pooling: Literal["mean", "cls", "last"] = Field(
+        "mean", description="what stands for a text: the mean over its tokens, its first token, or its last"
+    )
+    normalize: bool = Field(True, description="bring every vector to Euclidean length one")
+    device: Literal["auto", "cuda", "cpu", "mps"] = Field("auto", description="auto: CUDA where there is one, else CPU")
+
+
 class NetworkOptions(CheckpointOptions):
     """The options of every encoder whose network is trained."""
 

@@ -8,6 +8,7 @@ through to that function.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,17 @@ _LENGTHS = (3, 9, 9, 14)
 
 
 def enable(network: Any, collator: Collator) -> str | None:
+    """Teach a classifying network to read packed rows beside padded batches; return why it cannot, or None."""
+    return teach(network, collator, _hooks, lambda **batch: network(**batch).logits)
+
+
+def teach(
+    network: Any, collator: Collator, hooks: Callable[[Any], list[Any]], answer: Callable[..., torch.Tensor]
+) -> str | None:
     """Teach a network to read packed rows beside padded batches; return why that is not to be had, or None.
 
-    Four ragged texts must get the same logits both ways, or the network is left as it was.
+    hooks: what is to be hung into the network for it. answer: what the network makes of a batch, [texts, numbers]. Four
+    ragged texts must get the same answers both ways, or the network is left as it was.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
@@ -36,17 +45,17 @@ def enable(network: Any, collator: Collator) -> str | None:
     before, training = network.config._attn_implementation, network.training
     if before != "sdpa":
         return f"its attention is '{before}'"
-    hooks = _hooks(network)
+    hung = hooks(network)
     try:
         network.set_attn_implementation(NAME)
         network.eval()
-        reason = _differs(network, collator)
+        reason = _differs(answer, collator, next(network.parameters()).device)
     except Exception as error:  # noqa: BLE001 - a network that cannot be packed may fail in any way; it is then padded
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
     network.train(training)
     if reason is not None:
         network.set_attn_implementation(before)
-        for hook in hooks:
+        for hook in hung:
             hook.remove()
     return reason
 
@@ -100,13 +109,12 @@ def _hooks(network: Any) -> list[Any]:
     return found if last is None else [*found, Shortened(last)]
 
 
-def _differs(network: torch.nn.Module, collator: Collator) -> str | None:
-    """Say by how much the logits of four ragged texts differ between packed and padded, or return None."""
-    tokens = collator.sample(_LENGTHS)
-    rows, device = np.arange(len(_LENGTHS)), next(network.parameters()).device
+def _differs(answer: Callable[..., torch.Tensor], collator: Collator, device: torch.device) -> str | None:
+    """Say by how much the answers to four ragged texts differ between packed and padded, or return None."""
+    tokens, rows = collator.sample(_LENGTHS), np.arange(len(_LENGTHS))
     with torch.no_grad():
-        padded = network(**collator.padded(tokens, rows, device)).logits
-        packed = network(**collator.packed(tokens, rows, device)).logits
+        padded = answer(**collator.padded(tokens, rows, device))
+        packed = answer(**collator.packed(tokens, rows, device))
     if padded.shape != packed.shape:
         return f"it gives {list(packed.shape)} logits for {len(rows)} texts"
     error = float((padded - packed).abs().max())

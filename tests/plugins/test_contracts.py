@@ -54,6 +54,7 @@ def _options(name: str, checkpoint: Path, film_reviews: Path) -> dict[str, Any]:
         "files": {"path": str(film_reviews)},
         "bert": {"checkpoint": str(checkpoint), "max_length": 48, "dropout": 0.0},
         "gpt2": {"checkpoint": str(checkpoint.parent / "gpt2"), "max_length": 48},
+        "frozen": {"checkpoint": str(checkpoint), "max_length": 48},
         "transformer": {"checkpoint": str(checkpoint), "max_length": 48},
         "torch": TRAINED,
     }
