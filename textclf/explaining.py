@@ -46,9 +46,10 @@ class Wish:
     score: float
 
 
-def checked_method(method: str) -> Asked:
+def checked_method(method: str, place: str = "method") -> Asked:
+    """Return the name of a method; a RecipeError where it is none."""
     if method not in ASKED:
-        raise RecipeError(f"method: '{method}' is unknown{did_you_mean(method, ASKED)} (known: {listing(ASKED)})")
+        raise RecipeError(f"{place}: '{method}' is unknown{did_you_mean(method, ASKED)} (known: {listing(ASKED)})")
     return method
 
 

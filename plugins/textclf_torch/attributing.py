@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INSTALL = "captum>=0.9"
 # Points of the integral, at first and at most, and the share of the difference that the error may have.
-FIRST, MOST, TOLERANCE = 16, 512, 2e-3
+FIRST, MOST, TOLERANCE = 32, 512, 2e-3
 # Tokens of one forward and backward pass, at most.
 BUDGET = {"cpu": 2048, "mps": 8192, "cuda": 32_768}
 

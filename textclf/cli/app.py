@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, compare, copy, evaluate, plugins, predict, recipes, resume, run, runs, schema
+from . import check, compare, copy, evaluate, explain, plugins, predict, recipes, resume, run, runs, schema
 from .session import Command
 
 _CODES = (
@@ -57,7 +57,7 @@ def make() -> typer.Typer:
     )
     app.callback()(textclf)
     commands: list[Callable[..., None]] = [run.run, resume.resume, check.check, predict.predict, evaluate.evaluate]
-    commands += [compare.compare, recipes.recipes, copy.copy, plugins.plugins, schema.schema]
+    commands += [explain.explain, compare.compare, recipes.recipes, copy.copy, plugins.plugins, schema.schema]
     for command in commands:
         app.command(cls=Command)(command)
     app.add_typer(runs.make())

@@ -85,8 +85,8 @@ class Explanation:
 
     def top(self, count: int) -> list[Word]:
         """Return the words that contributed most, for or against the label."""
-        seen = [word for word in self.words if word.seen]
-        return sorted(seen, key=lambda word: -abs(word.contribution))[:count]
+        telling = [word for word in self.words if word.contribution]
+        return sorted(telling, key=lambda word: -abs(word.contribution))[:count]
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation's stable JSON form."""

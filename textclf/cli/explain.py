@@ -1,0 +1,100 @@
+"""Owns `textclf explain`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import DataError, RecipeError
+from .arguments import Json, RunArgument, Runs, as_text
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+    from ..data.explanations import Explanation
+
+Given = Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain; - is stdin, all of it.")]
+Label = Annotated[
+    str | None, typer.Option("--label", metavar="LABEL", help="The label to explain; else what is predicted.")
+]
+Pair = Annotated[str | None, typer.Option("--pair", metavar="TEXT", help="The second text of a pair.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="METHOD",
+        help="exact (linear models), gradients (networks), occlusion (any); auto takes the first that there is.",
+    ),
+]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for the browser.")]
+
+
+def explain(
+    ctx: typer.Context,
+    run: RunArgument,
+    text: Given,
+    label: Label = None,
+    pair: Pair = None,
+    method: Method = "auto",
+    html: Html = None,
+    runs: Runs = "runs",
+    as_json: Json = False,
+) -> None:
+    """Say what each word of a text contributed to a label.
+
+    Several labels that are predicted are explained one after the other.
+    """
+    from ..explaining import checked_method
+    from .explained import explanation_parts
+
+    session = Session.of(ctx)
+    checked_method(method, "--method")
+    classifier = session.engine(runs=runs).load(run)
+    _check(classifier, label, pair)
+    given = _stdin() if text == "-" else as_text(text)
+    second = None if pair is None else [as_text(pair)]
+    explanations = classifier.explain([given], None if label is None else as_text(label), second, method=method)
+    if html is not None:
+        _write(html, explanations)
+    if as_json:
+        session.terminal.document({"run": run, "explanations": [each.to_json() for each in explanations]})
+        return
+    for each in explanations:
+        session.terminal.answer(*explanation_parts(each))
+    if html is not None:
+        session.terminal.note(f"wrote {html}")
+
+
+def _check(classifier: Classifier, label: str | None, pair: str | None) -> None:
+    if classifier.pairs and pair is None:
+        raise RecipeError("this classifier reads pairs of texts; add --pair TEXT")
+    if pair is not None and not classifier.pairs:
+        raise RecipeError("--pair: this classifier reads single texts, not pairs")
+    if label is not None:
+        try:
+            classifier.labels.index(as_text(label))
+        except DataError as error:
+            raise RecipeError(f"--label: {error}") from None
+
+
+def _stdin() -> str:
+    if sys.stdin is None:
+        raise RecipeError("stdin is closed; give a text")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        place = f"stdin: byte {error.start + 1}"
+        raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
+
+
+def _write(target: Path, explanations: list[Explanation]) -> None:
+    from ..data.explanation_page import page
+
+    try:
+        target.write_text(page(explanations), "utf-8")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RecipeError(f"--html: {target} cannot be written: {reason}; name another file") from None

@@ -1,0 +1,82 @@
+"""Owns how an explanation looks on a terminal: for a label bold on blue, against it underlined on orange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .terminal import plain_lines
+from .words import cut, fixed
+
+if TYPE_CHECKING:
+    from ..data.explanations import Explanation, Word
+
+_TOP, _WIDTH = 10, 40
+# Shares of the largest contribution: from the first on a word is marked, from the second on its ground is coloured.
+_MARKED, _FILLED = 0.05, 0.4
+
+
+def explanation_parts(explanation: Explanation) -> list[RenderableType]:
+    """Return the label, the text with its words marked, the words that matter most, and what was computed."""
+    from ..data.explanation_page import account
+
+    title = f"{cut(explanation.label, _WIDTH)}: probability {fixed(explanation.score)}"
+    parts: list[RenderableType] = ["", Text(title, style="bold"), ""]
+    texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
+    for part, text in enumerate(texts):
+        parts += [_marked(explanation, part, text), ""]
+    parts += [*_legend(explanation), "", _table(explanation), ""] if explanation.words else []
+    parts.append(account(explanation))
+    if not explanation.tolerable:
+        parts.append("warning: the contributions miss the difference by more than a hundredth of it; they are rough")
+    return parts
+
+
+def _legend(explanation: Explanation) -> Iterator[Text]:
+    legend = Text("for it", style=_style(1.0))
+    legend += Text(", ") + Text("against it", style=_style(-1.0))
+    if any(not word.seen for word in explanation.words):
+        legend += Text(", ") + Text("not read by the model", style=_UNSEEN)
+    yield legend
+
+
+def _marked(explanation: Explanation, part: int, text: str) -> Text:
+    most = max((abs(word.contribution) for word in explanation.words), default=0.0)
+    found, at = Text(), 0
+    for word in explanation.words:
+        if word.part == part:
+            found.append(plain_lines(text[at : word.start]))
+            found.append(plain_lines(word.text), style=_of_word(word, most))
+            at = word.end
+    return found.append(plain_lines(text[at:]))
+
+
+_UNSEEN = "dim strike"
+
+
+def _of_word(word: Word, most: float) -> str:
+    return _style(word.contribution / most if most else 0.0) if word.seen else _UNSEEN
+
+
+def _style(share: float) -> str:
+    """Return the style of a word; colours are told apart by all, and bold and underlined where there are none."""
+    if abs(share) < _MARKED:
+        return ""
+    if abs(share) < _FILLED:
+        return "bold #3a9bdc" if share > 0 else "underline #d98200"
+    return "bold #ffffff on #0067a8" if share > 0 else "underline #000000 on #f0a030"
+
+
+def _table(explanation: Explanation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("word", no_wrap=True)
+    table.add_column("contribution", justify="right", no_wrap=True)
+    table.add_column("speaks", no_wrap=True)
+    for word in explanation.top(_TOP):
+        side = "for it" if word.contribution > 0 else "against it" if word.contribution < 0 else ""
+        table.add_row(Text(cut(word.text, _WIDTH)), f"{word.contribution:+.4f}", side)
+    return table
