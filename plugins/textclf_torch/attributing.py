@@ -104,7 +104,8 @@ class _Text:
         most = max(1, BUDGET[self.device.type] // given.shape[1])
         points = FIRST
         while True:
-            values = method.attribute(given, baseline, n_steps=points, internal_batch_size=most).double()
+            found: torch.Tensor = method.attribute(given, baseline, n_steps=points, internal_batch_size=most)
+            values = found.double()
             error = abs(float(values.sum()) - whole)
             if error <= TOLERANCE * max(abs(whole), 1.0) or points >= MOST:
                 return values
