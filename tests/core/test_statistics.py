@@ -15,7 +15,6 @@ from textclf.runs.statistics import Gap, between_classifiers, between_recipes, h
 
 def right(*counts: int) -> tuple[np.ndarray, np.ndarray]:
     """Return who decides which texts right: so many by both, by the first alone, by the other alone, by none."""
-    both, first, other, none = counts
     return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
 
 

@@ -48,10 +48,19 @@ def judge(
     draws: int,
 ) -> Comparison:
     """Hold predictions of the same texts, one run's or several seeds' a side, against those of the first side."""
+    measured = iter(bootstrap_together(metrics, [predictions for side in sides for predictions in side], draws))
+    return weigh(contenders, sides, metrics, [[next(measured) for _ in side] for side in sides])
+
+
+def weigh(
+    contenders: Sequence[Contender],
+    sides: Sequence[Sequence[Predictions]],
+    metrics: Mapping[str, Metric],
+    drawn: Sequence[Sequence[Mapping[str, Draws]]],
+) -> Comparison:
+    """As `judge`, from each run's bootstrap draws, which are of the same resamples for all."""
     flat = [predictions for side in sides for predictions in side]
     single, units = len(flat) == len(sides), units_of(flat[0])
-    measured = iter(bootstrap_together(metrics, flat, draws))
-    drawn = [[next(measured) for _ in side] for side in sides]
     tests = _mcnemar(flat, units) if single else ()
     found = {}
     for name in metrics:
@@ -70,7 +79,7 @@ def judge(
         falling=frozenset(name for name, metric in metrics.items() if not metric.greater_is_better),
         texts=len(flat[0]),
         resampled="texts" if flat[0].groups is None else "groups",
-        draws=draws,
+        draws=max(len(draws.draws) for draws in drawn[0][0].values()),
         warnings=tuple(_warnings(contenders, sides)),
     )
 
