@@ -188,6 +188,9 @@ def test_runs_that_do_not_compare_are_refused_with_the_way_out() -> None:
         f"{one} and {other} were tested on different texts, so their scores do not compare; "
         f"run both with the same dataset, clean and split"
     )
+    folds = ready.run(recipe(split={"folds": 2})).folder
+    with pytest.raises(DataError, match=r"so their scores do not compare; compare runs without folds$"):
+        ready.compare([folds, one])
     with pytest.raises(RecipeError, match=r"^a comparison needs at least two runs$"):
         ready.compare([one])
     with pytest.raises(RecipeError, match=r"^a comparison needs a run on either side of 'vs'$"):
@@ -230,12 +233,13 @@ def test_labels_groups_and_metrics_that_do_not_fit_are_named() -> None:
         ready.compare([one, other])
 
 
-def test_an_unfinished_study_is_not_compared() -> None:
+def test_an_unfinished_study_is_not_compared_by_its_folder_nor_by_its_name() -> None:
     ready = engine()
     study = ready.run(recipe(name="a", seeds=[1, 2])).folder
     one = ready.run(recipe(name="b")).folder
     record = json.loads((study / "record.json").read_text("utf-8"))
     (study / "record.json").write_text(json.dumps({**record, "state": "interrupted"}))
-    with pytest.raises(ArtefactError) as raised:
-        ready.compare([study, one])
-    assert str(raised.value) == f"{study} is a study that is interrupted: `textclf resume {study}`"
+    for reference in (study, "a"):
+        with pytest.raises(ArtefactError) as raised:
+            ready.compare([reference, one])
+        assert str(raised.value) == f"{study} is a study that is interrupted: `textclf resume {study}`"

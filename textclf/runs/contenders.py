@@ -37,19 +37,19 @@ def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) ->
     """
     sides = [[reference] if isinstance(reference, str | Path) else list(reference) for reference in references]
     found = [[folder for reference in side for folder in find_whole(runs, reference)] for side in sides]
-    _refuse_numbers(found, sides)
+    if not all(sides):
+        raise RecipeError("a comparison needs a run on either side of 'vs'")
+    if len(found) < 2:
+        raise RecipeError("a comparison needs at least two runs")
     _refuse_twice([folder for side in found for folder in side])
     _refuse_other_texts([folder for side in found for folder in side])
+    _refuse_one_beside_several(found, sides)
     opened = [[open_run(folder) for folder in side] for side in found]
     names = _names([side[0] for side in opened])
     return tuple(_contender(name, side) for name, side in zip(names, opened, strict=True))
 
 
-def _refuse_numbers(found: Sequence[Sequence[Path]], sides: Sequence[Sequence[Reference]]) -> None:
-    if not all(sides):
-        raise RecipeError("a comparison needs a run on either side of 'vs'")
-    if len(found) < 2:
-        raise RecipeError("a comparison needs at least two runs")
+def _refuse_one_beside_several(found: Sequence[Sequence[Path]], sides: Sequence[Sequence[Reference]]) -> None:
     single = [side for side, folders in zip(sides, found, strict=True) if len(folders) == 1]
     several = [side for side, folders in zip(sides, found, strict=True) if len(folders) > 1]
     if single and several:
@@ -72,14 +72,16 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
 
 
 def _refuse_other_texts(folders: Sequence[Path]) -> None:
-    tested = [open_run(folder).record.get("splits", {}).get("test") for folder in folders]
-    for folder, digest in zip(folders, tested, strict=True):
+    records = [open_run(folder).record for folder in folders]
+    tested = [record.get("splits", {}).get("test") for record in records]
+    for folder, digest, record in zip(folders, tested, records, strict=True):
         if digest is None:
             raise ArtefactError(f"{folder} does not say which texts it was tested on; run the recipe anew")
         if digest != tested[0]:
+            folds = record.get("fold") is not None or records[0].get("fold") is not None
+            way = "compare runs without folds" if folds else "run both with the same dataset, clean and split"
             raise DataError(
-                f"{folders[0]} and {folder} were tested on different texts, so their scores do not compare; "
-                f"run both with the same dataset, clean and split"
+                f"{folders[0]} and {folder} were tested on different texts, so their scores do not compare; {way}"
             )
 
 

@@ -239,9 +239,9 @@ def find_whole(runs: Path, reference: str | Path) -> list[Path]:
     if whole and whole[0].kind == STUDY:
         study = open_run(whole[0].folder)
         return [study.path.with_name(str(name)) for name in study.record.get("members", {}).values()]
-    if not whole and candidates[0].kind == STUDY:
-        newest = candidates[0]
-        raise ArtefactError(f"{newest.folder} is a study that is {newest.state}: `textclf resume {newest.folder}`")
+    begun = next((i for i in candidates if i.kind == STUDY), None)
+    if not whole and begun:
+        raise ArtefactError(f"{begun.folder} is a study that is {begun.state}: `textclf resume {begun.folder}`")
     return [whole[0].folder if whole else find(runs, reference)]
 
 
