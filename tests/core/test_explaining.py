@@ -1,0 +1,196 @@
+"""What words contributed: in closed form for a model that tells it, by deletion for one that does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.core.toys import engine, recipe
+from tests.hostile import HOSTILE
+from textclf import Attributions, Classifier, DataError, Explanation, Labels, PluginError, RecipeError, Texts
+from textclf.data.words import words_of
+
+VOCABULARY = {"good": 2.0, "bad": -3.0, "not": -0.5, "plot": 0.25}
+BIAS = 0.75
+
+
+class Counting:
+    """Counts known words and the pairs of known words that follow each other, and tells where they are."""
+
+    def fit(self, train: Any, context: Any) -> None: ...
+    def save(self, folder: Path) -> None: ...
+    def fingerprint(self) -> str:
+        return ""
+
+    def encode(self, texts: Texts, context: Any) -> np.ndarray:
+        return np.array([[len(places.get(unit, ())) for unit in range(4)] for places in self.spans(texts, context)])
+
+    def spans(self, texts: Texts, context: Any) -> list[dict[int, list[tuple[int, int, int]]]]:
+        found: list[dict[int, list[tuple[int, int, int]]]] = []
+        for row in range(len(texts)):
+            places: dict[int, list[tuple[int, int, int]]] = {}
+            for part, column in enumerate((texts.first, texts.second or [""] * len(texts))):
+                for start, end in words_of(column[row]):
+                    word = column[row][start:end].lower()
+                    if word in VOCABULARY:
+                        places.setdefault(list(VOCABULARY).index(word), []).append((part, start, end))
+            found.append(places)
+        return found
+
+
+class Weighing:
+    """Two labels, whose log-odds are linear in the counts."""
+
+    explains_by = "exact"
+
+    def __init__(self, **wrong: float) -> None:
+        self.wrong = wrong
+
+    def save(self, folder: Path) -> None: ...
+    def scores(self, features: Any, context: Any) -> np.ndarray:
+        odds = features @ np.array(list(VOCABULARY.values())) + BIAS
+        return np.stack([1 / (1 + np.exp(odds)), 1 / (1 + np.exp(-odds))], axis=1).astype(np.float32)
+
+    def attributions(self, features: Any, columns: Any, context: Any) -> list[Attributions]:
+        found = []
+        for row, column in zip(features, columns, strict=True):
+            sign = 1 if column else -1
+            units = np.flatnonzero(row)
+            values = sign * row[units] * np.array(list(VOCABULARY.values()))[units]
+            found.append(Attributions(units, values, sign * BIAS + values.sum(), sign * BIAS, "log-odds", "nothing"))
+        return [dataclasses.replace(each, **self.wrong) for each in found]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    folder = tmp_path_factory.mktemp("toy")
+    return engine(runs=folder / "runs", cache=folder / "cache").run(recipe()).classifier
+
+
+def weighing(toy: Classifier, **wrong: float) -> Classifier:
+    labels = Labels(("bad", "good"))
+    return dataclasses.replace(toy, labels=labels, encoder=Counting(), model=Weighing(**wrong))  # type: ignore[arg-type]
+
+
+def contributions(explanation: Explanation) -> dict[str, float]:
+    return {word.text: word.contribution for word in explanation.words}
+
+
+def test_a_linear_model_is_explained_by_its_own_weights(toy: Classifier):
+    (told,) = weighing(toy).explain(["Good plot, not bad"])
+    assert contributions(told) == {"Good": -2.0, "plot": -0.25, ",": 0.0, "not": 0.5, "bad": 3.0}
+    assert [word.text for word in told.words if not word.seen] == [","]
+    assert [word.text for word in told.top(2)] == ["bad", "Good"]
+    assert (told.label, told.method, told.logit, told.baseline, told.remainder) == ("bad", "exact", 0.5, -0.75, 0.0)
+    assert told.score == pytest.approx(1 / (1 + math.exp(-0.5)), abs=1e-6)
+    assert abs(told.error) < 1e-12
+    (other,) = weighing(toy).explain("Good plot, not bad", "good")
+    assert contributions(other) == {word: -value for word, value in contributions(told).items()}
+
+
+def test_a_word_that_occurs_twice_shares_what_its_feature_contributed(toy: Classifier):
+    (told,) = weighing(toy).explain(["good bad good"], "good")
+    assert [word.contribution for word in told.words] == [2.0, -3.0, 2.0]
+
+
+def test_the_text_is_explained_as_it_is_after_cleaning(toy: Classifier):
+    cleaning = dataclasses.replace(weighing(toy), cleaning=("html_breaks", "nfc", "whitespace"))
+    (told,) = cleaning.explain(["cafe\u0301<br />  good"], "good")
+    assert told.text == "caf\u00e9 good"
+    assert [(word.text, word.start, word.end, word.contribution) for word in told.words] == [
+        ("caf\u00e9", 0, 4, 0.0), ("good", 5, 9, 2.0),
+    ]  # fmt: skip
+
+
+def test_both_texts_of_a_pair_are_explained(toy: Classifier):
+    pairs = dataclasses.replace(weighing(toy), pairs=True)
+    for method in ("exact", "occlusion"):
+        (told,) = pairs.explain(["a plot"], "good", ["so bad"], method=method)
+        assert (told.text, told.pair) == ("a plot", "so bad")
+        assert [(word.text, word.part) for word in told.words] == [("a", 0), ("plot", 0), ("so", 1), ("bad", 1)]
+        assert [word.contribution for word in told.words] == pytest.approx([0, 0.25, 0, -3.0], abs=1e-5)
+
+
+def test_deleting_words_finds_the_weights_of_a_linear_model(toy: Classifier):
+    (told,) = weighing(toy).explain(["good plot not bad"], "good", method="occlusion")
+    assert list(contributions(told).values()) == pytest.approx([2.0, 0.25, -0.5, -3.0], abs=1e-5)
+    assert (told.method, told.against) == ("occlusion", "a text without words")
+    assert (told.logit, told.baseline, told.error) == pytest.approx((-0.5, 0.75, 0.0), abs=1e-5)
+
+
+def test_of_a_long_text_runs_of_words_are_deleted_together(toy: Classifier):
+    (told,) = weighing(toy).explain([" ".join(["so", "plot", "bad", *["so"] * 1197])], method="occlusion")
+    assert told.of == "log-odds of 'bad', 3 words at a time"
+    expected = [2.75 / 3] * 3 + [0.0] * 1197
+    assert [word.contribution for word in told.words] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_that_tells_nothing_is_explained_by_deletion(toy: Classifier):
+    (told,) = toy.explain(["dabe fine"])
+    assert told.method == "occlusion"
+    scores = toy.scores(["dabe fine", "fine", "dabe", ""])
+    logits = np.log(scores[:, 0] / scores[:, 1]) * (1 if told.label == toy.labels.names[0] else -1)
+    assert [word.contribution for word in told.words] == pytest.approx(list(logits[0] - logits[1:3]), abs=1e-5)
+    assert (told.logit, told.baseline) == pytest.approx((logits[0], logits[3]), abs=1e-5)
+
+
+def test_a_method_that_does_not_fit_says_why_and_which_do(toy: Classifier):
+    with pytest.raises(RecipeError) as error:
+        toy.explain(["a"], method="gradients")
+    assert str(error.value) == (
+        "method 'gradients': encoder 'toy_words' (plugin textclf.testing.toy) does not tell where in a text its "
+        "features come from; use auto or occlusion"
+    )
+    with pytest.raises(RecipeError) as error:
+        weighing(toy).explain(["a"], method="gradients")
+    assert str(error.value) == (
+        "method 'gradients': trainer 'toy_linear' (plugin textclf.testing.toy) is explained by 'exact'; "
+        "use auto, exact or occlusion"
+    )
+    with pytest.raises(RecipeError, match=r"^method: 'occlusions' is unknown; did you mean 'occlusion'\?"):
+        toy.explain(["a"], method="occlusions")
+    with pytest.raises(DataError, match=r"^unknown label 'label9'; did you mean 'label1'\?"):
+        toy.explain(["a"], "label9")
+
+
+def test_every_label_that_is_decided_on_is_explained_and_the_most_probable_where_none_is(tmp_path: Path):
+    changes = {"dataset": {"use": "toy_texts", "size": 60, "labels": 3, "multi_label": True}}
+    several = engine().run(recipe(**changes)).classifier
+    text = several.labels.names[0]
+    for threshold, count in ((0.0, 3), (1.0, 1)):
+        decided = several.with_decision(dataclasses.replace(several.decision, threshold=threshold))
+        told = decided.explain([text, text])
+        assert [each.label for each in told[:count]] == [each.label for each in told[count:]]
+        assert len({each.label for each in told}) == count
+        for each in told:
+            p = float(decided.scores([text])[0, several.labels.index(each.label)])
+            assert each.logit == pytest.approx(math.log(p / (1 - p)), abs=1e-4)
+
+
+def test_attributions_that_break_the_contract_name_the_plugin(toy: Classifier):
+    """P04: numbers that are none are caught at the border."""
+    with pytest.raises(PluginError) as error:
+        weighing(toy, logit=math.nan).explain(["good"])
+    assert str(error.value) == (
+        "trainer 'toy_linear' (plugin textclf.testing.toy): attributions are NaN or infinite, or not one for each unit"
+    )
+
+
+@pytest.mark.parametrize("method", ["auto", "occlusion"])
+def test_hostile_texts_are_explained_and_every_form_of_it_can_be_read(toy: Classifier, method: str):
+    """D11: NUL, lone surrogates, right-to-left marks; X01: nothing of them is markup."""
+    for told in weighing(toy).explain([*HOSTILE, "\ud800 good"], "good", method=method):
+        assert json.loads(json.dumps(told.to_json()))["error"] == pytest.approx(told.error)
+        assert all(told.text[word.start : word.end] == word.text for word in told.words)
+        assert "<script>" not in told.to_html()
+        told.to_html().encode("utf-8")
+
+
+def test_no_texts_have_no_explanations(toy: Classifier):
+    assert toy.explain([]) == []

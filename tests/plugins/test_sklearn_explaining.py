@@ -1,0 +1,138 @@
+"""Linear models say exactly what each word contributed, and TF-IDF where in a text each n-gram is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from textclf_sklearn import places
+from textclf_sklearn.tfidf import _token_pattern, _vectorizer
+
+from tests.hostile import HOSTILE
+from tests.plugins.sentences import TAGS, THREE, TWO, build, encoded, options, rated, sentences
+from textclf import Classifier, DataError, Engine, Labels, Texts
+from textclf.data.text import whole
+from textclf.testing import LocalContext
+
+STRANGE = ["İstanbul  ΣΑΣ ﬁne\t\n x", "  a ", "don't O’Neill's 'tis", "ẞ ß", *(whole(text[:500]) for text in HOSTILE)]
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char", "char_wb"])
+@pytest.mark.parametrize("ngrams", [[1, 1], [1, 3], [2, 4]])
+@pytest.mark.parametrize("more", [{}, {"marks": True, "one_letter": False}, {"lowercase": False}])
+def test_the_n_grams_that_are_found_in_a_text_are_those_that_scikit_learn_counts(analyzer, ngrams, more):
+    chosen = options("encoder", "tfidf", analyzer=analyzer, ngrams=ngrams, **more)
+    analyse = _vectorizer(chosen).build_analyzer()
+    for text in [*rated(5)[0], *STRANGE]:
+        found = list(places.ngrams(text, chosen, _token_pattern(chosen)))
+        assert Counter(term for term, _ in found) == Counter(analyse(text))
+
+
+@pytest.mark.parametrize(
+    ("analyzer", "text", "expected"),
+    [
+        ("word", "So İ, NOT", {"so": ["So"], "i": ["İ"], "not": ["NOT"], "so i": ["So", "İ"], "i not": ["İ", "NOT"]}),
+        ("char", "a  b", {"a": ["a"], " ": [" "], "b": ["b"], "a ": ["a "], " b": ["  b"]}),
+        ("char_wb", "ab", {" ": [], "a": ["a"], "b": ["b"], " a": ["a"], "ab": ["ab"], "b ": ["b"]}),
+    ],
+)
+def test_an_n_gram_came_from_the_characters_it_was_made_of(analyzer: str, text: str, expected: dict[str, list[str]]):
+    chosen = options("encoder", "tfidf", analyzer=analyzer, ngrams=[1, 2])
+    for term, ranges in places.ngrams(text, chosen, _token_pattern(chosen)):
+        assert [text[start:end] for start, end in ranges] == expected[term], term
+
+
+def trained(trainer: str, labels: Labels, folder: Path, pairs: bool = False, **more: Any) -> Classifier:
+    """Return a classifier whose scikit-learn parts were trained, here and now, on film sentences."""
+    split = sentences(labels, 200, pairs=pairs)
+    data = (list(split.texts.first), *([list(split.texts.second or [])] if pairs else []), named(split.labels, labels))
+    recipe = {"name": "linear", "encoder": {"use": "tfidf", **more}, "trainer": trainer, "metrics": ["accuracy"]}
+    return Engine(runs=folder / "runs", cache=folder / "cache").run(recipe, data).classifier
+
+
+def named(values: np.ndarray, labels: Labels) -> list[Any]:
+    if values.ndim == 2:
+        return [[name for name, on in zip(labels.names, row, strict=True) if on] for row in values]
+    return [labels.names[value] for value in values]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "labels"),
+    [("logistic", TWO), ("naive_bayes", THREE), ("linear_svm", THREE), ("nbsvm", TWO), ("logistic", TAGS)],
+)
+def test_contributions_and_intercept_add_up_to_the_logit(trainer: str, labels: Labels):
+    context = LocalContext(Path())
+    encoder, train = encoded(sentences(labels, 150), context)
+    model = build("trainer", trainer).train(encoder, train, None, labels, context)
+    texts = Texts([*rated(5, 500)[0], "", "xyzzy"])
+    features = encoder.encode(texts, context)
+    spans = encoder.spans(texts, context)
+    for column in range(len(labels)):
+        found = model.attributions(features, np.full(len(texts), column), context)
+        scores = model.scores(features, context).astype(np.float64)
+        for row, told in enumerate(found):
+            assert told.logit - told.baseline == pytest.approx(told.values.sum(), abs=1e-12)
+            # Each unit is a column that is not zero, and the encoder knows where it came from.
+            assert told.units.tolist() == features[row].indices.tolist() == sorted(spans[row])
+            if labels is TWO or labels is TAGS:
+                odds = np.log(scores[row, column] / (1 - scores[row, column]))
+            elif trainer in ("logistic", "naive_bayes"):
+                logs = np.log(scores[row])
+                odds = logs[column] - np.delete(logs, column).mean()
+            else:
+                continue
+            assert told.logit == pytest.approx(odds, abs=1e-3)
+
+
+def test_each_word_gets_its_share_of_every_n_gram_that_it_is_in(tmp_path: Path):
+    classifier = trained("logistic", TWO, tmp_path, ngrams=[1, 2], norm="none", sublinear=False)
+    (vocabulary,), model = classifier.encoder.vocabularies, classifier.model  # type: ignore[attr-defined]
+
+    def worth(term: str) -> float:
+        column = vocabulary.vectorizer.vocabulary.get(term)
+        return 0.0 if column is None else float(model.weights[0, column] * np.float32(vocabulary.idf[column]))
+
+    words = ["the", "film", "is", "good", ",", "the", "film"]
+    (told,) = classifier.explain([" ".join(words)], "positive")
+    bare = [word for word in words if word != ","]
+    expected = [worth(word) for word in bare]
+    for place, term in enumerate(map(" ".join, pairwise(bare))):
+        expected[place] += worth(term) / 2
+        expected[place + 1] += worth(term) / 2
+    assert [word.contribution for word in told.words if word.seen] == pytest.approx(expected, abs=1e-6)
+    assert [word.text for word in told.words if not word.seen] == [","]
+    assert abs(told.error) < 1e-12
+
+
+def test_both_texts_of_a_pair_have_columns_and_words_of_their_own(tmp_path: Path):
+    classifier = trained("logistic", TWO, tmp_path, pairs=True)
+    (told,) = classifier.explain(["a good film"], "positive", ["a bad film"])
+    assert [word.part for word in told.words] == [0, 0, 0, 1, 1, 1]
+    assert {word.contribution for word in told.words if word.text == "film"} != {0.0}
+    assert abs(told.error) < 1e-12
+
+
+def test_characters_between_words_are_the_remainder(tmp_path: Path):
+    classifier = trained("logistic", TWO, tmp_path, analyzer="char", ngrams=[1, 2])
+    (told,) = classifier.explain(["a good  film, not bad"])
+    assert told.remainder != 0
+    assert abs(told.error) < 1e-12
+
+
+def test_nothing_can_speak_for_a_label_that_no_training_text_had():
+    context = LocalContext(Path())
+    encoder, train = encoded(sentences(TWO, 100), context)
+    labels = Labels(("absent", "negative", "positive"))
+    model = build("trainer", "logistic").train(
+        encoder, dataclasses.replace(train, labels=train.labels + 1), None, labels, context
+    )
+    with pytest.raises(DataError) as error:
+        model.attributions(train.features[:1], np.array([0]), context)
+    assert str(error.value) == (
+        "no training text had the label 'absent', so nothing can speak for it; choose another"
+    )
