@@ -74,7 +74,7 @@ class TorchTrainer:
             phase, before = snapshots.phase_of(found) if found else 0, 0
             for at, objective in enumerate([*objectives_of(tokens, train), None]):
                 options = self._options if objective is None else options_of(self._options, objective)
-                if at < phase:
+                if objective is not None and at < phase:
                     before += steps_of(options, len(objective.tokens))
                     continue
                 job = make_job(

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 INSTALL = "torch>=2.10 transformers>=5.3 safetensors>=0.5"
 
 
+def traits(options: NetworkOptions) -> Traits:
+    adapts = isinstance(options, TransformerOptions) and options.adapt is not None
+    return Traits(
+        makes="tokens", tasks=frozenset({"single-label", "multi-label"}), pairs=True,
+        uses_unlabelled=adapts, objectives=adapts,
+    )  # fmt: skip
+
+
 def build(options: NetworkOptions) -> TransformerEncoder:
     from .encoder import TransformerEncoder
 
@@ -38,7 +46,7 @@ def textclf_encoders() -> list[Component[Any, Any]]:
             build=build,
             restore=restore,
             check=check_checkpoint,
-            traits=Traits(makes="tokens", tasks=frozenset({"single-label", "multi-label"}), pairs=True),
+            traits=traits,
             needs=("torch", "transformers", "safetensors"),
             install=INSTALL,
         )

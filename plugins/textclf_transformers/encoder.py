@@ -11,7 +11,9 @@ from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
 from . import network as networks
 from . import packed, parity, places, tokenizing
+from .adapting import MaskedWords, joined
 from .checkpoint import Checkpoint, locate
+from .masking import Masking
 from .resident import Residents
 from .vocabulary import Vocabulary, read_vocabulary
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .options import NetworkOptions
+    from .options import AdaptOptions, NetworkOptions
 
 
 class TransformerEncoder:
@@ -53,6 +55,7 @@ class TransformerEncoder:
         self._offline, self._warnings = context.offline, context
         self._read = read_vocabulary(self._options, self._checkpoint().small_files(context.offline))
         self._read.warn(train, self._options.checkpoint, context)
+        self._masking()  # what cannot be done is said before the texts are encoded
 
     def encode(self, texts: Texts, context: Context) -> Tokens:
         vocabulary = self._vocabulary()
@@ -113,6 +116,27 @@ class TransformerEncoder:
         if self.unpacked and self._warnings:
             self._warnings.emit(Chosen(what="packed rows", choice="not with this network", why=self.unpacked))
         return network
+
+    def objectives(self, train: Tokens, unlabelled: Tokens | None) -> list[MaskedWords]:
+        """Return what the network is to learn before the labels: the texts' language, where that is asked for."""
+        options, masking = self._adapt, self._masking()
+        if options is None or masking is None:
+            return []
+        # A restored encoder has no checkpoint to go on from: who restores it brings all weights.
+        folder = self._checkpoint().all_files(self._offline) if self._warnings else None
+        return [MaskedWords(options, joined(train, unlabelled), self._vocabulary().collator, masking, folder)]
+
+    @property
+    def _adapt(self) -> AdaptOptions | None:
+        options: AdaptOptions | None = getattr(self._options, "adapt", None)
+        return options
+
+    def _masking(self) -> Masking | None:
+        options = self._adapt
+        if options is None:
+            return None
+        tokenizer, checkpoint = self._vocabulary().tokenizer, self._options.checkpoint
+        return Masking.of(tokenizer, options.mask, whole_words=options.whole_words, checkpoint=checkpoint)
 
     def why_padded(self, network: torch.nn.Module, dtype: torch.dtype) -> str:
         """Say why batches for this network, on its device and in this arithmetic, are to be padded, or return ""."""

@@ -77,7 +77,10 @@ def _has(layer: torch.nn.Module, names: tuple[str, ...]) -> bool:
 
 
 class Shortened:
-    """A layer that computes first tokens only while a row is packed; `remove` undoes it."""
+    """A layer that computes first tokens only while a row is packed; `remove` undoes it.
+
+    Who asks a body for `every_token` gets what the layer makes of all.
+    """
 
     def __init__(self, layer: Any) -> None:
         self._layer, self._whole = layer, layer.forward
@@ -85,7 +88,7 @@ class Shortened:
 
     def __call__(self, hidden: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         lengths, borders = named.get("text_lengths"), named.get("text_borders")
-        if lengths is None or borders is None:
+        if lengths is None or borders is None or named.get("every_token"):
             return self._whole(hidden, *arguments, **named)
         return self._first_tokens(hidden, lengths, borders)
 

@@ -48,8 +48,21 @@ class NetworkOptions(CheckpointOptions):
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout elsewhere; none given: the checkpoint's own")
 
 
+class AdaptOptions(Options):
+    """How a network learns the language of the texts before their labels: by words that are hidden from it."""
+
+    epochs: float = Field(1, gt=0, le=10_000, description="passes over the training texts and those without labels")
+    mask: float = Field(0.15, gt=0, lt=1, description="share of a text's tokens that are hidden, drawn anew each epoch")
+    whole_words: bool = Field(False, description="hide all tokens of a word, or none")
+    learning_rate: float = Field(5e-5, gt=0, lt=10, description="the optimiser's step size, at its highest")
+
+
 class TransformerOptions(NetworkOptions):
     """The options of `transformer`."""
+
+    adapt: AdaptOptions | None = Field(
+        None, description="adapt the network to the texts' language before the labels: {epochs: 1, mask: 0.15}"
+    )
 
 
 class BertOptions(TransformerOptions):

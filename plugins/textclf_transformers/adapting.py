@@ -1,0 +1,152 @@
+"""Owns masked-language-model adaptation: a network learns the language of the texts before it learns their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from textclf import ArtefactError, Layout, Tokens
+
+from .collating import Collator
+from .masking import Masking
+from .network import read_tensors
+from .quiet import quiet
+from .resident import moved
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .options import AdaptOptions
+
+NAME = "masked-lm"
+# The parts of the heads for masked words, in the order in which a body's answer goes through them.
+_HEADS = (
+    ("cls",),
+    ("lm_head",),
+    ("predictions",),
+    ("vocab_transform", "activation", "vocab_layer_norm", "vocab_projector"),
+    ("generator_predictions", "generator_lm_head"),
+    ("head", "decoder"),
+)
+
+
+class MaskedWords:
+    """An Objective: to tell the tokens that are hidden in a text (Devlin et al. 2019), drawn anew in each epoch.
+
+    folder: the checkpoint, whose own head for it is gone on with where it brings one.
+    """
+
+    name = NAME
+
+    def __init__(
+        self, options: AdaptOptions, tokens: Tokens, collator: Collator, masking: Masking, folder: Path | None
+    ) -> None:
+        self.epochs: float = options.epochs
+        self.learning_rate: float = options.learning_rate
+        self.tokens = tokens
+        self._collator, self._masking, self._folder = collator, masking, folder
+
+    def build_network(self, network: torch.nn.Module) -> torch.nn.Module:
+        return MaskedNetwork(network.base_model, masked_head(network, self._folder))  # type: ignore[arg-type]
+
+    def counts(self, rows: NDArray[np.int64], draw: tuple[int, ...]) -> NDArray[np.int64]:
+        seen = self._collator.seen(self.tokens, rows)
+        return np.array([hidden.sum() for _, hidden, _ in self._drawn(rows, seen, draw)], np.int64)
+
+    def collate(
+        self, rows: NDArray[np.int64], draw: tuple[int, ...], layout: Layout, device: torch.device
+    ) -> dict[str, Any]:
+        seen = self._collator.seen(self.tokens, rows)
+        lengths = self._collator.lengths(self.tokens)[rows]
+        widths = lengths if layout == "packed" else np.full(len(rows), seen.shape[1])
+        firsts = np.cumsum(widths) - widths
+        batch = self.tokens.take(rows)
+        shown = batch.ids.astype(np.uint32)
+        targets, places, owners = [], [], []
+        for text, (position, hidden, ids) in enumerate(self._drawn(rows, seen, draw)):
+            targets.append(shown[batch.offsets[text] + position[hidden]].astype(np.int64))
+            places.append(firsts[text] + np.flatnonzero(seen[text] >= 0)[hidden])
+            owners.append(np.full(int(hidden.sum()), text))
+            shown[batch.offsets[text] + position] = ids
+        make = self._collator.packed if layout == "packed" else self._collator.padded
+        inputs = make(Tokens(shown, batch.offsets, batch.cuts), np.arange(len(rows)), device)
+        told = {"targets": targets, "places": places, "owners": owners}
+        arrays = {name: moved(torch.from_numpy(np.concatenate(parts)), device) for name, parts in told.items()}
+        return {**inputs, **arrays, "texts": len(rows)}
+
+    def _drawn(
+        self, rows: NDArray[np.int64], seen: NDArray[np.int64], draw: tuple[int, ...]
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]]:
+        """Return for each text the positions that the network sees of it, which are hidden, and the ids shown there."""
+        found = []
+        for row, places in zip(rows, seen, strict=True):
+            position = places[places >= 0]
+            ids = self.tokens.row(int(row))[position].astype(np.int64)
+            begins = np.diff(position, prepend=-2) != 1
+            if self.tokens.cuts is not None:
+                begins |= position == self.tokens.cuts[row]
+            found.append((position, *self._masking.draw(ids, begins, (*draw, int(row)))))
+        return found
+
+
+class MaskedNetwork(torch.nn.Module):
+    """A body with a head for masked words, which reads the hidden places alone."""
+
+    def __init__(self, body: torch.nn.Module, head: torch.nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(
+        self, targets: torch.Tensor, places: torch.Tensor, owners: torch.Tensor, texts: int, **inputs: Any
+    ) -> torch.Tensor:
+        """Return the summed loss of each text's hidden tokens, float32[texts]."""
+        whole = {"every_token": True} if "text_borders" in inputs else {}
+        states = self.body(**inputs, **whole).last_hidden_state.flatten(0, 1)
+        logits = self.head(states.index_select(0, places)).float()
+        each = functional.cross_entropy(logits, targets, reduction="none")
+        return torch.zeros(texts, device=each.device).index_add(0, owners, each)
+
+
+def masked_head(network: Any, folder: Path | None) -> torch.nn.Module:
+    """Return a head for masked words over a network's body, its output tied to the body's embeddings where that is so.
+
+    Weights are those of the checkpoint's folder; those it lacks are drawn.
+    """
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING as KINDS
+
+    config = network.config
+    if type(config) not in KINDS:
+        raise ArtefactError(
+            f"transformers has no masked language model for '{config.model_type}'; remove encoder.adapt"
+        )
+    with quiet():
+        kind: Any = KINDS[type(config)]
+        model = kind(config)
+    names = next((names for names in _HEADS if all(hasattr(model, name) for name in names)), None)
+    if names is None:
+        raise ArtefactError(
+            f"encoder.adapt does not know the parts of the masked language model for '{config.model_type}'; remove it"
+        )
+    setattr(model, network.base_model_prefix, network.base_model)
+    own = model.state_dict()
+    brought = read_tensors(folder) if folder else {}
+    with torch.no_grad():
+        for name, tensor in brought.items():
+            if name.partition(".")[0] in names and name in own and own[name].shape == tensor.shape:
+                own[name].copy_(tensor)
+    model.tie_weights()
+    parts = [getattr(model, name) for name in names]
+    return parts[0] if len(parts) == 1 else torch.nn.Sequential(*parts)
+
+
+def joined(train: Tokens, unlabelled: Tokens | None) -> Tokens:
+    """Return the tokens of training texts and of those without labels, one after the other."""
+    if unlabelled is None:
+        return train
+    offsets = np.concatenate([train.offsets, unlabelled.offsets[1:] + train.offsets[-1]])
+    cuts = None if train.cuts is None or unlabelled.cuts is None else np.concatenate([train.cuts, unlabelled.cuts])
+    return Tokens(np.concatenate([train.ids, unlabelled.ids]), offsets, cuts)

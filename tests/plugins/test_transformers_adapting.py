@@ -1,0 +1,226 @@
+"""Masked-language-model adaptation: the published loss, on no text that is judged by, resumable, and shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from textclf_torch.lessons import objectives_of
+from textclf_transformers import BertOptions, TransformerOptions, build
+from textclf_transformers.options import AdaptOptions
+
+from tests import tiny
+from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, Task, sentiment
+from textclf import (
+    Dataset,
+    Encoded,
+    Engine,
+    EpochFinished,
+    Progress,
+    RecipeError,
+    Split,
+    Stopped,
+    Texts,
+    Tokens,
+)
+from textclf.testing import LocalContext
+
+CPU = torch.device("cpu")
+FREE = [f"{start} plot of the film was {word}" for start in ("one", "that", "this") for word in ("thin", "new", "long")]
+
+
+def adapted(task: Task, unlabelled: list[str] = FREE) -> Task:
+    """Give the task texts without labels."""
+    pairs = task.encoded.features.cuts is not None
+    tokens = task.encoder.encode(Texts(unlabelled, unlabelled if pairs else None), None)
+    task.encoded = Encoded(task.encoded.features, task.encoded.labels, tokens)
+    return task
+
+
+def task_of(folder: Path, **options: Any) -> Task:
+    return adapted(sentiment(folder, adapt=AdaptOptions(epochs=2, mask=0.3, learning_rate=3e-3), **options))
+
+
+def weights(network: torch.nn.Module) -> dict[str, list[float]]:
+    return {name: tensor.tolist() for name, tensor in network.state_dict().items()}
+
+
+def epochs_of(context: LocalContext) -> list[tuple[str, int, float]]:
+    return [(e.objective, e.epoch, e.loss) for e in context.events if isinstance(e, EpochFinished)]
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("make", ["bert", "distilbert", "roberta", "electra", "modernbert"])
+def test_the_loss_is_that_of_the_library_s_own_network(make: str, layout: Any, tmp_path: Path):
+    from transformers import AutoModelForMaskedLM
+
+    kind = getattr(tiny, f"tiny_{make}")
+    options = TransformerOptions(checkpoint=str(kind(tmp_path, TEXTS)), adapt=AdaptOptions(mask=0.3), max_length=8)
+    encoder = build(options)
+    texts = Texts([*TEXTS, "", " ".join(TEXTS)])
+    encoder.fit(Split(texts, np.zeros(len(texts), np.int64)), LocalContext(tmp_path))
+    torch.manual_seed(0)
+    network = encoder.build_network(LABELS).eval()
+    if layout not in encoder.layouts:
+        pytest.skip(f"{make} is not packed: {encoder.unpacked}")
+    (objective,) = encoder.objectives(encoder.encode(texts, None), None)
+    masked = objective.build_network(network).eval()
+    rows, draw = np.array([19, 3, 18, 7]), (1, 2)
+    with torch.no_grad():
+        losses = masked(**objective.collate(rows, draw, layout, CPU))
+    batch = objective.collate(rows, draw, "padded", CPU)
+    targets = torch.full(batch["input_ids"].shape, -100)
+    targets.view(-1)[batch["places"]] = batch["targets"]
+    whole = AutoModelForMaskedLM.from_config(network.config).eval()
+    setattr(whole, network.base_model_prefix, network.base_model)
+    whole.tie_weights()
+    parts = zip(masked.head.parameters(), _head(whole, masked), strict=True)
+    for ours, theirs in parts:
+        theirs.data = ours.data
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch}
+    with torch.no_grad():
+        logits = whole(**inputs).logits
+    counts = objective.counts(rows, draw)
+    for text in range(len(rows)):
+        wanted = torch.nn.functional.cross_entropy(logits[text], targets[text], ignore_index=-100, reduction="sum")
+        assert float(losses[text]) == pytest.approx(float(wanted), abs=1e-4)
+        assert int((targets[text] != -100).sum()) == counts[text]
+    assert counts.sum() > 3
+
+
+def _head(whole: Any, masked: Any) -> list[torch.nn.Parameter]:
+    """Return the parameters of the library's head in the order of ours."""
+    body = {id(p) for p in masked.body.parameters()}
+    shared = [p for p in masked.head.parameters() if id(p) in body]
+    named = {name: p for name, p in whole.named_parameters() if not name.startswith(f"{whole.base_model_prefix}.")}
+    own = iter(named.values())
+    return [p if id(p) in {id(s) for s in shared} else next(own) for p in masked.head.parameters()]
+
+
+def test_the_head_that_a_checkpoint_brings_is_gone_on_with(tmp_path: Path):
+    from transformers import AutoModelForMaskedLM
+
+    folder = tiny.tiny_bert(tmp_path, TEXTS)
+    brought = AutoModelForMaskedLM.from_pretrained(str(folder))
+    with torch.no_grad():
+        brought.cls.predictions.transform.dense.weight.fill_(0.5)
+    brought.save_pretrained(str(folder))
+    encoder = build(TransformerOptions(checkpoint=str(folder), adapt=AdaptOptions()))
+    texts = Texts(TEXTS)
+    encoder.fit(Split(texts, TRUTH), LocalContext(tmp_path))
+    network = encoder.build_network(LABELS)
+    masked = encoder.objectives(encoder.encode(texts, None), None)[0].build_network(network)
+    assert bool((masked.head.predictions.transform.dense.weight == 0.5).all())
+    assert masked.head.predictions.decoder.weight is network.get_input_embeddings().weight
+
+
+def test_what_is_learned_from_texts_is_learned_by_the_classifier(tmp_path: Path):
+    context = LocalContext(tmp_path)
+    task = task_of(tmp_path)
+    model = task.train(context, epochs=1)
+    told = epochs_of(context)
+    assert [(name, epoch) for name, epoch, _ in told] == [("masked-lm", 1), ("masked-lm", 2), ("", 1)]
+    assert told[1][2] < told[0][2]
+    plain = sentiment(tmp_path / "plain").train(epochs=1)
+    layer = "bert.encoder.layer.0.intermediate.dense.weight"
+    assert not torch.equal(model.network.state_dict()[layer], plain.network.state_dict()[layer])
+    (objective,) = objectives_of(task.encoder, task.encoded)
+    assert len(objective.tokens) == len(TEXTS) + len(FREE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"lanes": 2, "micro_batch": 2}, {"precision": "bf16", "optimizer": "bertadam"}, {"unfreeze": 0.5}],
+    ids=["one lane", "two lanes", "bf16 with bertadam", "unfreezing after it"],
+)
+def test_an_adaptation_that_is_stopped_after_each_step_has_the_same_bits(options: dict[str, Any], tmp_path: Path):
+    """T04: in either phase, and between them."""
+    task = task_of(tmp_path)
+    context = task.context()
+    whole = task.train(context, **options)
+    told: list[tuple[str, int, float]] = []
+    reasons, resumed = [], None
+    while resumed is None:
+        again = task.context(checkpoints=task.store(), stop_after=1)
+        try:
+            resumed = task.train(again, **options)
+        except Stopped as stopped:
+            reasons.append(str(stopped).partition(" after")[0])
+        told += epochs_of(again)
+    assert reasons.count("masked-lm was stopped") >= 2 * 5 - 1
+    assert reasons.count("training was stopped") >= 2 * 3 - 1
+    assert weights(resumed.network) == weights(whole.network)
+    assert told == epochs_of(context)
+
+
+def test_pairs_are_adapted_to_as_pairs(tmp_path: Path):
+    task = task_of(tmp_path, pairs=True)
+    context = task.context()
+    task.train(context, epochs=1)
+    assert {name for name, _, _ in epochs_of(context)} == {"masked-lm", ""}
+
+
+def whole_run(folder: Path, unlabelled: list[str] | None, events: list[Any], **trainer: Any) -> Any:
+    checkpoint = str(tiny.tiny_bert(folder, [*TEXTS, *FREE]))
+    names = ["positive" if truth else "negative" for truth in TRUTH]
+    data = Dataset(LABELS, Split(Texts([f"{text} {i}" for i in range(4) for text in TEXTS]), np.tile(TRUTH, 4)))
+    data = Dataset(LABELS, data.train, unlabelled=None if unlabelled is None else Texts(unlabelled))
+    assert len(names) == len(TEXTS)
+    given = {"epochs": 1, "device": "cpu", "batch_size": 8, **trainer}
+    recipe = {
+        "name": "adapted", "split": {"test": 0.2}, "metrics": ["accuracy"], "report": {"draws": 100},
+        "encoder": {"use": "transformer", "checkpoint": checkpoint, "adapt": {"epochs": 1.5, "mask": 0.2}},
+        "trainer": {"use": "torch", **given},
+    }  # fmt: skip
+    return Engine(observers=[events.append]).run(recipe, data)
+
+
+def test_a_run_adapts_to_all_texts_but_those_it_is_judged_by(tmp_path: Path):
+    events: list[Any] = []
+    held = [f"{text} {i}".upper() for i in range(4) for text in TEXTS]
+    result = whole_run(tmp_path, [*held, *FREE], events)
+    test = result.report.sizes["test"]
+    assert result.report.split["unlabelled"] == len(held) + len(FREE) - test
+    assert f"{test} of {len(held) + len(FREE)} texts without labels also stand in the validation or test data; " in str(
+        result.report.warnings
+    )
+    learned = result.report.objectives["masked-lm"]
+    assert learned["epochs"] == 1.5
+    assert learned["last_loss"] > 0
+    texts = result.report.sizes["train"] + result.report.split["unlabelled"]
+    assert result.report.accounts["masked-lm"]["tokens"] > 1.4 * 4 * texts
+    stages = [event.stage for event in events if isinstance(event, Progress)]
+    assert set(stages) <= {"masked-lm", "train", "score", "encode"}
+
+
+def test_two_processes_adapt_to_the_same_weights_as_one(tmp_path: Path):
+    """T03: the loss of a step is the mean over all hidden tokens, whichever process has them."""
+    one = whole_run(tmp_path, FREE, [], devices=1)
+    two = whole_run(tmp_path, FREE, [], devices=2)
+    assert one.report.objectives["masked-lm"]["last_loss"] == pytest.approx(
+        two.report.objectives["masked-lm"]["last_loss"], rel=0.02
+    )
+
+
+def test_wrong_options_of_an_adaptation_are_named_where_they_stand():
+    recipe = {"dataset": "reviews", "trainer": "torch", "encoder": {"use": "bert", "adapt": {"epoch": 1, "mask": 2}}}
+    with pytest.raises(RecipeError) as raised:
+        Engine().plan(recipe)
+    told = [str(problem) for problem in raised.value.problems]
+    assert len(told) == 2
+    assert any("encoder.adapt.epoch" in each and "did you mean 'epochs'" in each for each in told)
+    assert any("encoder.adapt.mask" in each for each in told)
+    assert BertOptions.model_fields["adapt"].default is None
+
+
+def test_tokens_of_both_kinds_stand_one_after_the_other(tmp_path: Path):
+    task = task_of(tmp_path)
+    train, free = task.encoded.features, task.encoded.unlabelled
+    assert isinstance(free, Tokens)
+    (objective,) = objectives_of(task.encoder, task.encoded)
+    for row in range(len(objective.tokens)):
+        source, at = (train, row) if row < len(train) else (free, row - len(train))
+        assert objective.tokens.row(row).tolist() == source.row(at).tolist()
