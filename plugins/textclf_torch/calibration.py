@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from textclf import Context
 
+from .products import shapes_in
+
 Mode = Literal["highest", "medium", "bf16"]
 PAYS = 1.5  # a choice must be this much faster, so that a busy machine's noise does not change it
 ALLOWED = 1e-5
@@ -62,7 +64,7 @@ def find(network: torch.nn.Module, context: Context) -> Found | None:
 
 def shape_of(network: torch.nn.Module) -> tuple[int, int]:
     """Return the shape (out, in) of the weights on which a network spends most of its products."""
-    shapes = Counter((m.out_features, m.in_features) for m in network.modules() if isinstance(m, torch.nn.Linear))
+    shapes = Counter(shapes_in(network))
     return max(shapes, key=lambda s: shapes[s] * s[0] * s[1], default=(0, 0))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from .calibration import Mode
+from .products import shapes_in
 from .runtime import matmul_precision
 
 TRAINING = 3  # a training step is a forward pass and a backward pass of twice its products
@@ -18,7 +19,7 @@ _BURST = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """The matrix products of a network's layers: the (out, in) of each Linear that every token goes through."""
+    """The matrix products of a network's layers: the (out, in) of each that every token goes through."""
 
     linears: tuple[tuple[int, int], ...]
     layers: int
@@ -46,7 +47,7 @@ def products_of(network: torch.nn.Module) -> Products | None:
     """Return the products of the largest stack of layers in a network, or None where it has no stack."""
     stacks = [m for m in network.modules() if isinstance(m, torch.nn.ModuleList)]
     stack = max(stacks, key=lambda m: sum(p.numel() for p in m.parameters()), default=torch.nn.ModuleList())
-    linears = tuple((m.out_features, m.in_features) for m in stack.modules() if isinstance(m, torch.nn.Linear))
+    linears = tuple(shapes_in(stack))
     return Products(linears, len(stack)) if linears else None
 
 

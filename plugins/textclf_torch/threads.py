@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from .products import shapes_in
+
 LARGE = 1 << 16
 T = TypeVar("T")
 
@@ -36,7 +38,7 @@ def futile(network: torch.nn.Module, threads: int) -> str:
     """Say why threads would gain nothing by working on texts of their own, or return an empty string."""
     if threads < 2:
         return "there is one thread"
-    large = any(isinstance(m, torch.nn.Linear) and m.weight.numel() >= LARGE for m in network.modules())
+    large = any(out * into >= LARGE for out, into in shapes_in(network))
     return "" if large else "the network is small"
 
 

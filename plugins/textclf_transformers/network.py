@@ -96,7 +96,7 @@ def read_body(folder: Path) -> torch.nn.Module:
     config.use_cache = False
     kinds = MODEL_MAPPING[type(config)]
     kind = kinds[0] if isinstance(kinds, tuple) else kinds
-    takes = inspect.signature(kind.__init__).parameters
+    takes = inspect.signature(kind).parameters
     unpooled = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
     body, found = _load(kind, config, read_tensors(folder), folder, **unpooled)
     _judge_body(body, found, folder)

@@ -50,7 +50,8 @@ class SentenceNetwork(torch.nn.Module):
         states = self.body(**batch).last_hidden_state
         mask = batch.get("attention_mask", torch.ones(states.shape[:2], device=states.device, dtype=torch.long))
         if self._pooling == "mean":
-            return torch.einsum("tlw,tl->tw", states, mask.to(states.dtype)) / mask.sum(dim=1, keepdim=True)
+            sums: torch.Tensor = torch.einsum("tlw,tl->tw", states, mask.to(states.dtype))
+            return sums / mask.sum(dim=1, keepdim=True)
         places = torch.zeros_like(mask[:, 0]) if self._pooling == "cls" else mask.sum(dim=1) - 1
         chosen: torch.Tensor = states[torch.arange(len(states), device=states.device), places]
         return chosen

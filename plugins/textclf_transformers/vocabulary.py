@@ -49,7 +49,7 @@ def read_vocabulary(options: CheckpointOptions, folder: Path) -> Vocabulary:
     """Read tokenizer and configuration from a checkpoint's folder."""
     tokenizer = tokenizing.load_tokenizer(folder, "left" if options.truncate == "tail" else "right")
     config = networks.read_config(folder)
-    outline = networks.outline(config)
+    outline: Any = networks.outline(config)
     bound = networks.positions(config, outline)
     max_length = min(options.max_length, tokenizer.model_max_length, bound or options.max_length)
     takes = inspect.signature(outline.forward).parameters

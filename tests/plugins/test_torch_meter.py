@@ -19,7 +19,7 @@ from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
 
 from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, Task, sentiment
-from tests.tiny import tiny_bert, tiny_distilbert
+from tests.tiny import tiny_bert, tiny_distilbert, tiny_gpt2
 from textclf import Accounted, Encoded, Engine, Split, Stopped, Texts
 from textclf.testing import LocalContext
 
@@ -107,12 +107,13 @@ def test_the_formula_of_work_is_that_of_the_field(tmp_path: Path):
     assert flops.products_of(torch.nn.Linear(3, 3)) is None
 
 
-def test_layers_of_other_architectures_are_found_by_their_shape(tmp_path: Path):
-    encoder = build(TransformerOptions(checkpoint=str(tiny_distilbert(tmp_path / "distil", TEXTS))))
+@pytest.mark.parametrize(("maker", "inner"), [(tiny_distilbert, 64), (tiny_gpt2, 128)])
+def test_layers_of_other_architectures_are_found_by_their_shape(maker: Any, inner: int, tmp_path: Path):
+    encoder = build(TransformerOptions(checkpoint=str(maker(tmp_path / "other", TEXTS))))
     encoder.fit(Split(Texts(TEXTS), TRUTH), LocalContext(tmp_path))
     products = flops.products_of(encoder.build_network(LABELS))
     assert products is not None
-    assert (products.layers, products.width, products.weights) == (2, 32, 2 * (4 * 32 * 32 + 2 * 32 * 64))
+    assert (products.layers, products.width, products.weights) == (2, 32, 2 * (4 * 32 * 32 + 2 * 32 * inner))
 
 
 def test_a_resumed_training_accounts_for_its_own_part(task: Task):

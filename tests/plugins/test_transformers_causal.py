@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from textclf_torch.halves import working_copy
 from textclf_transformers import TransformerOptions, build, parity, textclf_encoders
 from textclf_transformers.attention import by_length
 from textclf_transformers.causal import is_causal
@@ -17,7 +18,7 @@ from textclf_transformers.collating import Collator, Template
 from textclf_transformers.options import Gpt2Options
 
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_mistral, tiny_qwen2
-from textclf import ArtefactError, Labels, Split, Texts
+from textclf import ArtefactError, Dataset, Engine, Labels, Split, Texts
 from textclf.testing import LocalContext
 
 LABELS = Labels(("no", "yes"))
@@ -242,3 +243,34 @@ def test_the_default_of_gpt2_is_pinned_and_it_offers_no_adaptation():
     assert build(Gpt2Options(checkpoint="openai-community/gpt2-medium"))._checkpoint().revision is None
     (gpt2,) = [component for component in textclf_encoders() if component.name == "gpt2"]
     assert "adapt" not in gpt2.options.model_fields
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_gpt2_learns_what_the_last_word_says_and_its_classifier_comes_back(layout: str, tmp_path: Path, monkeypatch):
+    if layout == "padded":
+        monkeypatch.setattr("textclf_transformers.packed.PARITY", -1.0)
+    truth, begins = np.arange(24) % 2, [("the film", "a plot", "it", "the story of a film")[i // 6] for i in range(24)]
+    texts = [f"{begin} was {'very ' * (i % 6 // 2)}{'good' if i % 2 else 'bad'}" for i, begin in enumerate(begins)]
+    split = Split(Texts(texts), truth)
+    folder = tiny_gpt2(tmp_path / "m", texts)
+    recipe = {
+        "version": 1, "name": "tiny", "encoder": {"use": "gpt2", "checkpoint": str(folder)}, "metrics": ["accuracy"],
+        "trainer": {"use": "torch", "device": "cpu", "epochs": 20, "batch_size": 8, "learning_rate": 3e-3},
+    }  # fmt: skip
+    done = Engine(runs=tmp_path / "runs").run(recipe, Dataset(LABELS, split, test=split))
+    assert done.report.metrics["accuracy"].value == 1.0
+    again = Engine(offline=True).load(done.folder)
+    assert np.abs(again.scores(texts) - np.load(done.folder / "scores.npy")).max() <= 1e-6
+    assert np.isfinite(again.scores([""])).all()
+
+
+def test_the_working_copy_of_a_causal_network_reads_packed_rows_itself(tmp_path: Path):
+    encoder, tokens, network = ready(tiny_gpt2(tmp_path, TEXTS))
+    with torch.no_grad():
+        found = logits(encoder, network.eval(), tokens, "packed")
+        copy = working_copy(network)
+        for parameter in network.parameters():
+            parameter.zero_()
+        half = logits(encoder, copy, tokens, "packed")
+    assert half.dtype is torch.bfloat16
+    assert float((half.float() - found).abs().max()) <= 0.05 * float(found.abs().max())
