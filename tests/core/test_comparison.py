@@ -165,6 +165,13 @@ def test_runs_of_every_kind_are_compared(changes: dict[str, Any]) -> None:
     assert compared.metrics["toy_accuracy"][1].p == compared.mcnemar[0].p
 
 
+def test_runs_on_data_that_a_program_gave_are_compared() -> None:
+    ready = engine()
+    data = ([f"a text of {word} {i}" for i in range(40) for word in ("joy", "woe")], ["good", "bad"] * 40)
+    folders = [ready.run(recipe(dataset=None, **more), data).folder for more in ({}, WEAK)]
+    assert ready.compare(folders).texts == 16
+
+
 def test_a_study_is_compared_by_its_name_as_a_recipe() -> None:
     ready = engine()
     one, other = (ready.run(recipe(name=name, seeds=[1, 2], **how)) for name, how in (("a", NOISY), ("b", OTHER)))
@@ -243,3 +250,19 @@ def test_an_unfinished_study_is_not_compared_by_its_folder_nor_by_its_name() -> 
         with pytest.raises(ArtefactError) as raised:
             ready.compare([reference, one])
         assert str(raised.value) == f"{study} is a study that is interrupted: `textclf resume {study}`"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "'{' is not closed: expected ',' or '}'"),
+        ("seed: x", "seed: must be a whole number, not the text 'x'"),
+    ],
+)
+def test_a_run_whose_recipe_is_damaged_is_named(text: str, reason: str) -> None:
+    ready = engine()
+    one, other = ready.run(recipe()).folder, ready.run(recipe()).folder
+    (other / "recipe.yaml").write_text(text)
+    with pytest.raises(ArtefactError) as raised:
+        ready.compare([one, other])
+    assert str(raised.value) == f"{other}/recipe.yaml is damaged, run the recipe anew: {reason}"

@@ -114,15 +114,13 @@ def _refuse_others(folders: Sequence[Path], read: Sequence[Predictions]) -> None
 def _metrics(
     contenders: Sequence[Contender], named: Sequence[str], registry: Registry, read: Predictions
 ) -> dict[str, Metric]:
-    said = {step["use"]: step for step in metrics_named(contenders)}
+    said = {step.use: step.options for step in metrics_named(contenders)}
     for name in named:
         if name not in said and name not in registry.names("metric"):
             raise RecipeError(registry.missing("metric", name))
-    wanted = [said.get(name, {"use": name}) for name in named] or list(said.values())
-    steps = []
-    for step in wanted:
-        options = {key: value for key, value in step.items() if key != "use"}
-        steps.append(restored_step("metric", {"use": step["use"], "options": options}, registry))
+    steps = [
+        restored_step("metric", {"use": name, "options": said.get(name, {})}, registry) for name in named or said
+    ]
     for problem in unfit_for(read.labels.task, False, [((), step, step.traits) for step in steps]):
         raise DataError(problem.message)
     return {step.name: CheckedMetric(step) for step in steps} or usual_metrics(registry)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..errors import ArtefactError, DataError, RecipeError, listing
-from ..recipe.recipe import Source, parse
+from ..errors import ArtefactError, DataError, Problem, RecipeError, listing
+from ..recipe.recipe import Recipe, Source, parse
+from ..recipe.settings import StepSettings
 from .folder import RECIPE, RunFolder, find_whole, open_run
 
 # What tells runs of one recipe apart, or only how they are judged and what they leave.
@@ -99,21 +100,30 @@ def _contender(name: str, opened: Sequence[RunFolder]) -> Contender:
     # What a machine was measured to do best is no part of what was asked for.
     chosen = {place for run in opened for place in run.fixing()}
     for run, recipe in zip(opened[1:], recipes[1:], strict=True):
-        different = [place for place in _differences(recipes[0], recipe) if place not in chosen]
+        different = [p for p in _differences(recipes[0].values, recipe.values) if p not in chosen]
         if different:
             raise RecipeError(
                 f"{opened[0].path} and {run.path} are no runs of one recipe: they differ in {listing(different, 4)}; "
                 f"put them on either side of 'vs', or leave one out"
             )
-    return Contender(name, tuple(run.path for run in opened), tuple(int(recipe["seed"]) for recipe in recipes))
+    return Contender(name, tuple(run.path for run in opened), tuple(recipe.settings.seed for recipe in recipes))
 
 
-def _recipe_of(run: RunFolder) -> dict[str, Any]:
+def _recipe_of(run: RunFolder) -> Recipe:
     path = run.path / RECIPE
     try:
-        return parse(Source(str(path), path.read_bytes())).values
+        recipe = parse(Source(str(path), path.read_bytes()))
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}; run the recipe anew") from None
+    except RecipeError as error:
+        raise _damaged(path, error.problems[0]) from None
+    if recipe.problems:
+        raise _damaged(path, recipe.problems[0])
+    return recipe
+
+
+def _damaged(path: Path, problem: Problem) -> ArtefactError:
+    return ArtefactError(f"{path} is damaged, run the recipe anew: {replace(problem, location=None)}")
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -131,12 +141,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield f"{above}{key}", value
 
 
-def metrics_named(contenders: Iterable[Contender]) -> list[dict[str, Any]]:
-    """Return the metrics that every run's recipe names, as the first run's says them: {"use": ..., option: ...}."""
-    each = [_metrics_of(open_run(folder)) for contender in contenders for folder in contender.folders]
-    return [step for name, step in each[0].items() if all(name in other for other in each)]
-
-
-def _metrics_of(run: RunFolder) -> dict[str, dict[str, Any]]:
-    steps = [step if isinstance(step, dict) else {"use": step} for step in _recipe_of(run).get("metrics") or ()]
-    return {str(step["use"]): step for step in steps}
+def metrics_named(contenders: Iterable[Contender]) -> list[StepSettings]:
+    """Return the metrics that every run's recipe names, as the first run's says them."""
+    each = [_recipe_of(open_run(folder)).settings.metrics for contender in contenders for folder in contender.folders]
+    return [step for step in each[0] if all(any(step.use == one.use for one in other) for other in each)]
