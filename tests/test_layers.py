@@ -37,7 +37,7 @@ FAMILIES: dict[str, set[str]] = {
     "textclf_transformers": {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy"},
     "textclf_torch": {"torch", "transformers", "tokenizers", "safetensors", "captum", "numpy"},
     "textclf_sklearn": {"sklearn", "numpy", "scipy"},
-    "textclf_vectors": {"torch", "safetensors", "numpy"},
+    "textclf_vectors": {"torch", "safetensors", "pyarrow", "numpy"},
     "textclf_report": {"jinja2", "yaml", "numpy"},
 }
 

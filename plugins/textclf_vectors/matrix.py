@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textclf import DataError, read_table
+from textclf import DataError, PluginError
 
-from .reading import MOST_DIMENSIONS, Keep, Kept, Vectors, demand_finite
+from .reading import MOST_DIMENSIONS, Keep, Kept, Vectors, demand_finite, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST = 1 << 16
+_AT_ONCE = 1 << 16
 
 
 def read(path: Path, words: Path, keep: Keep) -> Vectors:
@@ -71,9 +72,24 @@ def _listed(words: Path) -> Iterator[str]:
 
 def _column(words: Path) -> Iterator[str]:
     """Yield the words of a Parquet file's one column."""
-    with read_table(words) as table:
-        if len(table.columns) != 1:
-            raise DataError(f"'{words}' has {len(table.columns)} columns; a word list has one")
-        (name,) = table.columns
-        for row in table:
-            yield row.text(name)
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise PluginError(f"'{words}' is Parquet, which needs pyarrow: pip install 'pyarrow>=17'") from None
+    try:
+        with ParquetFile(words) as file:
+            names = file.schema_arrow.names
+            if len(names) != 1:
+                raise DataError(f"'{words}' has {len(names)} columns; a word list has one")
+            for batch in file.iter_batches(batch_size=_AT_ONCE):
+                yield from _texts(words, batch.column(0).to_pylist())
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"'{words}' cannot be read as Parquet: {reason}") from None
+
+
+def _texts(words: Path, values: list[Any]) -> list[str]:
+    wrong = next((value for value in values if not isinstance(value, str)), None)
+    if wrong is not None or None in values:
+        raise DataError(f"'{words}' holds {shown(repr(wrong))}, which is no word")
+    return values

