@@ -25,13 +25,22 @@ _REPORTS = ("Network", "Log", "Runtime", "Page", "Security")
 
 @dataclass
 class Page:
-    """A page that was loaded. requests: all but the page's own; messages: console, log and exceptions."""
+    """A page that was loaded.
+
+    requests: all but the page's own; those that its own policy stopped are in `blocked`. messages: console,
+    log and exceptions.
+    """
 
     browser: Browser
     session: str
-    requests: list[str] = field(default_factory=list)
+    asked: dict[str, str] = field(default_factory=dict)
+    blocked: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
+
+    @property
+    def requests(self) -> list[str]:
+        return list(self.asked.values())
 
     def ask(self, expression: str) -> Any:
         """Return what a JavaScript expression gives; the page's own policy does not bind the debugger."""
@@ -45,7 +54,9 @@ class Page:
 
     def notice(self, method: str, told: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.asked[told["requestId"]] = told["request"]["url"]
+        elif method == "Network.loadingFailed" and told.get("blockedReason") == "csp":
+            self.blocked.append(self.asked.pop(told["requestId"]))
         elif method == "Log.entryAdded":
             self.messages.append(f"{told['entry']['level']}: {told['entry']['text']}")
         elif method == "Runtime.consoleAPICalled":
@@ -75,7 +86,7 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", session, **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", session, features=[scheme])
-        page.requests.clear()
+        page.asked.clear()
         self._seen.clear()
         self.call("Page.navigate", session, url=path.resolve().as_uri())
         while "Page.loadEventFired" not in self._seen:
@@ -83,7 +94,7 @@ class Browser:
         # Whatever a page starts when it is loaded is started within two frames.
         waiting = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 300)))"
         self.call("Runtime.evaluate", session, expression=waiting, awaitPromise=True)
-        page.requests.remove(path.resolve().as_uri())
+        page.asked = {number: url for number, url in page.asked.items() if url != path.resolve().as_uri()}
         return page
 
     def call(self, method: str, session: str = "", **values: Any) -> dict[str, Any]:

@@ -25,16 +25,26 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known of a training's epochs. chosen: the epoch whose weights the model has, None where none was kept."""
+    """What is known of the epochs of one phase.
 
+    objective: what was learned before the labels, "" for the labels. chosen: the epoch whose weights the model has,
+    None where it has the last one's.
+    """
+
+    objective: str
     epochs: tuple[int, ...]
     losses: tuple[Curve, ...]
     metrics: tuple[Curve, ...]
     chosen: int | None
 
 
-def history_of(events: Sequence[Mapping[str, Any]]) -> History:
-    """Read the events EpochFinished of a run."""
+def phases_of(events: Sequence[Mapping[str, Any]]) -> list[History]:
+    """Read the events EpochFinished of a run, a phase for each objective and one for the labels, in order."""
+    names = dict.fromkeys(str(event.get("objective", "")) for event in events)
+    return [_phase(name, [event for event in events if event.get("objective", "") == name]) for name in names]
+
+
+def _phase(objective: str, events: Sequence[Mapping[str, Any]]) -> History:
     epochs = tuple(int(event["epoch"]) for event in events)
     training = Curve("training loss", tuple(_number(event.get("loss")) for event in events))
     judged = [event.get("validation") or {} for event in events]
@@ -45,21 +55,24 @@ def history_of(events: Sequence[Mapping[str, Any]]) -> History:
     losses = [curve for curve in curves if curve.name.rpartition(" ")[2] in _LOSSES]
     best = [epoch for epoch, event in zip(epochs, events, strict=True) if event.get("best")]
     metrics = tuple(curve for curve in curves if curve not in losses)
-    return History(epochs, (training, *losses), metrics, best[-1] if best else None)
+    return History(objective, epochs, (training, *losses), metrics, best[-1] if best else None)
 
 
-def loss_figure(history: History) -> Markup:
-    return _figure("losses", "Loss by epoch", "loss", history, history.losses[:_SERIES])
+def loss_figure(history: History, place: int) -> Markup:
+    """Draw the losses of a phase, the one at `place` among the phases."""
+    title = f"Loss of {history.objective} by epoch" if history.objective else "Loss by epoch"
+    return _figure(history, f"losses{place}", title, "loss", history.losses[:_SERIES])
 
 
-def metric_figure(history: History) -> Markup | None:
+def metric_figure(history: History, place: int) -> Markup | None:
     """Draw the first metrics; all of them are in the table."""
     if not history.metrics:
         return None
-    return _figure("metrics", "Validation metrics by epoch", "on validation", history, history.metrics[:_SERIES])
+    title = "Validation metrics by epoch"
+    return _figure(history, f"metrics{place}", title, "on validation", history.metrics[:_SERIES])
 
 
-def _figure(key: str, title: str, y_name: str, history: History, curves: Sequence[Curve]) -> Markup:
+def _figure(history: History, key: str, title: str, y_name: str, curves: Sequence[Curve]) -> Markup:
     """Draw curves over epochs, with a legend beneath: the word "chosen" stands where such curves seldom are."""
     figure = Figure(key, title, _described(history, curves), height=236 + 18 * len(curves))
     defined = [value for curve in curves for value in curve.values if not math.isnan(value)] or [0.0, 1.0]
@@ -72,7 +85,7 @@ def _figure(key: str, title: str, y_name: str, history: History, curves: Sequenc
         place = plot.x(history.chosen)
         figure.line((place, plot.y.start), (place, plot.y.end), "chosen")
         early = history.chosen < (first + last) / 2
-        height = plot.y.end + 10 if key == "losses" else plot.y.start - 6
+        height = plot.y.end + 10 if y_name == "loss" else plot.y.start - 6
         figure.text(place + (5 if early else -5), height, "chosen", "mark", "start" if early else "end")
     for index, curve in enumerate(curves):
         _draw(plot, history.epochs, curve, index)

@@ -16,7 +16,7 @@ import yaml
 from textclf import Finished, Markup, Predictions, Report, quoted, visible
 
 from . import measures
-from .curves import History, history_of, loss_figure, metric_figure
+from .curves import History, loss_figure, metric_figure, phases_of
 from .drawing import brief, short
 from .figures import length_figure, reliability_figure, score_figure
 from .matrix import LIMIT, matrix_figure
@@ -43,7 +43,7 @@ def render(finished: Finished, record: Mapping[str, Any], most: int) -> str:
         "labels": _labels(report),
         "label_limit": _LABELS,
         "hits": _hits(predictions) if several else None,
-        "history": _history(finished.history),
+        "phases": _phases(finished.history),
         "confusion": _confusion(report),
         "outcomes": _outcomes(predictions, several),
         "lengths": _lengths(predictions, several),
@@ -100,14 +100,16 @@ def _hits(predictions: Predictions) -> Mapping[str, tuple[int, int, int]]:
     }
 
 
-def _history(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    history = history_of(events)
-    if not history.epochs:
-        return None
+def _phases(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [_phase(history, place) for place, history in enumerate(phases_of(events))]
+
+
+def _phase(history: History, place: int) -> Mapping[str, Any]:
     curves = [*history.losses, *history.metrics]
-    rows = [[curve.values[place] for curve in curves] for place in range(len(history.epochs))]
+    rows = [[curve.values[row] for curve in curves] for row in range(len(history.epochs))]
     return {
-        "figures": [figure for figure in (loss_figure(history), metric_figure(history)) if figure],
+        "objective": history.objective,
+        "figures": [figure for figure in (loss_figure(history, place), metric_figure(history, place)) if figure],
         "names": [curve.name for curve in curves],
         "rows": list(zip(history.epochs, rows, strict=True)),
         "chosen": history.chosen,
@@ -116,6 +118,8 @@ def _history(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def _chosen(history: History) -> str:
+    if history.objective:
+        return f"Before the labels the network learned {history.objective} from texts alone."
     if history.chosen is None:
         return "No epoch was chosen: without validation texts the model is that of the last one."
     if len(history.epochs) == 1:

@@ -33,7 +33,7 @@ def learnable(task: Task, pairs: bool) -> Dataset:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    """A BERT of few weights that knows the words of the stand-in dataset; beside it, in `gpt2`, a GPT-2, and vectors."""
+    """A BERT of few weights that knows the words of the stand-in dataset; beside it a GPT-2 and word vectors."""
     # Not the number at each text's end: a network that knows them all learns texts by heart.
     texts = [text.rpartition(" ")[0] for text in learnable("single-label", False).train.texts.first]
     folder = tmp_path_factory.mktemp("checkpoints")
