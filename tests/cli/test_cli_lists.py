@@ -46,8 +46,8 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_nothing(
 def test_bundled_recipes_are_listed_with_their_first_sentence(call: Call) -> None:
     rows = call("recipes", "--json").json()["recipes"]
     assert [row["name"] for row in rows] == [
-        "imdb_bert", "imdb_glove_bilstm", "imdb_gpt2", "imdb_notebook", "imdb_tfidf", "reviews_glove_bilstm",
-        "reviews_glove_cnn", "reviews_glove_mean", "reviews_minilm", "reviews_tfidf",
+        "imdb_bert", "imdb_glove_bilstm", "imdb_gpt2", "imdb_notebook", "imdb_tfidf", "reviews_frozen",
+        "reviews_glove_bilstm", "reviews_glove_cnn", "reviews_glove_mean", "reviews_minilm", "reviews_tfidf",
     ]  # fmt: skip
     assert all(row["summary"] for row in rows)
     answer = call("recipes")
