@@ -50,7 +50,6 @@ def _cell(figure: Figure, x: float, y: float, size: float, count: int, total: in
     share = count / total if total else 0.0
     tip = f"{said}: {count:,} of {total:,}, {100 * share:.1f} %"
     figure.rect(x + 1, y + 1, size - 2, size - 2, "cell own" if right else "cell", tip, share)
-    style = "deep" if share > 0.55 else "pale"
     middle = x + size / 2
-    figure.text(middle, y + size / 2 - 2, f"{count:,}", f"count {style}", "middle", tip=tip)
-    figure.text(middle, y + size / 2 + 12, f"{100 * share:.0f} %", f"share {style}", "middle", tip=tip)
+    figure.text(middle, y + size / 2 - 2, f"{count:,}", "count", "middle", tip=tip)
+    figure.text(middle, y + size / 2 + 12, f"{100 * share:.0f} %", "share", "middle", tip=tip)

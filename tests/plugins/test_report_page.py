@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -183,6 +184,23 @@ def test_the_confusion_matrix_shows_counts_and_shares_of_rows(write):
     assert tips(figure, "rect")[3] == (
         f"true a, predicted no label: {cells[3][0]} of {cells[3][1]}, {100 * cells[3][0] / cells[3][1]:.1f} %"
     )
+
+
+def test_the_numbers_in_a_cell_are_readable_however_strong_its_colour():
+    style = files("textclf_report").joinpath("style.css").read_text("utf-8")
+    blocks = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in style.split(":root {")[1:]]
+    assert len(blocks) == 3, "light, dark, print"
+    for colours in blocks:
+        for fill in ("own", "other", "card"):
+            bright, dim = sorted((light(colours[fill]), light(colours["ink"])), reverse=True)
+            assert (bright + 0.05) / (dim + 0.05) >= 4.5, (fill, colours)
+
+
+def light(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, by WCAG 2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(part * weight for part, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
 
 
 def test_with_many_labels_the_commonest_confusions_are_listed(write):
