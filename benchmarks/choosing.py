@@ -27,7 +27,7 @@ Step = Mapping[str, Any]
 class Bench:
     """The film sentences without the reported test split, and one split of them for each seed."""
 
-    def __init__(self, folder: Path, encoder: Step, trainer: Step) -> None:
+    def __init__(self, folder: Path, encoder: Step, trainer: Step, labelled: int | None = None) -> None:
         self.recipe: dict[str, Any] = {
             "name": "choosing", "dataset": {"use": "reviews", "domain": "movies"}, "split": {"seed": 0},
             "encoder": encoder, "trainer": trainer, "metrics": ["accuracy", "log_loss"],
@@ -35,14 +35,14 @@ class Bench:
         self.engine = Engine(cache=folder / "cache", offline=True)
         self.context = RunContext(0, folder, lambda event: None, offline=True)
         plan = self.engine.plan(self.recipe)
-        self.settings = plan.settings.split
+        self.settings, self.labelled = plan.settings.split, labelled
         whole = pipeline.load(plan, None, self.context)
         kept = part(whole, self.settings, validate=False, warn=print)
         self.dataset = Dataset(kept.labels, kept.train)
 
     def split(self, seed: int) -> Parts:
         """Return texts to train on, and, as `test`, an eighth to choose by: a tenth of all sentences."""
-        settings = self.settings.model_copy(update={"seed": seed, "test": 0.125})
+        settings = self.settings.model_copy(update={"seed": seed, "test": 0.125, "labelled": self.labelled})
         return part(self.dataset, settings, validate=False, warn=print)
 
     def judge(self, encoder: Step, trainers: Sequence[Step], seed: int) -> Iterator[dict[str, float]]:
@@ -69,12 +69,17 @@ def reported(folder: Path, changes: Sequence[str] = ()) -> tuple[Split, Split]:
     return parts.train, parts.test
 
 
-def compare(encoders: Sequence[Step], trainers: Sequence[Step], seeds: Sequence[int]) -> None:
-    """Print a line for each pair as it is known, and the best of each trainer at the end."""
+def compare(
+    encoders: Sequence[Step], trainers: Sequence[Step], seeds: Sequence[int], labelled: int | None = None
+) -> None:
+    """Print a line for each pair as it is known, and the best of each trainer at the end.
+
+    labelled: train on the labels of so many sentences alone.
+    """
     best: dict[str, tuple[float, str]] = {}
     print(f"{'accuracy':>8} {'± error':>7} {'log loss':>8} {'seconds':>7}  encoder and trainer")
     with TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), encoders[0], trainers[0])
+        bench = Bench(Path(folder), encoders[0], trainers[0], labelled)
         for encoder in encoders:
             for trainer in trainers:
                 found = [next(bench.judge(encoder, [trainer], seed)) for seed in seeds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import subprocess
@@ -198,6 +199,26 @@ def test_whole_runs_are_compared_on_the_same_split(tiny):
     said = run("end_to_end.py", "--limit", "200", "--pairs", "1", "--epochs", "1", "--checkpoint", tiny, *KNOWN)
     assert re.search(r"our time over the plain script's: [\d.]+ \(95 % interval", said)
     assert re.search(r"our time over the expert script's: [\d.]+ \(95 % interval", said)
+
+
+@pytest.mark.slow
+def test_systems_are_compared_in_one_table_and_runs_that_are_kept_are_found_again(tmp_path):
+    chosen = ("--only", "majority", "reviews_tfidf", "--seeds", "2", "--set", "split.limit=1500")
+    said = run("systems.py", *chosen, "--runs", str(tmp_path))
+    assert re.search(r"\| 1 \| always the commonest label \| 0\.50\d\d \([\d.]+ to [\d.]+\) \|  \| 0 \| none \|", said)
+    assert re.search(r"\| 2 \| TF-IDF, logistic regression \| 0\.[67]\d+ \([^)]+\) \| \d+ \| [\d,]+ \| none \|", said)
+    assert run("systems.py", *chosen, "--runs", str(tmp_path)) == said
+    assert len([*tmp_path.glob("reviews_tfidf-*/*/record.json")]) == 2
+
+
+@pytest.mark.slow
+def test_adaptation_is_compared_with_none_on_the_same_few_labels(tiny, tmp_path):
+    small = ("--set", "split.limit=300", "--set", f"encoder.checkpoint={tiny}", "--set", "trainer.epochs=1")
+    said = run("few_labels.py", "--labelled", "20", "--seeds", "2", "--runs", str(tmp_path), *small)
+    assert re.search(r"difference [+-][\d.]+ \(95 % interval [+-][\d.]+ to [+-][\d.]+\), p [\d.e-]+\n", said)
+    records = [json.loads(file.read_text()) for file in tmp_path.glob("*/*/metrics.json")]
+    assert [record["sizes"]["train"] for record in records] == [20] * 4
+    assert sorted(bool(record["objectives"]) for record in records) == [False, False, True, True]
 
 
 @pytest.mark.slow
