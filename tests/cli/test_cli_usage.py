@@ -23,7 +23,7 @@ def test_help_names_every_command_and_exit_code(call: Call) -> None:
     answer = call("--help")
     assert answer.code == 0
     words = " ".join(answer.out.split())
-    commands = "run resume check predict evaluate compare plugins recipes copy schema runs"
+    commands = "run resume check predict evaluate explain compare plugins recipes copy schema runs"
     for command in commands.split():
         assert f" {command} " in words
     for meaning in ("0 done", "2 wrong arguments or recipe", "75 interrupted; a run can be resumed", "130 Ctrl-C"):
