@@ -96,8 +96,9 @@ def bootstrap_together(
     tables = [_Table.of(predictions, unit_of_row) for predictions in several]
     drawn: list[dict[str, list[NDArray[np.float64]]]] = [{name: [] for name in metrics} for _ in several]
     for units in _resamples(len(unit_of_row), int(unit_of_row.max()) + 1, draws, seed):
+        by_unit = np.ascontiguousarray(units.T)
         for table, found in zip(tables, drawn, strict=True):
-            in_cells = units @ table.cells_of_unit
+            in_cells = (table.units_in_cell @ by_unit).T
             for name, metric in metrics.items():
                 if metric.reads_scores:
                     found[name].append(metric(table.predictions, units[:, unit_of_row]))
@@ -111,11 +112,11 @@ def bootstrap_together(
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Predictions, their cells, and how many rows of each unit are in each cell: sparse, as there can be many."""
+    """Predictions, their cells, and how many rows of each unit are in each cell, sparse [cells, units]."""
 
     predictions: Predictions
     cells: Predictions
-    cells_of_unit: Any
+    units_in_cell: Any
 
     @classmethod
     def of(cls, predictions: Predictions, unit_of_row: NDArray[np.int64]) -> _Table:
@@ -123,8 +124,8 @@ class _Table:
         from scipy import sparse
 
         cells, cell_of_row = _cells(predictions)
-        shape = int(unit_of_row.max()) + 1, int(cell_of_row.max()) + 1
-        counts = sparse.csr_array((np.ones(len(unit_of_row)), (unit_of_row, cell_of_row)), shape=shape)
+        shape = int(cell_of_row.max()) + 1, int(unit_of_row.max()) + 1
+        counts = sparse.csr_array((np.ones(len(unit_of_row)), (cell_of_row, unit_of_row)), shape=shape)
         return cls(predictions, cells, counts)
 
 
@@ -155,9 +156,13 @@ def _cells(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
     """Return one prediction for each distinct pair of truth and predicted, and the cell of each row."""
     import numpy as np
 
-    pairs = np.column_stack([predictions.truth.reshape(len(predictions), -1).astype(np.int64),
-                             predictions.predicted.reshape(len(predictions), -1).astype(np.int64)])  # fmt: skip
-    _, first, cell = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    truth, predicted = predictions.truth, predictions.predicted
+    if truth.ndim == 1:
+        # One number for each pair, with place for an abstention, which is -1.
+        keys: NDArray[Any] = truth.astype(np.int64) * (len(predictions.labels) + 1) + predicted
+    else:
+        keys = np.column_stack([truth, predicted])
+    _, first, cell = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     blank = [""] * len(first)
     return (
         replace(
