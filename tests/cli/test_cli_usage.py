@@ -89,7 +89,7 @@ def test_problems_show_the_line_of_the_recipe(call: Call, tmp_path: Path) -> Non
     assert answer.code == 2
     assert answer.err == (
         "bad.yaml:2:10: encoder: no encoder is called 'toy_wrods'; did you mean 'toy_words'? "
-        "(installed: bert, frozen, gpt2, tfidf, toy_words, transformer)\n"
+        "(installed: bert, frozen, gpt2, tfidf, toy_words, transformer, vectors)\n"
         "    2 | encoder: toy_wrods\n"
         "      |          ^^^^^^^^^\n"
         "1 problem; nothing was run\n"
