@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from tests.tiny import tiny_bert
+from textclf import Engine
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -229,3 +230,13 @@ def test_the_benchmark_of_a_gpu_refuses_in_one_sentence_where_there_is_none():
     done = subprocess.run([sys.executable, str(BENCHMARKS / "gpu.py")], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "this benchmark needs an NVIDIA GPU, and PyTorch finds none here\n"
+
+
+def test_explanations_are_judged_on_the_sentences_of_a_run(tmp_path):
+    done = Engine(runs=tmp_path).run("reviews_tfidf", overrides=["split.limit=600", "report.draws=100"])
+    said = run("explaining.py", str(done.folder), "--texts", "30")
+    assert "method: exact; log-odds against a text without known words" in said
+    assert "at most 0.01 in 30 of 30: met" in said
+    assert re.search(r"by \d\.\d{3} without the top 5 words, by \d\.\d{3} without random ones", said)
+    assert re.search(r"difference \+\d\.\d{3} \(95 % interval \+\d", said)
+    assert said.endswith("% of the texts): met\n")
