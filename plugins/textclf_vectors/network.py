@@ -62,12 +62,12 @@ class Mean(nn.Module):
     def __init__(self, design: Design) -> None:
         super().__init__()
         sizes = [design.dimensions, *[design.hidden] * design.layers]
-        self.stack = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.stack: nn.ModuleList = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(design.dropout)
         self.size = sizes[-1]
 
     def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
-        found = shape.spread(words).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
+        found: torch.Tensor = shape.spread(words).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
         for place, layer in enumerate(self.stack):
             found = functional.relu(layer(self.dropout(found) if place else found))
         return found
@@ -87,14 +87,14 @@ class Recurrent(nn.Module):
         self.pool = POOLS[design.pooling](self.size)
 
     def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
-        if not len(words):
-            return self.pool(words.new_zeros(0, self.size), shape)
         steps = words.index_select(0, shape.order)
-        for place, layer in enumerate(self.stack):
+        for place, layer in enumerate(self.stack if len(words) else ()):
             steps = self.dropout(steps) if place else steps
             steps = layer(PackedSequence(steps, shape.alive))[0].data
+        steps = steps if len(words) else words.new_zeros(0, self.size)
         states = torch.empty_like(steps).index_copy(0, shape.order, steps)
-        return self.pool(states, shape)
+        pooled: torch.Tensor = self.pool(states, shape)
+        return pooled
 
 
 class Convolutions(nn.Module):
@@ -108,17 +108,21 @@ class Convolutions(nn.Module):
         self.stack = nn.ModuleList(
             nn.Conv1d(design.dimensions, design.filters, width, padding=width - 1) for width in design.widths
         )
-        self.size = design.filters * len(design.widths)
+        self.size, self.widths = design.filters * len(design.widths), design.widths
 
     def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
         rows = shape.spread(words).transpose(1, 2)
         found = []
-        for layer in self.stack:
+        for layer, width in zip(self.stack, self.widths, strict=True):
             answers = functional.relu(layer(rows)).transpose(1, 2)
             # None is below zero, so that zeros hide what was answered to padding alone.
-            real = shape.real(longer=layer.kernel_size[0] - 1)
+            real = shape.real(longer=width - 1)
             found.append(answers.masked_fill(~real, 0.0).amax(dim=1))
         return torch.cat(found, dim=1)
+
+
+Body = Mean | Recurrent | Convolutions
+BODIES: dict[str, type[Body]] = {"mean": Mean, "lstm": Recurrent, "gru": Recurrent, "cnn": Convolutions}
 
 
 class VectorsNetwork(nn.Module):
@@ -129,8 +133,7 @@ class VectorsNetwork(nn.Module):
         self.design, self.labels = design, labels
         self.vectors = WordVectors(design)
         self.vector_dropout = nn.Dropout(design.vector_dropout)
-        kinds = {"mean": Mean, "lstm": Recurrent, "gru": Recurrent, "cnn": Convolutions}
-        self.body = kinds[design.network](design)
+        self.body: Body = BODIES[design.network](design)
         self.dropout = nn.Dropout(design.dropout)
         self.head = nn.Linear(self.body.size, len(labels))
 
