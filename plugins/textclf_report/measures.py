@@ -109,8 +109,7 @@ def histogram(found: Outcomes, bins: int = 20) -> list[Bin]:
 def right(predictions: Predictions) -> NDArray[np.bool_]:
     """Tell of each text whether its label, or all of its labels, are right; an abstention is not."""
     same: NDArray[np.bool_] = predictions.truth == predictions.predicted
-    whole: NDArray[np.bool_] = same.all(axis=1) if same.ndim == 2 else same
-    return whole
+    return same if same.ndim == 1 else np.asarray(same.all(axis=1), np.bool_)
 
 
 def by_length(predictions: Predictions, most: int = 6, least: int = 10) -> tuple[str, list[Bin]]:
