@@ -74,7 +74,7 @@ def classifiers(texts: int, ahead: float = 0.0) -> Callable[[np.random.Generator
 def recipes(texts: int, deviation: float, ahead: float = 0.0) -> Callable[[np.random.Generator], Pair]:
     """Return who draws two recipes of three seeds: a text is decided right where ease outweighs chance, by a probit.
 
-    deviation: of seeds, in standard deviations of ease; 0.03 makes about half a point of accuracy.
+    deviation: of seeds, in standard deviations of ease; 0.03 makes about two thirds of a point of accuracy.
     """
     from statistics import NormalDist
 
