@@ -16,7 +16,7 @@ from textclf import Chosen, Context, DataError, Labels, Layout, Progress, Span, 
 from . import binary, magnitude, matrix, saved, text_files, vocabulary
 from .collating import Collator
 from .network import Design, VectorsNetwork
-from .places import NotHere, Place, locate
+from .places import NotHere, Place, demand_published, locate
 from .reading import Keep, Vectors
 from .vocabulary import UNKNOWN, Vocabulary
 
@@ -59,6 +59,7 @@ class VectorsEncoder:
             place = locate(self._options)
         except NotHere as problem:
             raise DataError(f"encoder.{problem.option}: {problem}") from None
+        demand_published(self._options, place)
         columns = [train.texts.first, *([train.texts.second] if train.texts.second is not None else [])]
         found = vocabulary.forms([_shortened(column)[0] for column in columns])
         file = read(place, vocabulary.wanted(found, self._options.vocabulary))

