@@ -31,6 +31,16 @@ def test_a_tiny_network_learns_a_tiny_task_on_cuda(precision, tmp_path):
     assert next(model.network.parameters()).device.type == "cuda"
 
 
+def test_bertadam_one_cycle_decay_by_layer_and_unfreezing_learn_it_on_cuda_too(tmp_path):
+    task = sentiment(tmp_path)
+    context = task.context()
+    model = task.train(
+        context, epochs=12, device="cuda", precision="fp16", optimizer="bertadam", learning_rate=1e-3,
+        schedule="one_cycle", warmup=0.3, layer_decay=0.9, unfreeze=0.3,
+    )  # fmt: skip
+    assert (model.scores(task.encoded.features, context).argmax(axis=1) == TRUTH).all()
+
+
 def test_a_model_trained_on_cuda_scores_the_same_on_the_cpu(tmp_path):
     task = sentiment(tmp_path)
     context = task.context()
