@@ -13,6 +13,7 @@ from .drawing import SHAPES, Figure, Plot, short, ticks, whole_ticks
 
 _LOSSES = ("loss", "log_loss")
 _SERIES = 4
+METRICS_TITLE = "Validation metrics by epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,13 @@ def _phase(objective: str, events: Sequence[Mapping[str, Any]]) -> History:
     return History(objective, epochs, (training, *losses), metrics, best[-1] if best else None)
 
 
+def loss_title(history: History) -> str:
+    return f"Loss of {history.objective} by epoch" if history.objective else "Loss by epoch"
+
+
 def loss_figure(history: History, place: int) -> Markup:
     """Draw the losses of a phase, the one at `place` among the phases."""
-    title = f"Loss of {history.objective} by epoch" if history.objective else "Loss by epoch"
+    title = loss_title(history)
     return _figure(history, f"losses{place}", title, "loss", history.losses[:_SERIES])
 
 
@@ -68,8 +73,7 @@ def metric_figure(history: History, place: int) -> Markup | None:
     """Draw the first metrics; all of them are in the table."""
     if not history.metrics:
         return None
-    title = "Validation metrics by epoch"
-    return _figure(history, f"metrics{place}", title, "on validation", history.metrics[:_SERIES])
+    return _figure(history, f"metrics{place}", METRICS_TITLE, "on validation", history.metrics[:_SERIES])
 
 
 def _figure(history: History, key: str, title: str, y_name: str, curves: Sequence[Curve]) -> Markup:
@@ -79,7 +83,7 @@ def _figure(history: History, key: str, title: str, y_name: str, curves: Sequenc
     steps = ticks(min(defined), max(defined))
     first, last = history.epochs[0], history.epochs[-1]
     edge = 0.5 if first == last else 0.04 * (last - first)
-    plot = Plot.of(figure, (first - edge, last + edge), (steps[0], steps[-1]), bottom=44 + 18 * len(curves))
+    plot = Plot.of(figure, (first - edge, last + edge), (steps[0], steps[-1]), steps, bottom=44 + 18 * len(curves))
     plot.frame("epoch", [(epoch, str(epoch)) for epoch in whole_ticks(first, last)], steps, y_name)
     if history.chosen is not None:
         place = plot.x(history.chosen)

@@ -13,6 +13,7 @@ from textclf import Markup, visible
 Anchor = Literal["start", "middle", "end"]
 SHAPES = ("round", "square", "diamond", "triangle")
 Point = tuple[float, float]
+_LETTER = 7.5  # pixels a digit takes in the size of ticks, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,13 @@ class Plot:
     y: Scale
 
     @classmethod
-    def of(cls, figure: Figure, x: tuple[float, float], y: tuple[float, float], *, bottom: float = 44) -> Plot:
-        """Leave `bottom` pixels below the frame, for the ticks, the axis' name and a legend."""
-        return cls(figure, Scale(*x, 52, figure.width - 12), Scale(*y, figure.height - bottom, 12))
+    def of(
+        cls, figure: Figure, x: tuple[float, float], y: tuple[float, float], y_ticks: Sequence[float],
+        *, bottom: float = 44,
+    ) -> Plot:  # fmt: skip
+        """Leave room for what stands on the left of the frame, and `bottom` pixels for what stands below it."""
+        left = 26 + _LETTER * max([3, *(len(brief(tick)) for tick in y_ticks)])
+        return cls(figure, Scale(*x, left, figure.width - 12), Scale(*y, figure.height - bottom, 12))
 
     def frame(
         self, x_name: str, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[float], y_name: str,

@@ -20,7 +20,7 @@ def reliability_figure(found: Calibration, *, several: bool) -> Markup:
     figure = Figure("reliability", "Reliability diagram", f"{held} by score. {parts}.", height=300)
     floor = min([low, *(part.interval[0] for part in found.bins)])
     steps = ticks(floor, 1)
-    plot = Plot.of(figure, (low, 1), (steps[0], steps[-1]))
+    plot = Plot.of(figure, (low, 1), (steps[0], steps[-1]), steps)
     marks = _SHARES if low == 0 else [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
     plot.frame("score", [(mark, brief(mark)) for mark in marks], steps, held)
     figure.line(plot.at(low, low), plot.at(1, 1), "ideal")
@@ -40,7 +40,8 @@ def score_figure(bins: Sequence[Bin], *, several: bool) -> Markup:
     what = f"Of {total:,} scores, {right:,} are of {names[0]} and {total - right:,} of {names[1]}"
     figure = Figure("scores", "Scores", f"{what}; the counts of each bin are in the table.", height=300)
     steps = [step for step in ticks(-failed, max(held, 1)) if step == int(step)]
-    plot = Plot.of(figure, (bins[0].low, bins[-1].high), (min(steps[0], -failed), max(steps[-1], held)), bottom=64)
+    ends = min(steps[0], -failed), max(steps[-1], held)
+    plot = Plot.of(figure, (bins[0].low, bins[-1].high), ends, steps, bottom=64)
     marks = [bins[0].low + i * (bins[-1].high - bins[0].low) / 5 for i in range(6)]
     counted = "labels of texts" if several else "texts"
     plot.frame("score", [(mark, brief(round(mark, 2))) for mark in marks], steps, counted, signed=False)
@@ -68,7 +69,7 @@ def length_figure(unit: str, bins: Sequence[Bin], overall: float, *, several: bo
     parts = "; ".join(f"{_range(part)} {unit}: {part.share:.2f}" for part in bins)
     figure = Figure("lengths", "Accuracy by length of text", f"{held}. {parts}. All texts: {overall:.2f}.", height=260)
     steps = ticks(min(part.interval[0] for part in bins), max(part.interval[1] for part in bins))
-    plot = Plot.of(figure, (-0.5, len(bins) - 0.5), (max(0.0, steps[0]), min(1.0, steps[-1])))
+    plot = Plot.of(figure, (-0.5, len(bins) - 0.5), (max(0.0, steps[0]), min(1.0, steps[-1])), steps)
     steps = [step for step in steps if 0 <= step <= 1]
     plot.frame(unit, [(place, _range(part)) for place, part in enumerate(bins)], steps, held)
     figure.line((plot.x.start, plot.y(overall)), (plot.x.end, plot.y(overall)), "ideal")

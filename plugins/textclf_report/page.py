@@ -16,7 +16,7 @@ import yaml
 from textclf import Finished, Markup, Predictions, Report, quoted, visible
 
 from . import measures
-from .curves import History, loss_figure, metric_figure, phases_of
+from .curves import METRICS_TITLE, History, loss_figure, loss_title, metric_figure, phases_of
 from .drawing import brief, short
 from .figures import length_figure, reliability_figure, score_figure
 from .matrix import LIMIT, matrix_figure
@@ -106,10 +106,11 @@ def _phases(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _phase(history: History, place: int) -> Mapping[str, Any]:
     curves = [*history.losses, *history.metrics]
+    drawn = (loss_title(history), loss_figure(history, place)), (METRICS_TITLE, metric_figure(history, place))
     rows = [[curve.values[row] for curve in curves] for row in range(len(history.epochs))]
     return {
         "objective": history.objective,
-        "figures": [figure for figure in (loss_figure(history, place), metric_figure(history, place)) if figure],
+        "figures": [(title, figure) for title, figure in drawn if figure is not None],
         "names": [curve.name for curve in curves],
         "rows": list(zip(history.epochs, rows, strict=True)),
         "chosen": history.chosen,
