@@ -43,7 +43,7 @@ class Bench:
     def split(self, seed: int) -> Parts:
         """Return texts to train on, and, as `test`, an eighth to choose by: a tenth of all sentences."""
         settings = self.settings.model_copy(update={"seed": seed, "test": 0.125, "labelled": self.labelled})
-        return part(self.dataset, settings, validate=False, warn=print)
+        return part(self.dataset, settings, validate=False, unlabelled=self.labelled is not None, warn=print)
 
     def judge(self, encoder: Step, trainers: Sequence[Step], seed: int) -> Iterator[dict[str, float]]:
         """Yield accuracy, log loss and seconds of each trainer on the features of one encoder."""
@@ -74,7 +74,7 @@ def compare(
 ) -> None:
     """Print a line for each pair as it is known, and the best of each trainer at the end.
 
-    labelled: train on the labels of so many sentences alone.
+    labelled: train on the labels of so many sentences alone; an encoder that adapts learns from the others as well.
     """
     best: dict[str, tuple[float, str]] = {}
     print(f"{'accuracy':>8} {'± error':>7} {'log loss':>8} {'seconds':>7}  encoder and trainer")
