@@ -46,8 +46,9 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_nothing(
 def test_bundled_recipes_are_listed_with_their_first_sentence(call: Call) -> None:
     rows = call("recipes", "--json").json()["recipes"]
     assert [row["name"] for row in rows] == [
-        "imdb_bert", "imdb_glove_bilstm", "imdb_gpt2", "imdb_notebook", "imdb_tfidf", "reviews_frozen",
-        "reviews_glove_bilstm", "reviews_glove_cnn", "reviews_glove_mean", "reviews_minilm", "reviews_tfidf",
+        "imdb_bert", "imdb_bert_adapted", "imdb_glove_bilstm", "imdb_gpt2", "imdb_notebook", "imdb_tfidf",
+        "reviews_frozen", "reviews_glove_bilstm", "reviews_glove_cnn", "reviews_glove_mean", "reviews_minilm",
+        "reviews_minilm_adapted", "reviews_tfidf",
     ]  # fmt: skip
     assert all(row["summary"] for row in rows)
     answer = call("recipes")
@@ -111,7 +112,7 @@ def test_a_study_is_shown_as_its_summary(call: Call, recipe: str) -> None:
 
 
 def test_recipes_and_runs_complete(call: Call, recipe: str) -> None:
-    assert complete_recipe("reviews_m") == ["reviews_minilm"]
+    assert complete_recipe("reviews_m") == ["reviews_minilm", "reviews_minilm_adapted"]
     assert complete_recipe("to") == ["toys.yaml"]
     folder = json.loads(call("run", recipe, "--json").out)["folder"]
     assert complete_run("") == ["latest", "toys", folder.removeprefix("runs/")]
