@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from textclf_torch.runtime import (
     threads_for_scoring,
 )
 
-from textclf import ArtefactError, Context, Layout, Split, Texts, Tokens
+from textclf import ArtefactError, Context, Layout, RecipeError, Split, Texts, Tokens
 
 from . import network as networks
 from . import packed, tokenizing
@@ -93,8 +93,9 @@ class FrozenEncoder:
         ready, options = self._known(), self._options
         collator = ready.vocabulary.collator
         reading = tokenizing.fingerprint(ready.vocabulary.tokenizer, ready.vocabulary.letters)
-        told = (FORMAT, reading, ready.weights, collator.max_length, options.truncate, options.pooling)
-        return hashlib.sha256(repr((*told, options.normalize)).encode()).hexdigest()
+        taken = (options.layers, options.pooling, options.normalize)
+        told = (FORMAT, reading, ready.weights, collator.max_length, options.truncate, *taken)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write tokenizer and network in the Hugging Face layout, as `transformers.AutoModel` reads them."""
@@ -109,8 +110,15 @@ class FrozenEncoder:
 
 
 def _read(options: FrozenOptions, folder: Path, device: torch.device) -> Ready:
-    vocabulary, body = read_vocabulary(options, folder), networks.read_body(folder)
-    weights, network = digest(body), SentenceNetwork(body, options.pooling, options.normalize).eval()
+    vocabulary = read_vocabulary(options, folder)
+    body: Any = networks.read_body(folder)
+    layers = body.config.get_text_config().num_hidden_layers
+    if options.layers > layers:
+        raise RecipeError(
+            f"encoder.layers: the network of '{options.checkpoint}' has {layers} layers, not {options.layers}; lower it"
+        )
+    weights = digest(body)
+    network = SentenceNetwork(body, options.pooling, options.normalize, options.layers).eval()
     # Attention of variable length knows no float32 off the CPU.
     packs = device.type == "cpu" and packed.teach(body, vocabulary.collator, lambda _: [], network) is None
     return Ready(vocabulary, network.to(device), weights, device, "packed" if packs else "padded")

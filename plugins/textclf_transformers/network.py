@@ -94,7 +94,7 @@ def read_body(folder: Path) -> torch.nn.Module:
     if type(config) not in MODEL_MAPPING or config.is_encoder_decoder:
         raise ArtefactError(f"'{folder}' holds a '{config.model_type}', whose states of a text's tokens cannot be read")
     config.use_cache = False
-    kinds = MODEL_MAPPING[type(config)]
+    kinds: Any = MODEL_MAPPING[type(config)]
     kind = kinds[0] if isinstance(kinds, tuple) else kinds
     takes = inspect.signature(kind).parameters
     unpooled = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}

@@ -35,7 +35,10 @@ class FrozenOptions(CheckpointOptions):
     pooling: Literal["mean", "cls", "last"] = Field(
         "mean", description="what stands for a text: the mean over its tokens, its first token, or its last"
     )
-    normalize: bool = Field(True, description="bring every vector to Euclidean length one")
+    layers: int = Field(
+        1, ge=1, le=1000, description="how many of the last layers are read; their vectors stand side by side"
+    )
+    normalize: bool = Field(True, description="bring every layer's vector to Euclidean length one")
     device: Literal["auto", "cuda", "cpu", "mps"] = Field("auto", description="auto: CUDA where there is one, else CPU")
 
 

@@ -17,44 +17,71 @@ _OUTSIDE = ("architectures", "dtype", "torch_dtype", "transformers_version", "_n
 
 
 class SentenceNetwork(torch.nn.Module):
-    """A body without a head, and what is taken of its last states: the mean over tokens, the first, or the last."""
+    """A body without a head, and what is taken of its last layers: the mean over tokens, the first, or the last.
 
-    def __init__(self, body: Any, pooling: Pooling, normalize: bool) -> None:
+    The vectors of several layers stand side by side, as in the feature-based BERT of Devlin et al. 2019 (section 5.3).
+    """
+
+    def __init__(self, body: Any, pooling: Pooling, normalize: bool, layers: int = 1) -> None:
         super().__init__()
         self.body = body
         self._pooling = pooling
         self._normalize = normalize
+        self._layers = layers
 
     @property
     def width(self) -> int:
         width: int = self.body.config.get_text_config().hidden_size
-        return width
+        return width * self._layers
 
     def forward(self, text_lasts: torch.Tensor | None = None, **batch: Any) -> torch.Tensor:
         """Return a vector for each text of a batch, packed or padded, [texts, width]."""
-        vectors = self._of_row(batch, text_lasts is not None) if "text_lengths" in batch else self._of_rows(batch)
-        return functional.normalize(vectors, dim=1) if self._normalize else vectors
+        pooled = _Row(batch) if "text_lengths" in batch else _Rows(batch)
+        if text_lasts is not None:
+            batch["attention_mask"] = no_mask(text_lasts.device)
+        vectors = [getattr(pooled, self._pooling)(states) for states in self._states(batch)]
+        return torch.cat([functional.normalize(v, dim=1) for v in vectors] if self._normalize else vectors, dim=1)
 
-    def _of_row(self, batch: dict[str, Any], causal: bool) -> torch.Tensor:
-        borders, lengths = batch["text_borders"], batch["text_lengths"]
-        spared = {"attention_mask": no_mask(borders.device)} if causal else {}
-        row = self.body(**batch, **spared).last_hidden_state[0]
-        if self._pooling == "mean":
-            # Text by text: sums over a whole row would leave traces of the neighbours in the last digits.
-            return torch.stack([text.mean(dim=0) for text in row.split(lengths)])
-        places = borders[:-1] if self._pooling == "cls" else borders[1:] - 1
-        chosen: torch.Tensor = row[places]
-        return chosen
+    def _states(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+        if self._layers == 1:
+            return [self.body(**batch).last_hidden_state]
+        said = self.body(**batch, output_hidden_states=True)
+        return [*said.hidden_states[-self._layers : -1], said.last_hidden_state]
 
-    def _of_rows(self, batch: dict[str, Any]) -> torch.Tensor:
-        states = self.body(**batch).last_hidden_state
-        mask = batch.get("attention_mask", torch.ones(states.shape[:2], device=states.device, dtype=torch.long))
-        if self._pooling == "mean":
-            sums: torch.Tensor = torch.einsum("tlw,tl->tw", states, mask.to(states.dtype))
-            return sums / mask.sum(dim=1, keepdim=True)
-        places = torch.zeros_like(mask[:, 0]) if self._pooling == "cls" else mask.sum(dim=1) - 1
-        chosen: torch.Tensor = states[torch.arange(len(states), device=states.device), places]
-        return chosen
+
+class _Row:
+    """How texts are pooled that stand in one row, [1, tokens, width]."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
+        self._borders, self._lengths = batch["text_borders"], batch["text_lengths"]
+
+    def mean(self, row: torch.Tensor) -> torch.Tensor:
+        # Text by text: sums over a whole row would leave traces of the neighbours in the last digits.
+        return torch.stack([text.mean(dim=0) for text in row[0].split(self._lengths)])
+
+    def cls(self, row: torch.Tensor) -> torch.Tensor:
+        return row[0, self._borders[:-1]]
+
+    def last(self, row: torch.Tensor) -> torch.Tensor:
+        return row[0, self._borders[1:] - 1]
+
+
+class _Rows:
+    """How texts are pooled that are padded, [texts, longest, width]; without a mask none is."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
+        ids = batch["input_ids"]
+        self._mask: torch.Tensor = batch.get("attention_mask", torch.ones_like(ids))
+
+    def mean(self, rows: torch.Tensor) -> torch.Tensor:
+        means: torch.Tensor = torch.einsum("tlw,tl->tw", rows, self._mask.to(rows.dtype))
+        return means / self._mask.sum(dim=1, keepdim=True)
+
+    def cls(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[:, 0]
+
+    def last(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[torch.arange(len(rows), device=rows.device), self._mask.sum(dim=1) - 1]
 
 
 def digest(body: Any) -> str:

