@@ -48,6 +48,8 @@ class VectorsOptions(Options):
     train_vectors: bool = Field(
         False, description="train the vectors too; else only the network, and the vector that unknown words share"
     )
+    # Of the words of held-out film sentences 4.3 % are unknown to a model with GloVe's vectors of the training texts'
+    # words alone, 1.6 % with this, and 0.2 % with all, which makes a model of 80 MB.
     vocabulary: int | None = Field(
         50_000,
         ge=0,
