@@ -124,14 +124,14 @@ def test_contributions_add_up_for_every_kind_of_network_packed_or_not(maker: Any
     assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
 
 
-def test_points_are_added_until_contributions_add_up_and_what_is_too_steep_is_said(tmp_path: Path):
+def test_the_line_is_halved_where_it_is_steep_and_what_is_too_steep_is_said(tmp_path: Path):
     context, labels = LocalContext(tmp_path), Labels(("no", "yes"))
     errors = {}
-    for steepness in (3, 1e6):
+    for steepness in (3, 300, 1e6):
         model, tokens = summing(labels, lambda states, s=steepness: torch.tanh(s * (states - 0.05)), blank=None)
         (told, _) = model.attributions(tokens, np.array([1, 1]), context)
         errors[steepness] = abs(told.logit - told.baseline - told.values.sum())
-    assert errors[3] <= attributing.TOLERANCE * 2
+    assert max(errors[3], errors[300]) <= attributing.TOLERANCE * 2
     assert errors[1e6] > 0.01
 
 

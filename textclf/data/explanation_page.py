@@ -26,7 +26,7 @@ _STYLE = """
 """
 _PAGE_STYLE = "body { margin: 2rem auto; padding: 0 1rem; max-width: 52rem; } :root { color-scheme: light dark; }"
 # The weakest that is marked, and how deep the deepest is: text on it must still be read, in the light and in the dark.
-_FAINT, _DEEPEST = 0.03, 0.55
+_FAINT, _DEEPEST = 0.05, 0.55
 
 
 def page(explanations: Sequence[Explanation]) -> str:
@@ -91,7 +91,9 @@ def _marked(text: str, words: Iterable[Word], most: float) -> Markup:
 
 def _word(word: Word, most: float) -> str:
     if not word.seen:
-        return f'<span class="unseen" title="not read by the model">{escaped(word.text)}</span>'
+        # Signs that are struck through cannot be read.
+        kind = ' class="unseen"' if any(map(str.isalnum, word.text)) else ""
+        return f'<span{kind} title="not read by the model">{escaped(word.text)}</span>'
     share = abs(word.contribution) / most if most else 0.0
     if share < _FAINT:
         return f'<span title="{word.contribution:+.4f}">{escaped(word.text)}</span>'

@@ -14,6 +14,7 @@ from ..clauses import Check, ContractBroken, Finding, attempt
 from .components import COMPONENT
 from .datasets import DATASET
 from .encoders import ENCODER
+from .explaining import EXPLAINED_ENCODER, EXPLAINED_TRAINER
 from .metrics import METRIC
 from .outputs import OUTPUT
 from .plugins import PLUGIN, PluginModule
@@ -23,8 +24,8 @@ from .trainers import TRAINER
 
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
-    "encoder": ENCODER + TOKEN_ENCODER,
-    "trainer": TRAINER,
+    "encoder": ENCODER + TOKEN_ENCODER + EXPLAINED_ENCODER,
+    "trainer": TRAINER + EXPLAINED_TRAINER,
     "metric": METRIC,
     "output": OUTPUT,
 }

@@ -36,7 +36,7 @@ class _Trained:
         return self.model.scores(self.features, subject.context())
 
 
-def _trained(subject: Subject, task: Task, *, labels: Labels | None = None, again: bool = False) -> _Trained:
+def train_once(subject: Subject, task: Task, *, labels: Labels | None = None, again: bool = False) -> _Trained:
     """Train on the stand-in dataset, once for each task unless `again`; `labels` rename the dataset's."""
     key = ("trained", task)
     if again or labels is not None or key not in subject.memory:
@@ -71,7 +71,7 @@ def _tasks(subject: Subject) -> Iterator[Task]:
 
 def _learns(subject: Subject) -> None:
     for task in _tasks(subject):
-        trained = _trained(subject, task)
+        trained = train_once(subject, task)
         labels, test = trained.dataset.labels, trained.dataset.test
         decided = Decision().decide(trained.scores(subject), labels)
         right = float((decided == test.labels).mean()) if test else 0.0
@@ -83,7 +83,7 @@ def _gives_probabilities(subject: Subject) -> None:
     import numpy as np
 
     for task in _tasks(subject):
-        trained = _trained(subject, task)
+        trained = train_once(subject, task)
         scores = trained.scores(subject)
         shape = (len(trained.dataset.test or ()), len(trained.dataset.labels))
         if not isinstance(scores, np.ndarray) or scores.dtype != np.float32 or scores.shape != shape:
@@ -97,7 +97,7 @@ def _gives_probabilities(subject: Subject) -> None:
 
 def _ignores_neighbours(subject: Subject) -> None:
     for task in _tasks(subject):
-        trained = _trained(subject, task)
+        trained = train_once(subject, task)
         scores = trained.scores(subject)
         for row in range(0, len(scores), 10):
             alone = trained.model.scores(take(trained.features, [row]), subject.context())
@@ -108,8 +108,8 @@ def _repeats(subject: Subject) -> None:
     import numpy as np
 
     for task in _tasks(subject):
-        one = _trained(subject, task).scores(subject)
-        other = _trained(subject, task, again=True).scores(subject)
+        one = train_once(subject, task).scores(subject)
+        other = train_once(subject, task, again=True).scores(subject)
         if not np.array_equal(one, other):
             raise Broken(f"trained twice with one seed, {task} scores differ by up to {np.abs(one - other).max():.3g}")
 
@@ -118,9 +118,9 @@ def _ignores_names(subject: Subject) -> None:
     import numpy as np
 
     for task in _tasks(subject):
-        one = _trained(subject, task)
+        one = train_once(subject, task)
         renamed = Labels(tuple(f"{len(one.dataset.labels) - i} other" for i in range(len(one.dataset.labels))), task)
-        other = _trained(subject, task, labels=renamed).scores(subject)
+        other = train_once(subject, task, labels=renamed).scores(subject)
         if not np.array_equal(one.scores(subject), other):
             raise Broken(f"other names for the labels give other {task} scores")
 
@@ -145,7 +145,7 @@ def _leaves_its_input(subject: Subject) -> None:
 def _comes_back(subject: Subject) -> None:
     component, options = subject.stand_in_encoder()
     for task in _tasks(subject):
-        trained = _trained(subject, task)
+        trained = train_once(subject, task)
         folder = _saved(subject, trained)
         encoder = component.build(options) if component.restore is None else component.restore(options, folder)
         model = subject.build().restore(folder, encoder, trained.dataset.labels)
@@ -155,7 +155,7 @@ def _comes_back(subject: Subject) -> None:
 
 def _saves_no_pickle(subject: Subject) -> None:
     for task in _tasks(subject):
-        demand_no_pickle(_saved(subject, _trained(subject, task)))
+        demand_no_pickle(_saved(subject, train_once(subject, task)))
 
 
 def _saved(subject: Subject, trained: _Trained) -> Path:

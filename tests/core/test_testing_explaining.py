@@ -1,0 +1,101 @@
+"""Encoders and models that tell wrong things for explanations: each is caught by the clause it breaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.core.test_testing_culprits import LINEAR, WORDS, failed
+from tests.plugins.letters import Letters, textclf_encoders
+from textclf import Attributions
+from textclf.testing import check_component
+from textclf.testing.toy.linear import ToyLinear, ToyModel
+from textclf.testing.toy.words import ToyWords
+
+CLAUSES = ("encoder.spans", "tokens.seen", "trainer.attributions")
+
+
+def states(findings):
+    return {finding.clause.id: (finding.state, finding.detail) for finding in findings if finding.clause.id in CLAUSES}
+
+
+def spanning(tell):
+    class Spanning(ToyWords):
+        def spans(self, texts, context):
+            features = self.encode(texts, context)
+            return tell([{int(unit): [(0, 0, 0)] for unit in row.nonzero()[0]} for row in features])
+
+    return check_component(replace(WORDS, build=Spanning), "encoder")
+
+
+@pytest.mark.parametrize(
+    ("tell", "said"),
+    [
+        (lambda spans: spans, ""),
+        (lambda spans: spans[1:], "the spans of"),
+        (lambda spans: [{**units, 9999: []} for units in spans], "text 0: it tells of units that its"),
+        (lambda spans: [{unit: [(0, 0, 10**9)] for unit in units} for units in spans], "text 0: (0, 0, 1000000000) is"),
+        (lambda spans: [{unit: [(1, 0, 1)] for unit in units} for units in spans], "text 0: (1, 0, 1) is no place in"),
+    ],
+)
+def test_places_that_are_not_in_the_text_are_caught(tell, said):
+    state, detail = states(spanning(tell))["encoder.spans"]
+    assert state == ("failed" if said else "passed")
+    assert detail.startswith(said)
+
+
+def attributing(off, opaque=""):
+    class Telling(ToyModel):
+        explains_by = "exact"
+
+        def opaque(self):
+            return opaque
+
+        def attributions(self, features, columns, context):
+            found = []
+            for row, column in zip(features, columns, strict=True):
+                weights = self.weights[:, column]
+                units = row.nonzero()[0]
+                values, low = row[units] * weights[units], weights[-1]
+                found.append(Attributions(units, values, low + values.sum() + off, low, "logit", "nothing"))
+            return found
+
+    class Trainer(ToyLinear):
+        def train(self, *given):
+            model = super().train(*given)
+            return Telling(model.weights, model.task)
+
+    return check_component(replace(LINEAR, build=Trainer), "trainer")
+
+
+def test_contributions_that_do_not_add_up_are_caught():
+    assert states(attributing(0.0))["trainer.attributions"] == ("passed", "")
+    state, detail = states(attributing(2.0))["trainer.attributions"]
+    assert state == "failed"
+    assert detail.startswith("single-label, text 0: contributions add up to ")
+    opaque = states(attributing(2.0, "it is too deep"))["trainer.attributions"]
+    assert opaque == ("not applicable", "it is too deep")
+
+
+@pytest.mark.parametrize(("shift", "state"), [(0, "passed"), (1, "failed"), (None, "failed")])
+def test_places_in_a_batch_that_are_not_of_the_text_s_tokens_are_caught(shift, state):
+    pytest.importorskip("torch")
+
+    class Seeing(Letters):
+        def seen(self, tokens, rows):
+            longest = int(tokens.lengths()[rows].max())
+            if shift is None:
+                return np.zeros((len(rows), longest), np.int64)
+            return np.array([[p + shift if p < len(tokens.row(r)) else -1 for p in range(longest)] for r in rows])
+
+    (component,) = textclf_encoders()
+    assert states(check_component(replace(component, build=Seeing), "encoder"))["tokens.seen"][0] == state
+
+
+def test_who_tells_nothing_keeps_the_contract_without_them():
+    for component, kind in ((WORDS, "encoder"), (LINEAR, "trainer")):
+        findings = check_component(component, kind)
+        assert {state for state, _ in states(findings).values()} == {"not applicable"}
+        assert failed(findings) == []

@@ -1,0 +1,117 @@
+"""Owns the clauses of what encoders and models may offer for explanations; who offers nothing need not keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...data.dataset import Texts
+from ...data.tokens import Tokens
+from ...errors import PluginError
+from ..clauses import Broken, Check, Clause, NotApplicable
+from ..texts import HOSTILE
+from .encoders import fitted
+from .subject import Subject
+from .trainers import train_once
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_TOLERANCE = 0.01
+_ROWS = 6
+
+
+def _spanned(subject: Subject, encoder: Any, texts: Texts) -> tuple[Any, Any]:
+    """Return the features of texts, and where their units come from."""
+    if not callable(getattr(encoder, "spans", None)):
+        raise NotApplicable("it does not tell where its features come from")
+    return encoder.encode(texts, subject.context()), list(encoder.spans(texts, subject.context()))
+
+
+def _units(features: Any, row: int) -> NDArray[np.int64]:
+    """Return the units of a row: its tokens' positions, or the columns that are not zero."""
+    import numpy as np
+
+    if isinstance(features, Tokens):
+        return np.arange(len(features.row(row)))
+    one = features[row : row + 1]
+    return np.unique((one.toarray() if hasattr(one, "toarray") else np.asarray(one)).nonzero()[1])
+
+
+def _tells_where(subject: Subject) -> None:
+    texts = Texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
+    features, spans = _spanned(subject, fitted(subject), texts)
+    if len(spans) != len(texts):
+        raise Broken(f"the spans of {len(spans)} texts, where {len(texts)} were given")
+    for row, units in enumerate(spans):
+        strange = sorted(set(units) - set(_units(features, row).tolist()))
+        if strange:
+            raise Broken(f"text {row}: it tells of units that its features do not have: {strange[:5]}")
+        for part, start, end in (span for places in units.values() for span in places):
+            if part != 0 or not 0 <= start <= end <= len(texts.first[row]):
+                raise Broken(f"text {row}: ({part}, {start}, {end}) is no place in {len(texts.first[row])} characters")
+
+
+def _sees_its_tokens(subject: Subject) -> None:
+    import numpy as np
+    import torch
+
+    encoder = fitted(subject)
+    if subject.traits.makes != "tokens" or not callable(getattr(encoder, "seen", None)):
+        raise NotApplicable("it does not tell where its tokens are in a batch")
+    tokens = encoder.encode(subject.dataset().train.texts.take(range(_ROWS)), subject.context())
+    rows = np.array([3, 0, 5], np.int64)
+    seen, batch = encoder.seen(tokens, rows), encoder.collate(tokens, rows, "padded", torch.device("cpu"))
+    shapes = {tuple(values.shape) for values in batch.values() if values.ndim > 1}
+    if seen.shape not in shapes:
+        raise Broken(f"seen tells of {list(seen.shape)} places, a padded batch has {sorted(map(list, shapes))}")
+    for row, places in zip(rows, seen, strict=True):
+        found = places[places >= 0]
+        if len(set(found.tolist())) != len(found) or found.max(initial=-1) >= len(tokens.row(row)):
+            raise Broken(f"text {row}: {places.tolist()} are not positions of {len(tokens.row(row))} tokens, each once")
+
+
+def _adds_up(subject: Subject) -> None:
+    import numpy as np
+
+    for task in sorted(subject.traits.tasks, reverse=True):
+        made = train_once(subject, task)
+        if not callable(getattr(made.model, "attributions", None)):
+            raise NotApplicable("it does not tell what its features contribute")
+        reason = made.model.opaque() if callable(getattr(made.model, "opaque", None)) else ""
+        if reason:
+            raise NotApplicable(reason)
+        rows = np.arange(_ROWS)
+        some = made.features.take(rows) if isinstance(made.features, Tokens) else made.features[:_ROWS]
+        columns = rows % len(made.dataset.labels)
+        try:
+            found = list(made.model.attributions(some, columns, subject.context()))
+        except PluginError as error:
+            raise NotApplicable(str(error)) from None
+        if len(found) != _ROWS:
+            raise Broken(f"{task}: the attributions of {len(found)} texts, where {_ROWS} were given")
+        for row, told in enumerate(found):
+            whole = told.logit - told.baseline
+            if abs(float(told.values.sum()) - whole) > _TOLERANCE * max(abs(whole), 1.0):
+                raise Broken(f"{task}, text {row}: contributions add up to {told.values.sum():.4g}, not to {whole:.4g}")
+            if not set(told.units.tolist()) <= set(_units(some, row).tolist()):
+                raise Broken(f"{task}, text {row}: it tells of units that its features do not have")
+
+
+EXPLAINED_ENCODER: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("encoder.spans", "if it tells where features come from, it is in the text", "words are marked by it"),
+        _tells_where,
+    ),
+    Check(
+        Clause("tokens.seen", "if it tells where a batch's tokens are, each is there once", "gradients need it"),
+        _sees_its_tokens,
+    ),
+)
+
+EXPLAINED_TRAINER: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("trainer.attributions", "contributions that a model tells add up to its logit", "people believe them"),
+        _adds_up,
+    ),
+)
