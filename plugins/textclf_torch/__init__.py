@@ -97,7 +97,7 @@ def textclf_trainers() -> list[Component[TorchTrainer, TorchOptions]]:
     return [
         Component(
             name="torch",
-            summary="fine-tune a pretrained network with AdamW, on CUDA where there is one",
+            summary="train a network on tokens, on CUDA where there is one",
             options=TorchOptions,
             build=build,
             check=check,
