@@ -121,5 +121,5 @@ def test_every_option_is_described() -> None:
 
 def test_the_recipes_are_offered() -> None:
     assert sorted(entry.name for entry in textclf_imdb.textclf_recipes().iterdir()) == [
-        "imdb_bert.yaml", "imdb_gpt2.yaml", "imdb_notebook.yaml", "imdb_tfidf.yaml",
+        "imdb_bert.yaml", "imdb_bert_adapted.yaml", "imdb_gpt2.yaml", "imdb_notebook.yaml", "imdb_tfidf.yaml",
     ]  # fmt: skip
