@@ -57,7 +57,7 @@ class _Row:
 
     def mean(self, row: torch.Tensor) -> torch.Tensor:
         # Text by text: sums over a whole row would leave traces of the neighbours in the last digits.
-        return torch.stack([text.mean(dim=0) for text in row[0].split(self._lengths)])
+        return torch.stack([text.mean(dim=0) for text in torch.split(row[0], self._lengths)])
 
     def cls(self, row: torch.Tensor) -> torch.Tensor:
         return row[0, self._borders[:-1]]
