@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .options import TfidfOptions
 
@@ -23,22 +23,23 @@ def ngrams(text: str, options: TfidfOptions, token_pattern: str) -> Iterator[tup
 class _Letters:
     """A text as it is counted, and where each of its characters came from: lower case may be longer."""
 
-    def __init__(self, text: str, origins: list[int]) -> None:
+    def __init__(self, text: str, origins: Sequence[int]) -> None:
         self.text, self._origins = text, origins
 
     @classmethod
     def of(cls, text: str, *, lower: bool) -> _Letters:
-        if not lower:
-            return cls(text, list(range(len(text))))
+        counted = text.lower() if lower else text
+        if len(counted) == len(text):
+            return cls(counted, range(len(text)))
         # Not letter by letter: what a capital sigma becomes depends on its neighbours, but never how many letters.
-        return cls(text.lower(), [place for place, char in enumerate(text) for _ in char.lower()])
+        return cls(counted, [place for place, char in enumerate(text) for _ in char.lower()])
 
     def with_single_spaces(self) -> _Letters:
-        origins, at = [], 0
+        origins, at = list[int](), 0
         for run in _SPACES.finditer(self.text):
             origins += self._origins[at : run.start() + 1]
             at = run.end()
-        return _Letters(_SPACES.sub(" ", self.text), origins + self._origins[at:])
+        return _Letters(_SPACES.sub(" ", self.text), [*origins, *self._origins[at:]])
 
     def range(self, start: int, end: int) -> Range:
         """Return where in the text a range of the counted characters, which is not empty, came from."""
