@@ -76,16 +76,17 @@ def _adds_up(subject: Subject) -> None:
 
     for task in sorted(subject.traits.tasks, reverse=True):
         made = train_once(subject, task)
-        if not callable(getattr(made.model, "attributions", None)):
+        model: Any = made.model
+        if not callable(getattr(model, "attributions", None)):
             raise NotApplicable("it does not tell what its features contribute")
-        reason = made.model.opaque() if callable(getattr(made.model, "opaque", None)) else ""
+        reason = model.opaque() if callable(getattr(model, "opaque", None)) else ""
         if reason:
             raise NotApplicable(reason)
         rows = np.arange(_ROWS)
         some = made.features.take(rows) if isinstance(made.features, Tokens) else made.features[:_ROWS]
         columns = rows % len(made.dataset.labels)
         try:
-            found = list(made.model.attributions(some, columns, subject.context()))
+            found = list(model.attributions(some, columns, subject.context()))
         except PluginError as error:
             raise NotApplicable(str(error)) from None
         if len(found) != _ROWS:
