@@ -207,7 +207,7 @@ def test_systems_are_compared_in_one_table_and_runs_that_are_kept_are_found_agai
     chosen = ("--only", "majority", "reviews_tfidf", "--seeds", "2", "--set", "split.limit=1500")
     said = run("systems.py", *chosen, "--runs", str(tmp_path))
     assert re.search(r"\| 1 \| always the commonest label \| 0\.50\d\d \([\d.]+ to [\d.]+\) \|  \| 0 \| none \|", said)
-    assert re.search(r"\| 2 \| TF-IDF, logistic regression \| 0\.[67]\d+ \([^)]+\) \| \d+ \| [\d,]+ \| none \|", said)
+    assert re.search(r"\| 2 \| TF-IDF, NBSVM \| 0\.[67]\d+ \([^)]+\) \| \d+ \| [\d,]+ \| none \|", said)
     assert run("systems.py", *chosen, "--runs", str(tmp_path)) == said
     assert len([*tmp_path.glob("reviews_tfidf-*/*/record.json")]) == 2
 
