@@ -95,5 +95,5 @@ def objectives_of(encoder: TokenEncoder, train: Encoded) -> list[Objective]:
 
 def options_of(options: TorchOptions, objective: Objective) -> TorchOptions:
     """Return the trainer's options as an objective is learned by: all layers at one rate, to the last epoch."""
-    own = {"epochs": objective.epochs, "learning_rate": objective.learning_rate}
+    own = {name: getattr(objective, name) for name in ("epochs", "learning_rate", "batch_size")}
     return options.model_copy(update={**own, "layer_decay": 1.0, "unfreeze": None, "early_stopping": None})

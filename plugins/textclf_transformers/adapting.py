@@ -47,6 +47,7 @@ class MaskedWords:
     ) -> None:
         self.epochs: float = options.epochs
         self.learning_rate: float = options.learning_rate
+        self.batch_size: int = options.batch_size
         self.tokens = tokens
         self._collator, self._masking, self._folder = collator, masking, folder
 

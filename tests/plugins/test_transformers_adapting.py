@@ -41,7 +41,8 @@ def adapted(task: Task, unlabelled: list[str] = FREE) -> Task:
 
 
 def task_of(folder: Path, **options: Any) -> Task:
-    return adapted(sentiment(folder, adapt=AdaptOptions(epochs=2, mask=0.3, learning_rate=3e-3), **options))
+    adapt = AdaptOptions(epochs=2, mask=0.3, learning_rate=3e-3, batch_size=6)
+    return adapted(sentiment(folder, adapt=adapt, **options))
 
 
 def weights(network: torch.nn.Module) -> dict[str, list[float]]:
@@ -170,9 +171,10 @@ def whole_run(folder: Path, unlabelled: list[str] | None, events: list[Any], **t
     data = Dataset(LABELS, data.train, unlabelled=None if unlabelled is None else Texts(unlabelled))
     assert len(names) == len(TEXTS)
     given = {"epochs": 1, "device": "cpu", "batch_size": 8, **trainer}
+    adapt = {"epochs": 1.5, "mask": 0.2, "batch_size": 8}
     recipe = {
         "name": "adapted", "split": {"test": 0.2}, "metrics": ["accuracy"], "report": {"draws": 100},
-        "encoder": {"use": "transformer", "checkpoint": checkpoint, "adapt": {"epochs": 1.5, "mask": 0.2}},
+        "encoder": {"use": "transformer", "checkpoint": checkpoint, "adapt": adapt},
         "trainer": {"use": "torch", **given},
     }  # fmt: skip
     return Engine(observers=[events.append]).run(recipe, data)

@@ -146,11 +146,13 @@ class Objective(Protocol):
     training, or one in other batches, draws the same.
 
     name: what events and the report call it. epochs: passes over `tokens`. learning_rate: of the optimiser.
+    batch_size: texts in one step.
     """
 
     name: str
     epochs: float
     learning_rate: float
+    batch_size: int
     tokens: Tokens
 
     def build_network(self, network: torch.nn.Module) -> torch.nn.Module:
