@@ -142,12 +142,3 @@ def masked_head(network: Any, folder: Path | None) -> torch.nn.Module:
     model.tie_weights()
     parts = [getattr(model, name) for name in names]
     return parts[0] if len(parts) == 1 else torch.nn.Sequential(*parts)
-
-
-def joined(train: Tokens, unlabelled: Tokens | None) -> Tokens:
-    """Return the tokens of training texts and of those without labels, one after the other."""
-    if unlabelled is None:
-        return train
-    offsets = np.concatenate([train.offsets, unlabelled.offsets[1:] + train.offsets[-1]])
-    cuts = None if train.cuts is None or unlabelled.cuts is None else np.concatenate([train.cuts, unlabelled.cuts])
-    return Tokens(np.concatenate([train.ids, unlabelled.ids]), offsets, cuts)

@@ -11,7 +11,7 @@ from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
 from . import network as networks
 from . import packed, parity, places, tokenizing
-from .adapting import MaskedWords, joined
+from .adapting import MaskedWords
 from .checkpoint import Checkpoint, locate
 from .masking import Masking
 from .resident import Residents
@@ -124,7 +124,8 @@ class TransformerEncoder:
             return []
         # A restored encoder has no checkpoint to go on from: who restores it brings all weights.
         folder = self._checkpoint().all_files(self._offline) if self._warnings else None
-        return [MaskedWords(options, joined(train, unlabelled), self._vocabulary().collator, masking, folder)]
+        tokens = train if unlabelled is None else train.followed_by(unlabelled)
+        return [MaskedWords(options, tokens, self._vocabulary().collator, masking, folder)]
 
     @property
     def _adapt(self) -> AdaptOptions | None:

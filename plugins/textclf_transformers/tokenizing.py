@@ -7,7 +7,7 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -15,9 +15,6 @@ import tokenizers
 from textclf import ArtefactError, Context, Progress, Stopped, Texts, Tokens
 
 from .quiet import quiet
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FORMAT = 1
 _CHUNK_TEXTS = 2048
@@ -64,21 +61,16 @@ def encode(tokenizer: Any, texts: Texts, letters: int, context: Context) -> Toke
 
     Of a text longer than twice `letters` only its first and last `letters` are read: no network sees more of it.
     """
-    first, longer = _column(tokenizer, texts.first, letters, context)
-    if texts.second is None:
-        tokens = Tokens(*first)
-    else:
+    tokens, longer = _column(tokenizer, texts.first, letters, context)
+    if texts.second is not None:
         second, more = _column(tokenizer, texts.second, letters, context)
-        tokens, longer = _joined(first, second), longer + more
+        tokens, longer = tokens.paired(second), longer + more
     if longer:
         context.warn(f"{longer} texts are longer than {2 * letters:,} characters: only both ends of them are read")
     return tokens
 
 
-Ragged = tuple["NDArray[np.uint16] | NDArray[np.uint32]", "NDArray[np.int64]"]
-
-
-def _column(tokenizer: Any, column: Sequence[str], letters: int, context: Context) -> tuple[Ragged, int]:
+def _column(tokenizer: Any, column: Sequence[str], letters: int, context: Context) -> tuple[Tokens, int]:
     # A typed array grows in place; the ids of all texts as Python lists would take ten times the memory.
     small = len(tokenizer) <= 1 << 16
     ids, lengths, longer = array("H" if small else "I"), array("q"), 0
@@ -94,7 +86,7 @@ def _column(tokenizer: Any, column: Sequence[str], letters: int, context: Contex
             if context.stopping():
                 raise Stopped("stopped while encoding texts")
     flat = np.array(ids, np.uint16) if small else np.array(ids, np.uint32)
-    return (flat, np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64)), longer
+    return Tokens(flat, np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64)), longer
 
 
 def _chunks(column: Sequence[str], letters: int) -> Iterator[tuple[list[str], int]]:
@@ -110,17 +102,6 @@ def _chunks(column: Sequence[str], letters: int) -> Iterator[tuple[list[str], in
             chunk, size, cut = [], 0, 0
     if chunk:
         yield chunk, cut
-
-
-def _joined(first: Ragged, second: Ragged) -> Tokens:
-    """Lay the two texts of each pair side by side."""
-    cuts, others = np.diff(first[1]), np.diff(second[1])
-    offsets = np.concatenate([[0], np.cumsum(cuts + others)]).astype(np.int64)
-    ids = np.empty(int(offsets[-1]), first[0].dtype)
-    # Where each id goes: as far behind its place in its own column as the other column has grown by then.
-    ids[np.arange(len(first[0])) + np.repeat(second[1][:-1], cuts)] = first[0]
-    ids[np.arange(len(second[0])) + np.repeat(first[1][1:], others)] = second[0]
-    return Tokens(ids, offsets, cuts)
 
 
 def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float:

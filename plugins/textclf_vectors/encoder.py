@@ -75,9 +75,7 @@ class VectorsEncoder:
 
     def encode(self, texts: Texts, context: Context) -> Tokens:
         first = self._column(texts.first, context)
-        if texts.second is None:
-            return Tokens(*first)
-        return joined(first, self._column(texts.second, context))
+        return first if texts.second is None else first.paired(self._column(texts.second, context))
 
     def fingerprint(self) -> str:
         return f"{self._known().fingerprint()} {LETTERS}"
@@ -166,8 +164,7 @@ class VectorsEncoder:
     def load_network(self, folder: Path, labels: Labels) -> torch.nn.Module:
         return saved.load_network(folder, labels, self._known())
 
-    def _column(self, column: Sequence[str], context: Context) -> Ragged:
-        """Return the ids of all texts of a column, flat, and where each text begins."""
+    def _column(self, column: Sequence[str], context: Context) -> Tokens:
         known = self._known()
         short, longer = _shortened(column)
         if longer:
@@ -185,7 +182,7 @@ class VectorsEncoder:
                 if context.stopping():
                     raise Stopped("stopped while encoding texts")
         flat = np.array(ids, np.uint16) if small else np.array(ids, np.uint32)
-        return flat, np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64)
+        return Tokens(flat, np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64))
 
     def _tell(self, found: Counter[str], context: Context) -> None:
         """Tell the run how many words are known, and warn where the file is not of the texts' language."""
@@ -207,9 +204,6 @@ class VectorsEncoder:
         return self._vocabulary
 
 
-Ragged = tuple["NDArray[np.uint16] | NDArray[np.uint32]", "NDArray[np.int64]"]
-
-
 def read(place: Place, keep: Keep) -> Vectors:
     """Read the wanted vectors of a file of any known kind."""
     if place.kind == "matrix":
@@ -218,17 +212,6 @@ def read(place: Place, keep: Keep) -> Vectors:
     return {"text": text_files.read, "binary": binary.read, "magnitude": magnitude.read}[place.kind](
         place.vectors, keep
     )
-
-
-def joined(first: Ragged, second: Ragged) -> Tokens:
-    """Lay the two texts of each pair side by side."""
-    cuts, others = np.diff(first[1]), np.diff(second[1])
-    offsets = np.concatenate([[0], np.cumsum(cuts + others)]).astype(np.int64)
-    ids = np.empty(int(offsets[-1]), first[0].dtype)
-    # Where each id goes: as far behind its place in its own column as the other column has grown by then.
-    ids[np.arange(len(first[0])) + np.repeat(second[1][:-1], cuts)] = first[0]
-    ids[np.arange(len(second[0])) + np.repeat(first[1][1:], others)] = second[0]
-    return Tokens(ids, offsets, cuts)
 
 
 def _shortened(column: Sequence[str]) -> tuple[Sequence[str], int]:

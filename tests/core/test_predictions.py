@@ -104,6 +104,21 @@ def test_tokens_are_taken_by_row_with_their_cuts() -> None:
         Tokens(np.arange(2, dtype=np.uint16), np.array([0, 1, 2]), np.array([0]))
 
 
+def test_tokens_are_paired_text_by_text_and_follow_one_another() -> None:
+    first = Tokens(np.array([1, 2, 3], np.uint16), np.array([0, 2, 2, 3]))
+    second = Tokens(np.array([7, 8, 9], np.uint16), np.array([0, 1, 3, 3]))
+    pairs = first.paired(second)
+    assert [pairs.row(i).tolist() for i in range(3)] == [[1, 2, 7], [8, 9], [3]]
+    assert pairs.cuts is not None
+    assert pairs.cuts.tolist() == [2, 0, 1]
+    both = pairs.followed_by(pairs.take(np.array([0])))
+    assert [both.row(i).tolist() for i in range(4)] == [[1, 2, 7], [8, 9], [3], [1, 2, 7]]
+    assert both.cuts is not None
+    assert both.cuts.tolist() == [2, 0, 1, 2]
+    with pytest.raises(DataError, match=r"^pairs of texts cannot be followed by single texts, nor these by pairs$"):
+        pairs.followed_by(first)
+
+
 def test_labels_are_sorted_as_numbers_where_all_are() -> None:
     """D08: labels `01` and `1` stay apart."""
     assert Labels.of(["10", "9", "01", "1"]).names == ("01", "1", "9", "10")

@@ -48,3 +48,25 @@ class Tokens:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         ids = np.concatenate([self.row(int(r)) for r in rows]) if len(rows) else self.ids[:0]
         return Tokens(ids, offsets, None if self.cuts is None else self.cuts[rows])
+
+    def paired(self, second: Tokens) -> Tokens:
+        """Return pairs of texts: each of these, and behind it the one of `second` in its place."""
+        import numpy as np
+
+        cuts, others = self.lengths(), second.lengths()
+        offsets = np.concatenate([[0], np.cumsum(cuts + others)]).astype(np.int64)
+        ids = np.empty(int(offsets[-1]), self.ids.dtype)
+        # Where each id goes: as far behind its place in its own column as the other column has grown by then.
+        ids[np.arange(len(self.ids)) + np.repeat(second.offsets[:-1], cuts)] = self.ids
+        ids[np.arange(len(second.ids)) + np.repeat(self.offsets[1:], others)] = second.ids
+        return Tokens(ids, offsets, cuts)
+
+    def followed_by(self, more: Tokens) -> Tokens:
+        """Return these texts and then the others, as arrays of their own; both are pairs, or neither is."""
+        import numpy as np
+
+        offsets = np.concatenate([self.offsets, more.offsets[1:] + self.offsets[-1]])
+        if (self.cuts is None) != (more.cuts is None):
+            raise DataError("pairs of texts cannot be followed by single texts, nor these by pairs")
+        cuts = None if self.cuts is None or more.cuts is None else np.concatenate([self.cuts, more.cuts])
+        return Tokens(np.concatenate([self.ids, more.ids]), offsets, cuts)
