@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from textclf import ArtefactError, Layout, Tokens
+from textclf import ArtefactError, Context, Layout, Tokens
 
 from .collating import Collator
 from .masking import Masking
@@ -37,22 +37,34 @@ _HEADS = (
 class MaskedWords:
     """An Objective: to tell the tokens that are hidden in a text (Devlin et al. 2019), drawn anew in each epoch.
 
-    folder: the checkpoint, whose own head for it is gone on with where it brings one.
+    folder: the checkpoint, whose own head for it is gone on with; where it brings none, the context is warned.
     """
 
     name = NAME
 
     def __init__(
-        self, options: AdaptOptions, tokens: Tokens, collator: Collator, masking: Masking, folder: Path | None
+        self,
+        options: AdaptOptions,
+        tokens: Tokens,
+        collator: Collator,
+        masking: Masking,
+        folder: Path | None,
+        context: Context | None,
     ) -> None:
         self.epochs: float = options.epochs
         self.learning_rate: float = options.learning_rate
         self.batch_size: int = options.batch_size
         self.tokens = tokens
-        self._collator, self._masking, self._folder = collator, masking, folder
+        self._collator, self._masking, self._folder, self._context = collator, masking, folder, context
 
     def build_network(self, network: torch.nn.Module) -> torch.nn.Module:
-        return MaskedNetwork(network.base_model, masked_head(network, self._folder))  # type: ignore[arg-type]
+        head, brought = masked_head(network, self._folder)
+        if self._context and not brought:
+            self._context.warn(
+                f"the weights in '{self._folder}' have no head for masked words: a new one must be learned first, so "
+                "that one or few epochs of encoder.adapt may do harm; compare with a run without it"
+            )
+        return MaskedNetwork(network.base_model, head)  # type: ignore[arg-type]
 
     def counts(self, rows: NDArray[np.int64], draw: tuple[int, ...]) -> NDArray[np.int64]:
         seen = self._collator.seen(self.tokens, rows)
@@ -112,10 +124,10 @@ class MaskedNetwork(torch.nn.Module):
         return torch.zeros(texts, device=each.device).index_add(0, owners, each)
 
 
-def masked_head(network: Any, folder: Path | None) -> torch.nn.Module:
-    """Return a head for masked words over a network's body, its output tied to the body's embeddings where that is so.
+def masked_head(network: Any, folder: Path | None) -> tuple[torch.nn.Module, bool]:
+    """Return a head for masked words over a network's body, and whether the checkpoint's folder brought its weights.
 
-    Weights are those of the checkpoint's folder; those it lacks are drawn.
+    Its output is tied to the body's embeddings where the library ties them. Weights that the folder lacks are drawn.
     """
     from transformers import MODEL_FOR_MASKED_LM_MAPPING as KINDS
 
@@ -134,11 +146,14 @@ def masked_head(network: Any, folder: Path | None) -> torch.nn.Module:
         )
     setattr(model, network.base_model_prefix, network.base_model)
     own = model.state_dict()
-    brought = read_tensors(folder) if folder else {}
+    found = {
+        name: tensor
+        for name, tensor in (read_tensors(folder) if folder else {}).items()
+        if name.partition(".")[0] in names and name in own and own[name].shape == tensor.shape
+    }
     with torch.no_grad():
-        for name, tensor in brought.items():
-            if name.partition(".")[0] in names and name in own and own[name].shape == tensor.shape:
-                own[name].copy_(tensor)
+        for name, tensor in found.items():
+            own[name].copy_(tensor)
     model.tie_weights()
     parts = [getattr(model, name) for name in names]
-    return parts[0] if len(parts) == 1 else torch.nn.Sequential(*parts)
+    return parts[0] if len(parts) == 1 else torch.nn.Sequential(*parts), bool(found)

@@ -125,7 +125,7 @@ class TransformerEncoder:
         # A restored encoder has no checkpoint to go on from: who restores it brings all weights.
         folder = self._checkpoint().all_files(self._offline) if self._warnings else None
         tokens = train if unlabelled is None else train.followed_by(unlabelled)
-        return [MaskedWords(options, tokens, self._vocabulary().collator, masking, folder)]
+        return [MaskedWords(options, tokens, self._vocabulary().collator, masking, folder, self._warnings)]
 
     @property
     def _adapt(self) -> AdaptOptions | None:

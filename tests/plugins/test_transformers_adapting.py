@@ -110,12 +110,24 @@ def test_the_head_that_a_checkpoint_brings_is_gone_on_with(tmp_path: Path):
         brought.cls.predictions.transform.dense.weight.fill_(0.5)
     brought.save_pretrained(str(folder))
     encoder = build(TransformerOptions(checkpoint=str(folder), adapt=AdaptOptions()))
-    texts = Texts(TEXTS)
-    encoder.fit(Split(texts, TRUTH), LocalContext(tmp_path))
+    texts, context = Texts(TEXTS), LocalContext(tmp_path)
+    encoder.fit(Split(texts, TRUTH), context)
     network = encoder.build_network(LABELS)
     masked = encoder.objectives(encoder.encode(texts, None), None)[0].build_network(network)
     assert bool((masked.head.predictions.transform.dense.weight == 0.5).all())
     assert masked.head.predictions.decoder.weight is network.get_input_embeddings().weight
+    assert not any("head for masked words" in warning for warning in context.warnings)
+
+
+def test_a_checkpoint_without_a_head_for_masked_words_is_warned_of(tmp_path: Path):
+    context = LocalContext(tmp_path)
+    task = task_of(tmp_path)
+    task.encoder.fit(Split(Texts(TEXTS), TRUTH), context)
+    objectives_of(task.encoder, task.encoded)[0].build_network(task.encoder.build_network(LABELS))
+    assert context.warnings[-1] == (
+        f"the weights in '{tmp_path / 'tiny'}' have no head for masked words: a new one must be learned first, so that "
+        "one or few epochs of encoder.adapt may do harm; compare with a run without it"
+    )
 
 
 def test_what_is_learned_from_texts_is_learned_by_the_classifier(tmp_path: Path):
