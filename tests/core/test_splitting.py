@@ -88,6 +88,23 @@ def test_few_labels_are_drawn_evenly_and_the_other_training_texts_lose_theirs() 
     assert len(parts.train_keys) == 20
 
 
+def test_no_label_loses_its_last_text_and_more_labels_than_there_are_lose_none() -> None:
+    labels = [0] * 90 + [1] * 8 + [2] * 2
+    dataset = Dataset(Labels(("a", "b", "c")), split_of([f"text {i}" for i in range(100)], labels))
+    whole, _ = parted(dataset, validate=False)
+    few, heard = parted(dataset, validate=False, labelled=2)
+    assert (np.bincount(few.train.labels) >= 1).all()
+    assert heard[-1] == "split.labelled is 2, but 4 training texts keep their label: one at least of each"
+    some, none = parted(dataset, validate=False, labelled=30)
+    assert (len(some.train), none) == (30, [])
+    assert set(few.train.ids) <= set(some.train.ids)
+    for wanted in (len(whole.train), 1000):
+        parts, heard = parted(dataset, validate=False, labelled=wanted)
+        assert parts.train.ids == whole.train.ids
+        several = f"split.labelled is 1000, but there are {len(whole.train)} training texts: all keep their label"
+        assert heard == ([several] if wanted == 1000 else [])
+
+
 def test_a_limit_keeps_the_shares_of_labels_and_of_given_splits() -> None:
     parts, _ = parted(Dataset(AB, numbered(300), test=numbered(100, "test")), limit=40, validation=0.1)
     assert sizes(parts) == {"train": 27, "validation": 3, "test": 10}

@@ -92,6 +92,8 @@ def part(
         dataset.test or whole.take(rows["test"]),
         train_keys=frozenset(units.row_keys[row] for row in rows["train"]), notes=notes,
     )  # fmt: skip
+    if settings.labelled:
+        _tell_labelled(settings.labelled, parts, warn)
     if unlabelled:
         laid_aside = whole.texts.take(rows.get("unlabelled", ()))
         found = without_labels(dataset.unlabelled, laid_aside, parts.judged(), settings, warn)
@@ -100,6 +102,15 @@ def part(
     _leaks(parts, dataset, settings, warn)
     _warn_of_absent_labels(parts, warn)
     return parts
+
+
+def _tell_labelled(wanted: int, parts: Parts, warn: Warn) -> None:
+    """Say where other than the wanted number of training texts keep their label."""
+    kept = len(parts.train)
+    if kept < wanted:
+        warn(f"split.labelled is {wanted}, but there are {kept} training texts: all keep their label")
+    elif kept > wanted:
+        warn(f"split.labelled is {wanted}, but {kept} training texts keep their label: one at least of each")
 
 
 def _warn_of_contradictions(units: Units, warn: Warn) -> None:
@@ -142,9 +153,11 @@ def _draw(
         free &= ~chosen
         rows["validation"] = _rows(units, chosen, "validation")
     if settings.labelled:
-        chosen = draw(units, stratum, free, settings.labelled, settings.seed, "labelled")
-        rows["unlabelled"] = np.flatnonzero((free & ~chosen)[units.of_row])
-        free = chosen
+        # Drawn are those that lose their label, since a draw leaves one text of each label out.
+        training = int(free[units.of_row].sum())
+        chosen = draw(units, stratum, free, max(0, training - settings.labelled), settings.seed, "labelled")
+        rows["unlabelled"] = np.flatnonzero(chosen[units.of_row])
+        free &= ~chosen
     return {**rows, "train": _rows(units, free, "train")}
 
 
