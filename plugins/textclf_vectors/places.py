@@ -88,13 +88,15 @@ def _words(named: str) -> Path:
 
 
 def _beside(vectors: Path) -> Path:
-    """Return the one word list in the folder of a matrix."""
+    """Return the one word list in the folder of a matrix, or the one of the same name."""
     found = sorted(path for path in vectors.parent.iterdir() if path.suffix.lower() in WORD_LISTS and path.is_file())
-    if len(found) == 1:
-        return found[0]
+    named = [path for path in found if path.stem == vectors.stem]
+    for only in (named, found):
+        if len(only) == 1:
+            return only[0]
     names = ", ".join(path.name for path in found[:5])
-    what = f"{len(found)} files that could be its word list ({names})" if found else "no word list"
-    raise NotHere("words", f"beside '{vectors.name}' there is {what}; name it: words: FILE")
+    what = f"are {len(found)} files that could be its word list ({names})" if found else "is no word list"
+    raise NotHere("words", f"beside '{vectors.name}' there {what}; name it: words: FILE")
 
 
 def _file(option: str, named: str) -> Path:

@@ -177,6 +177,7 @@ def test_an_unknown_version_is_refused(version, shown):
         ("seed: 1.5", "r.yaml:1:7: seed: must be a whole number, not 1.5"),
         ('seed: "3"', "r.yaml:1:7: seed: must be a whole number, not the text '3'; write 3 without quotes"),
         ("seed: lots", "r.yaml:1:7: seed: must be a whole number, not the text 'lots'"),
+        ("gates: {f1: nan}", "r.yaml:1:13: gates.f1: must be a number, not the text 'nan'"),
         ("seed: [1]", "r.yaml:1:7: seed: must be a whole number, not a list"),
         ("seeds: [1, 1]", "r.yaml:1:8: seeds: names a seed twice"),
         ("seeds: []", "r.yaml:1:8: seeds: must have at least 1 entry, not 0"),

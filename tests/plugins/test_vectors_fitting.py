@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,12 @@ def test_options_that_name_nothing_are_refused_before_anything_runs(tmp_path):
     assert _problems(vectors="empty/v.npy") == [
         (("words",), "beside 'v.npy' there is no word list; name it: words: FILE", 2)
     ]
+    for name in ("one.txt", "other.txt", "v.txt"):
+        Path("empty", name).write_text("a\n")
+    assert _problems(vectors="empty/v.npy") == []  # the list of the same name is meant
+    Path("empty/v.txt").unlink()
+    two = "beside 'v.npy' there are 2 files that could be its word list (one.txt, other.txt); name it: words: FILE"
+    assert _problems(vectors="empty/v.npy") == [(("words",), two, 2)]
     assert _problems(vectors="glove.txt", words="glove.txt") == [
         (("words",), "a word list belongs to a .npy matrix; 'glove.txt' has its words inside", 2)
     ]

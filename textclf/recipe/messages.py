@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Union, cast, get_args, get_origin
@@ -144,10 +145,11 @@ def _quoted(value: Any, expected: list[str]) -> str:
         return f"; write {value} without quotes"
     if any(word in _NUMBERS for word in expected):
         try:
-            float(value)
+            # "nan" and "inf" are numbers to Python alone.
+            written = math.isfinite(float(value))
         except ValueError:
             return ""
-        return f"; write {value} without quotes"
+        return f"; write {value} without quotes" if written else ""
     if "true or false" in expected and value.casefold() in _YES_NO:
         return f"; write {_YES_NO[value.casefold()]}"
     return ""
