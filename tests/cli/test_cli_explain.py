@@ -130,6 +130,14 @@ def test_signs_are_told_without_colours_too():
     assert "\x1b[2;9mfilm\x1b[0m" in colourless
 
 
+def test_each_entry_of_the_legend_has_its_own_style_alone():
+    lines = drawn(explanation(), force_terminal=True, color_system="truecolor").splitlines()
+    assert next(line for line in lines if "for it" in line) == (
+        "\x1b[1;38;2;255;255;255;48;2;0;103;168mfor it\x1b[0m, "
+        "\x1b[4;38;2;0;0;0;48;2;240;160;48magainst it\x1b[0m, \x1b[2;9mnot read by the model\x1b[0m"
+    )
+
+
 def test_contributions_that_do_not_add_up_are_called_rough():
     warning = "warning: the contributions miss the difference by more than a hundredth of it; they are rough"
     assert warning not in drawn(explanation())

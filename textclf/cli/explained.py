@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -29,19 +28,19 @@ def explanation_parts(explanation: Explanation) -> list[RenderableType]:
     texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
     for part, text in enumerate(texts):
         parts += [_marked(explanation, part, text), ""]
-    parts += [*_legend(explanation), "", _table(explanation), ""] if explanation.words else []
+    parts += [_legend(explanation), "", _table(explanation), ""] if explanation.words else []
     parts.append(account(explanation))
     if not explanation.tolerable:
         parts.append("warning: the contributions miss the difference by more than a hundredth of it; they are rough")
     return parts
 
 
-def _legend(explanation: Explanation) -> Iterator[Text]:
-    legend = Text("for it", style=_style(1.0))
-    legend += Text(", ") + Text("against it", style=_style(-1.0))
+def _legend(explanation: Explanation) -> Text:
+    # Each entry in its own style: the style of a text that another is added to would be that of both.
+    entries = [Text("for it", style=_style(1.0)), Text("against it", style=_style(-1.0))]
     if any(not word.seen for word in explanation.words):
-        legend += Text(", ") + Text("not read by the model", style=_UNSEEN)
-    yield legend
+        entries.append(Text("not read by the model", style=_UNSEEN))
+    return Text(", ").join(entries)
 
 
 def _marked(explanation: Explanation, part: int, text: str) -> Text:
