@@ -19,8 +19,8 @@ from .hooks.events import Event
 from .hooks.registry import Registry
 from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
+from .runs import asked, comparing, evaluation, execution, folder, given, reading, study
 from .runs import cache as caches
-from .runs import comparing, evaluation, execution, folder, given, reading, study
 from .runs.comparison import Comparison
 from .runs.report import Report, Summary
 
@@ -168,14 +168,17 @@ class Engine:
         )
 
     def compare(
-        self, runs: Sequence[str | Path | Sequence[str | Path]], *, metrics: Sequence[str] = (), draws: int = 2000
+        self, runs: Sequence[asked.Side], *others: object, metrics: Sequence[str] = (), draws: int = 2000
     ) -> Comparison:
         """Compare finished runs on the same test texts: each metric's difference from the first one's, paired.
 
-        A study, or a sequence of one recipe's runs with different seeds, stands for its recipe: then the intervals
-        allow for other seeds too. metrics: the headline first; by default those that all their recipes name.
+        runs: results of `run`, folders or names. A study, or a sequence of one recipe's runs with different seeds,
+        stands for its recipe: then the intervals allow for other seeds too. others: refused, they belong into `runs`.
+        metrics: the headline first; by default those that all their recipes name.
         """
-        return comparing.compare(self.runs, runs, self.registry, draws, metrics)
+        sides = asked.sides_of(runs, others)
+        named, enough = asked.metrics_of(metrics), asked.draws_of(draws)
+        return comparing.compare(self.runs, sides, self.registry, enough, named)
 
     def find(self, run: str | Path) -> Path:
         """Return the folder of a finished run: a path, its model folder, NAME (the newest), NAME/ID, or "latest"."""

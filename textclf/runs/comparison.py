@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..data.markup import Markup, escaped, quoted, table
 from .contenders import Contender
 from .report import finite
 from .statistics import McNemar
@@ -69,6 +70,23 @@ class Comparison:
             f"seeds (for recipes, compare studies: textclf run RECIPE --seeds 3)"
         )
 
+    def __str__(self) -> str:
+        return "\n".join(self._said())
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what each metric is of each side, and the sentences."""
+        recipes = self.speaks_of == "recipes"
+        headers = ("metric", *(("recipe", "mean") if recipes else ("run", "value")), "difference", "95 % interval", "p")
+        rows = [
+            (quoted(name) if place == 0 else "", quoted(side.label), *_cells(one, place == 0))
+            for name, each in self.metrics.items()
+            for place, (side, one) in enumerate(zip(self.contenders, each, strict=True))
+        ]
+        return Markup(table(headers, rows) + "".join(f"<p>{escaped(line)}</p>" for line in self._said()))
+
+    def _said(self) -> tuple[str, ...]:
+        return (*self.sentences(), self.scope(), *(f"warning: {warning}" for warning in self.warnings))
+
     def to_json(self) -> dict[str, Any]:
         about = ("speaks_of", "texts", "resampled", "draws", "warnings")
         sides = [
@@ -81,6 +99,17 @@ class Comparison:
             "metrics": metrics, "mcnemar": [dataclasses.asdict(one) for one in self.mcnemar],
             "sentences": list(self.sentences()),
         })  # fmt: skip
+
+
+def _cells(one: Difference, first: bool) -> tuple[str, str, str, str]:
+    """Return a side's value and, of all but the first, its difference, the interval and p."""
+    value = "undefined" if math.isnan(one.value) else f"{one.value:.4f}"
+    if first:
+        return value, "", "", ""
+    if math.isnan(one.low):
+        return value, "undefined", "", ""
+    p = "<0.0001" if one.p < 1e-4 else f"{one.p:.4f}"
+    return value, f"{one.difference:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}", p
 
 
 def _sentence(first: str, other: str, one: Difference, metric: str, sign: int) -> str:
