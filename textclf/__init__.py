@@ -19,8 +19,8 @@ _HOMES = {
     "Answers": "data.answers", "Prediction": "data.answers",
     "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
     "Predictions": "data.predictions",
-    "Attributions": "data.explanations", "Explanation": "data.explanations", "Span": "data.explanations",
-    "Word": "data.explanations",
+    "Attributions": "data.explanations", "Explanation": "data.explanations",
+    "Explanations": "data.explanations", "Span": "data.explanations", "Word": "data.explanations",
     "Tokens": "data.tokens",
     "Markup": "data.markup", "escaped": "data.markup", "quoted": "data.markup", "visible": "data.markup",
     "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .data.dataset import Texts as Texts
     from .data.explanations import Attributions as Attributions
     from .data.explanations import Explanation as Explanation
+    from .data.explanations import Explanations as Explanations
     from .data.explanations import Span as Span
     from .data.explanations import Word as Word
     from .data.markup import Markup as Markup

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from .data.answers import Answers, Prediction, answers
 from .data.dataset import Labels, Texts
-from .data.explanations import Explanation
+from .data.explanations import Explanations
 from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
 from .durable import differs, disk_errors, manifest, read_json, write_folder
-from .errors import ArtefactError, DataError
+from .errors import ArtefactError, DataError, kind_of
 from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
 from .hooks.context import RunContext
@@ -133,8 +133,10 @@ class Classifier:
         *,
         method: str = "auto",
         observer: Callable[[Event], None] = silent,
-    ) -> list[Explanation]:
+    ) -> Explanations:
         """Say what each word of the texts, as they are after cleaning, contributed to a label's logit, in order.
+
+        Return a list, also of a single text, that a notebook shows with the words marked.
 
         label: the one to explain; else each that is decided on, or the most probable one where none is. method:
         "exact" (weights of linear models), "gradients" (integrated gradients of networks), "occlusion" (words are
@@ -142,7 +144,8 @@ class Classifier:
         """
         asked = checked_method(method)
         column = None if label is None else self.labels.index(label)
-        given = _columns([texts] if isinstance(texts, str) else texts, [pairs] if isinstance(pairs, str) else pairs)
+        texts, pairs = [texts] if isinstance(texts, str) else texts, [pairs] if isinstance(pairs, str) else pairs
+        given = _columns(texts, pairs, "explain takes a text, or a list of texts")
         self._check(given)
         cleaned, bare = clean(given, self.cleaning), replace(self, cleaning=())
         with self.context(observer=observer) as context:
@@ -153,7 +156,7 @@ class Classifier:
             )  # fmt: skip
             chosen = [self._decided(row) if column is None else [column] for row in scores]
             wishes = [Wish(row, c, shortest(scores[row, c])) for row, columns in enumerate(chosen) for c in columns]
-            return explain(parts, cleaned, wishes, asked)
+            return Explanations(explain(parts, cleaned, wishes, asked))
 
     def texts_of(self, rows: Sequence[Any], done: int = 0) -> Texts:
         """Return rows, texts or pairs of texts, as Texts; a DataError names the first, behind `done`, that is none."""
@@ -236,16 +239,18 @@ class Classifier:
         return Answers(answers(scores, self.decide(scores), self.labels))
 
 
-def _columns(texts: Any, pairs: Any) -> Texts:
-    return texts if isinstance(texts, Texts) else Texts(_column(texts), None if pairs is None else _column(pairs))
+def _columns(texts: Any, pairs: Any, takes: str = "predict takes a list of texts") -> Texts:
+    if isinstance(texts, Texts):
+        return texts
+    return Texts(_column(texts, takes), None if pairs is None else _column(pairs, takes))
 
 
-def _column(texts: Any) -> list[Any]:
-    """Return a column of texts as a list, whatever the caller has them in."""
+def _column(texts: Any, takes: str) -> list[Any]:
+    """Return a column of texts as a list, whatever the caller has them in; takes: what the caller may give."""
     if isinstance(texts, str):
-        raise DataError("predict takes a list of texts; for a single text use predict_one")
+        raise DataError(f"{takes}; for a single text use predict_one")
     if isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
-        raise DataError(f"predict takes a list of texts, not a {type(texts).__name__}")
+        raise DataError(f"{takes}, not {kind_of(texts)}")
     return list(texts)
 
 

@@ -11,7 +11,7 @@ from .data.dataset import Labels, Texts
 from .data.explanations import Attributions, Explanation, Method, Span, Word
 from .data.windows import WINDOW
 from .data.words import Range, without, words_of
-from .errors import PluginError, RecipeError, did_you_mean, listing
+from .errors import PluginError, RecipeError, did_you_mean, kind_of, listing
 from .recipe.steps import Step
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Wish:
 
 def checked_method(method: str, place: str = "method") -> Asked:
     """Return the name of a method; a RecipeError where it is none."""
+    if not isinstance(method, str):
+        raise RecipeError(f"{place} is a str, not {kind_of(method)} (known: {listing(ASKED)})")
     if method not in ASKED:
         raise RecipeError(f"{place}: '{method}' is unknown{did_you_mean(method, ASKED)} (known: {listing(ASKED)})")
     return method

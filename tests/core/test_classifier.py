@@ -73,7 +73,7 @@ def test_a_stream_takes_flat_memory() -> None:
     [
         ("one text", "predict takes a list of texts; for a single text use predict_one"),
         (b"bytes", "predict takes a list of texts, not a bytes"),
-        (None, "predict takes a list of texts, not a NoneType"),
+        (None, "predict takes a list of texts, not nothing"),
         ({"text": "x"}, "predict takes a list of texts, not a dict"),
         (["a", None], "text 1 is a NoneType, not a str"),
         ([("a", "b")], "text 0 is a tuple, not a str"),

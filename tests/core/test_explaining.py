@@ -13,7 +13,17 @@ import pytest
 
 from tests.core.toys import engine, recipe
 from tests.hostile import HOSTILE
-from textclf import Attributions, Classifier, DataError, Explanation, Labels, PluginError, RecipeError, Texts
+from textclf import (
+    Attributions,
+    Classifier,
+    DataError,
+    Explanation,
+    Explanations,
+    Labels,
+    PluginError,
+    RecipeError,
+    Texts,
+)
 from textclf.data.words import words_of
 
 VOCABULARY = {"good": 2.0, "bad": -3.0, "not": -0.5, "plot": 0.25}
@@ -190,6 +200,32 @@ def test_hostile_texts_are_explained_and_every_form_of_it_can_be_read(toy: Class
         assert all(told.text[word.start : word.end] == word.text for word in told.words)
         assert "<script>" not in told.to_html()
         told.to_html().encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"label": 1}, DataError, "a label is a str, not an int (known: bad, good)"),
+        ({"method": 1}, RecipeError, "method is a str, not an int (known: auto, exact, gradients, occlusion)"),
+        ({"texts": None}, DataError, "explain takes a text, or a list of texts, not nothing"),
+        ({"texts": {"text": "good"}}, DataError, "explain takes a text, or a list of texts, not a dict"),
+        ({"pairs": 5}, DataError, "explain takes a text, or a list of texts, not an int"),
+        ({"texts": [5]}, DataError, "text 0 is a int, not a str"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_label_or_method_is_named(toy: Classifier, given: dict[str, Any], kind: Any, message: str):
+    with pytest.raises(kind) as error:
+        weighing(toy).explain(**{"texts": "good", **given})
+    assert str(error.value) == message
+
+
+def test_a_notebook_shows_the_explanations_of_one_text_or_of_many(toy: Classifier):
+    made = weighing(toy).explain("good")
+    assert made._repr_html_() == made[0]._repr_html_()
+    assert made.to_html() == made[0].to_html()
+    many = Explanations(made * 22)
+    assert many._repr_html_() == 20 * made[0]._repr_html_() + "… and 2 explanations more"
+    assert Explanations()._repr_html_() == ""
 
 
 def test_no_texts_have_no_explanations(toy: Classifier):

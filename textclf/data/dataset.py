@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import DataError, did_you_mean
+from ..errors import DataError, did_you_mean, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,10 +49,12 @@ class Labels:
         return len(self.names)
 
     def index(self, name: str) -> int:
+        known = ", ".join(self.names[:12])
+        if not isinstance(name, str):
+            raise DataError(f"a label is a str, not {kind_of(name)} (known: {known})")
         try:
             return self.names.index(name)
         except ValueError:
-            known = ", ".join(self.names[:12])
             raise DataError(f"unknown label '{name}'{did_you_mean(name, self.names)} (known: {known})") from None
 
     @property

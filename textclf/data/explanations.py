@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .explanation_page import fragment, page
+from .markup import Markup, escaped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Method = Literal["exact", "gradients", "occlusion"]
 # Where a unit of features came from: which text of a pair (0 or 1), its first character, the one behind its last.
 Span = tuple[int, int, int]
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +103,16 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return fragment(self)
+
+
+class Explanations(list[Explanation]):
+    """Explanations in the order of their texts: a list that a notebook shows one below the other."""
+
+    def to_html(self) -> str:
+        """Return a page of all of them, which needs no network and runs no script."""
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        rest = len(self) - _SHOWN
+        more = f"… and {rest:,} {'explanation' if rest == 1 else 'explanations'} more" if rest > 0 else ""
+        return Markup("".join([*map(fragment, self[:_SHOWN]), escaped(more)]))
