@@ -138,6 +138,54 @@ def test_each_entry_of_the_legend_has_its_own_style_alone():
     )
 
 
+def told_of(told: Explanation) -> list[str]:
+    """Return the lines between the title and what was computed."""
+    lines = drawn(told).partition("exact weights")[0].splitlines()
+    return [line.rstrip() for line in lines if line.strip()][1:]
+
+
+def test_where_no_word_counts_a_sentence_says_so_in_place_of_a_table():
+    unknown, idle = Word("a", 0, 0, 1, 0.0, seen=False), Word("a", 0, 0, 1, 0.0)
+    for told, lines in [
+        (explanation("", words=()), ["no word of this text is read by the model"]),
+        (explanation(" \n ", words=()), ["no word of this text is read by the model"]),
+        (explanation("a", words=(unknown,)), ["a", "no word of this text is read by the model"]),
+        (explanation("", pair="", words=()), ["no word of these texts is read by the model"]),
+        (explanation("a", words=(idle,)), ["a", "no word of this text contributes anything"]),
+    ]:
+        assert told_of(told) == lines
+        assert lines[-1] in Seen(told.to_html()).text
+        assert "speaks for" not in Seen(told.to_html()).text
+
+
+def test_nothing_but_spaces_is_said_to_be_read_by_nobody(call: Call):
+    answer = call("explain", "toys", "  ")
+    assert answer.code == 0
+    assert "\n\nno word of this text is read by the model\n\nocclusion: " in answer.out
+
+
+def test_of_a_long_text_both_ends_are_shown_and_what_is_left_out_is_counted():
+    text = "x" * 3998 + " good " + "film " * 1000 + "bad " + "y" * 3998
+    words = (Word("x" * 3998, 0, 0, 3998, 1.0), Word("good", 0, 3999, 4003, 2.0),
+             *(Word("film", 0, 4004 + 5 * n, 4008 + 5 * n, 1.0) for n in range(1000)),
+             Word("bad", 0, 9004, 9007, -1.5), Word("y" * 3998, 0, 9008, 13006, 1.0))  # fmt: skip
+    lines = told_of(explanation(text, words=words))
+    assert "".join(lines[:40]) == "x" * 3998
+    assert lines[40] == "[left out here: 5,008 characters, 1,002 words; --html FILE and --json have all]"
+    assert "".join(lines[41:81]).strip() == "y" * 3998
+    whole = explanation("z" * 9000, words=(Word("z" * 9000, 0, 0, 9000, 1.0),))
+    assert told_of(whole)[0] == "[left out here: 9,000 characters, 1 word; --html FILE and --json have all]"
+    assert text in Seen(explanation(text, words=words).to_html()).text
+
+
+def test_a_character_that_cannot_be_seen_is_shown_by_its_number_on_the_terminal_too():
+    told = explanation("a\x00b\x1b[1mc\u202e\ud800", label="l\x07", words=(Word("a", 0, 0, 1, 1.0),))
+    shown = "a⟨U+0000⟩b⟨U+001B⟩[1mc⟨U+202E⟩⟨U+D800⟩"
+    assert told_of(told)[0] == shown
+    assert shown in Seen(told.to_html()).text
+    assert drawn(told).split()[0] == "l⟨U+0007⟩:"
+
+
 def test_contributions_that_do_not_add_up_are_called_rough():
     warning = "warning: the contributions miss the difference by more than a hundredth of it; they are rough"
     assert warning not in drawn(explanation())

@@ -8,13 +8,17 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..data.markup import quoted, visible
 from .terminal import plain_lines
-from .words import cut, fixed
+from .words import cut, fixed, plural
 
 if TYPE_CHECKING:
     from ..data.explanations import Explanation, Word
 
 _TOP, _WIDTH = 10, 40
+# Characters at each end of a long text that are shown: some fifty lines.
+_END = 4000
+_UNSEEN = "dim strike"
 # Shares of the largest contribution: from the first on a word is marked, from the second on its ground is coloured.
 _MARKED, _FILLED = 0.05, 0.4
 
@@ -23,13 +27,14 @@ def explanation_parts(explanation: Explanation) -> list[RenderableType]:
     """Return the label, the text with its words marked, the words that matter most, and what was computed."""
     from ..data.explanation_page import account
 
-    title = f"{cut(explanation.label, _WIDTH)}: probability {fixed(explanation.score)}"
+    title = f"{cut(quoted(explanation.label), _WIDTH)}: probability {fixed(explanation.score)}"
     parts: list[RenderableType] = ["", Text(title, style="bold"), ""]
     texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
     for part, text in enumerate(texts):
-        parts += [_marked(explanation, part, text), ""]
-    parts += [_legend(explanation), "", _table(explanation), ""] if explanation.words else []
-    parts.append(account(explanation))
+        parts += [_marked(explanation, part, text), ""] if text.strip() else []
+    idle = explanation.idle
+    parts += [idle, ""] if idle else [_legend(explanation), "", _table(explanation), ""]
+    parts.append(visible(account(explanation)))
     if not explanation.tolerable:
         parts.append("warning: the contributions miss the difference by more than a hundredth of it; they are rough")
     return parts
@@ -44,17 +49,40 @@ def _legend(explanation: Explanation) -> Text:
 
 
 def _marked(explanation: Explanation, part: int, text: str) -> Text:
+    """Return a text with its words marked, of a long one its two ends."""
     most = max((abs(word.contribution) for word in explanation.words), default=0.0)
-    found, at = Text(), 0
-    for word in explanation.words:
-        if word.part == part:
-            found.append(plain_lines(text[at : word.start]))
-            found.append(plain_lines(word.text), style=_of_word(word, most))
+    words = [word for word in explanation.words if word.part == part]
+    start, end = _left_out(words, len(text))
+    if start == end:
+        return _stretch(text, words, 0, len(text), most)
+    out = sum(start <= word.start < end for word in words)
+    told = f"{plural(end - start, 'character')}, {plural(out, 'word')}"
+    note = Text(f"[left out here: {told}; --html FILE and --json have all]", style="dim")
+    shown = (_stretch(text, words, 0, start, most), note, _stretch(text, words, end, len(text), most))
+    return Text("\n").join(piece for piece in shown if piece)
+
+
+def _left_out(words: list[Word], length: int) -> tuple[int, int]:
+    """Return the characters between the ends of a long text, rounded to whole words."""
+    start, end = (_END, length - _END) if length > 2 * _END else (length, length)
+    for word in words:
+        start = word.start if word.start < start < word.end else start
+        end = word.end if word.start < end < word.end else end
+    return start, end
+
+
+def _stretch(text: str, words: list[Word], start: int, end: int, most: float) -> Text:
+    found, at = Text(), start
+    for word in words:
+        if start <= word.start and word.end <= end:
+            found.append(_shown(text[at : word.start]))
+            found.append(_shown(word.text), style=_of_word(word, most))
             at = word.end
-    return found.append(plain_lines(text[at:]))
+    return found.append(_shown(text[at:end]))
 
 
-_UNSEEN = "dim strike"
+def _shown(text: str) -> str:
+    return plain_lines(visible(text))
 
 
 def _of_word(word: Word, most: float) -> str:
@@ -77,5 +105,5 @@ def _table(explanation: Explanation) -> Table:
     table.add_column("speaks", no_wrap=True)
     for word in explanation.top(_TOP):
         side = "for it" if word.contribution > 0 else "against it" if word.contribution < 0 else ""
-        table.add_row(Text(cut(word.text, _WIDTH)), f"{word.contribution:+.4f}", side)
+        table.add_row(Text(cut(visible(word.text), _WIDTH)), f"{word.contribution:+.4f}", side)
     return table

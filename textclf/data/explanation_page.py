@@ -51,7 +51,7 @@ def fragment(explanation: Explanation) -> Markup:
         f'<div class="textclf-explanation"><style>{_STYLE}</style>'
         f"<p><strong>{escaped(quoted(explanation.label))}</strong>: probability {explanation.score:.4f}</p>"
         + "".join(f'<p class="words" dir="auto">{text}</p>' for text in marked)
-        + f'<p class="small">{escaped(legend(explanation))}</p>'
+        + f'<p class="small">{escaped(explanation.idle or legend(explanation))}</p>'
         + (table(("word", "contribution"), rows) if rows else "")
         + f'<p class="small">{escaped(account(explanation))}</p></div>'
     )

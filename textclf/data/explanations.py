@@ -85,6 +85,14 @@ class Explanation:
         """Tell whether the error is at most a hundredth of the difference (or of 1); of occlusion it says nothing."""
         return self.method == "occlusion" or abs(self.error) <= 0.01 * max(abs(self.logit - self.baseline), 1.0)
 
+    @property
+    def idle(self) -> str:
+        """Say why no word contributed anything, or return an empty string where one did."""
+        where = "this text" if self.pair is None else "these texts"
+        if not any(word.seen for word in self.words):
+            return f"no word of {where} is read by the model"
+        return "" if any(word.contribution for word in self.words) else f"no word of {where} contributes anything"
+
     def top(self, count: int) -> list[Word]:
         """Return the words that contributed most, for or against the label."""
         telling = [word for word in self.words if word.contribution]
