@@ -266,3 +266,18 @@ def test_a_run_whose_recipe_is_damaged_is_named(text: str, reason: str) -> None:
     with pytest.raises(ArtefactError) as raised:
         ready.compare([one, other])
     assert str(raised.value) == f"{other}/recipe.yaml is damaged, run the recipe anew: {reason}"
+
+
+def test_runs_that_say_other_labels_of_the_same_texts_are_damaged() -> None:
+    ready = engine()
+    one, other = ready.run(recipe()).folder, ready.run(recipe()).folder
+    table = other / "predictions.csv"
+    swapped = {"label0": "label1", "label1": "label0"}
+    header, row, *rows = table.read_text("utf-8").splitlines()
+    number, label, rest = row.split(",", 2)
+    table.write_text("\n".join([header, f"{number},{swapped[label]},{rest}", *rows, ""]), "utf-8")
+    with pytest.raises(ArtefactError) as raised:
+        ready.compare([one, other])
+    assert str(raised.value) == (
+        f"{one} and {other} say other labels of the same test texts: one of the two is damaged; run both recipes anew"
+    )

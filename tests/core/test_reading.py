@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,74 @@ def _test_data(folder: Path, changes: dict[str, Any]) -> Any:
     return (texts, [row.text("pair") for row in rows], labels) if "pairs" in changes else (texts, labels)
 
 
-def test_damaged_predictions_are_refused() -> None:
-    done = engine().run(recipe())
-    scores = done.folder / "scores.npy"
-    whole = scores.read_bytes()
-    scores.write_bytes(whole[:50])
-    with pytest.raises(ArtefactError, match=rf"^{scores} cannot be read: "):
-        read_predictions(done.folder)
-    scores.write_bytes(whole)
-    table = done.folder / "predictions.csv"
-    table.write_text(table.read_text().replace("label1", "label9"))
-    with pytest.raises(ArtefactError, match=r"^predictions.csv has the label 'label9', which is none of the run's"):
-        read_predictions(done.folder)
-    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ArtefactError, match=r"predictions.csv has 7 rows, but scores.npy has shape \(8, 2\)$"):
-        read_predictions(done.folder)
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def edited(old: str, new: str) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+
+    return edit
+
+
+def short(path: Path) -> None:
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
+
+
+def holding(value: Any, dtype: Any = np.float32, rows: int = 8) -> Callable[[Path], None]:
+    return lambda path: np.save(path, np.full((rows, 2), value, dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("scores.npy", Path.unlink, "scores.npy cannot be read: No such file or directory"),
+        ("scores.npy", cut, "scores.npy is cut off or none of textclf's"),
+        ("scores.npy", lambda path: path.write_bytes(b""), "scores.npy is cut off or none of textclf's"),
+        ("scores.npy", holding(np.nan), "scores.npy has NaN or infinite scores for 8 texts (the first is text 0)"),
+        ("scores.npy", holding(7), "scores.npy has scores from 7 to 7, which are no probabilities"),
+        ("scores.npy", holding(0.4), "scores.npy has rows that do not sum to 1"),
+        ("scores.npy", holding(1, np.int64), "scores.npy has int64, not float32"),
+        ("scores.npy", holding(0.5, rows=7), "scores.npy has shape (7, 2) for 8 texts and 2 labels"),
+        ("predictions.csv", Path.unlink, "predictions.csv: no such file"),
+        ("predictions.csv", short, "predictions.csv has 7 rows, but 8 texts were tested on"),
+        (
+            "predictions.csv", edited(",label1,", ",label9,"),
+            "predictions.csv has the label 'label9', which is none of the run's labels",
+        ),
+        (
+            "predictions.csv", edited("id,label,", "id,labels,"),
+            "predictions.csv:2: has no 'label'; did you mean 'labels'? (it has: id, labels, predicted, score, "
+            "score_label0, score_label1, text)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_with_damaged_predictions_is_named_with_the_way_out(
+    name: str, damage: Callable[[Path], None], said: str
+) -> None:
+    folder = engine().run(recipe()).folder
+    damage(folder / name)
+    with pytest.raises(ArtefactError) as raised:
+        read_predictions(folder)
+    assert str(raised.value) == f"{folder} is damaged, run the recipe anew: {said}"
+
+
+def test_a_run_of_several_labels_whose_cells_are_no_lists_is_named() -> None:
+    folder = engine().run(recipe(dataset={"use": "toy_texts", "size": 40, "multi_label": True})).folder
+    table = folder / "predictions.csv"
+    rows = table.read_text("utf-8").splitlines()
+    table.write_text("\n".join([rows[0], *(f'{number},"{{}}",[],' for number in range(8))]) + "\n", "utf-8")
+    edited("[],", "[],0.5,0.5,0.5,x")(table)
+    with pytest.raises(ArtefactError) as raised:
+        read_predictions(folder)
+    said = "predictions.csv has the label '{}', which is no list of labels"
+    assert str(raised.value) == f"{folder} is damaged, run the recipe anew: {said}"
+
+
+def test_a_run_without_its_report_is_named_with_the_way_out() -> None:
+    folder = engine().run(recipe()).folder
+    (folder / "metrics.json").unlink()
+    with pytest.raises(ArtefactError) as raised:
+        read_predictions(folder)
+    assert str(raised.value) == f"{folder} is damaged, run the recipe anew: {folder}/metrics.json is missing"

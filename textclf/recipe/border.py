@@ -45,20 +45,29 @@ def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> 
     """Refuse scores that break the contract, naming the plugin, before anything is computed from them."""
     import numpy as np
 
-    def broken(what: str) -> PluginError:
-        return PluginError(f"{step}: Model.scores {what}")
-
     if not isinstance(scores, np.ndarray):
-        raise broken(f"returned a {type(scores).__name__}, not an array of float32 [texts, labels]")
+        fault = f"a {type(scores).__name__}, not an array of float32 [texts, labels]"
+    else:
+        fault = fault_of_scores(scores, texts, labels)
+    if fault:
+        raise PluginError(f"{step}: Model.scores returned {fault}")
+    found: NDArray[np.float32] = scores
+    return found
+
+
+def fault_of_scores(scores: NDArray[Any], texts: int, labels: Labels) -> str:
+    """Return in words what keeps an array from being the scores of so many texts; nothing where it is sound."""
+    import numpy as np
+
     if scores.shape != (texts, len(labels)):
-        raise broken(f"returned shape {scores.shape} for {texts} texts and {len(labels)} labels")
+        return f"shape {scores.shape} for {texts} texts and {len(labels)} labels"
     if scores.dtype != np.float32:
-        raise broken(f"returned {scores.dtype}, not float32")
+        return f"{scores.dtype}, not float32"
     if not np.isfinite(scores).all():
         rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-        raise broken(f"returned NaN or infinite scores for {len(rows)} texts (the first is text {rows[0]})")
+        return f"NaN or infinite scores for {len(rows)} texts (the first is text {rows[0]})"
     if scores.size and (scores.min() < -1e-6 or scores.max() > 1 + 1e-6):
-        raise broken(f"returned scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities")
+        return f"scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities"
     if labels.task == "single-label" and scores.size and np.abs(scores.sum(axis=1) - 1).max() > 1e-3:
-        raise broken("returned rows that do not sum to 1")
-    return scores
+        return "rows that do not sum to 1"
+    return ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.predictions import Predictions
-from ..errors import DataError, RecipeError
+from ..errors import ArtefactError, DataError, RecipeError
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
 from ..recipe.fit import unfit_for
@@ -108,6 +108,12 @@ def _refuse_others(folders: Sequence[Path], read: Sequence[Predictions]) -> None
         if (other.groups is None) != (first.groups is None) or list(other.groups or ()) != list(first.groups or ()):
             raise DataError(
                 f"{folders[0]} and {folder} group their test texts otherwise; run both with the same dataset options"
+            )
+        # Their digests say that they were tested on the same texts with the same labels.
+        if (other.truth != first.truth).any():
+            raise ArtefactError(
+                f"{folders[0]} and {folder} say other labels of the same test texts: one of the two is damaged; "
+                f"run both recipes anew"
             )
 
 

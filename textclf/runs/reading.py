@@ -14,9 +14,10 @@ from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
 from ..data.tables import Row, read_table
 from ..data.text import clean
-from ..errors import ArtefactError
+from ..errors import ArtefactError, DataError
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
+from ..recipe.border import fault_of_scores
 from ..recipe.plan import Plan, restored_step
 from ..recipe.settings import DEFAULT_METRICS
 from .evaluation import Evaluation
@@ -62,22 +63,38 @@ def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
 
 def read_predictions(folder: Path) -> Predictions:
     """Read what a run predicted for its test texts; the texts themselves are left out."""
-    import numpy as np
-
-    report = Report.load(folder)
-    positive = open_run(folder).record.get("positive")
-    labels = Labels(report.labels, report.task, positive)
-    rows = list(read_table(folder / PREDICTIONS))
     try:
-        scores = np.load(folder / SCORES, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{folder / SCORES} cannot be read: {error}") from None
-    if scores.shape != (len(rows), len(labels)):
-        raise ArtefactError(f"{folder}: {PREDICTIONS} has {len(rows)} rows, but {SCORES} has shape {scores.shape}")
+        return _predictions(folder, Report.load(folder), open_run(folder).record.get("positive"))
+    except (ArtefactError, DataError) as error:
+        raise ArtefactError(f"{folder} is damaged, run the recipe anew: {error}") from None
+
+
+def _predictions(folder: Path, report: Report, positive: str | None) -> Predictions:
+    labels = Labels(report.labels, report.task, positive)
+    with read_table(folder / PREDICTIONS, name=PREDICTIONS) as table:
+        rows = list(table)
+    if len(rows) != report.sizes.get("test"):
+        raise ArtefactError(f"{PREDICTIONS} has {len(rows)} rows, but {report.sizes.get('test')} texts were tested on")
+    scores = _scores(folder / SCORES)
+    if fault := fault_of_scores(scores, len(rows), labels):
+        raise ArtefactError(f"{SCORES} has {fault}")
     groups = [row.text("group") for row in rows] if rows and "group" in rows[0].values else None
     ids = [row.text("id") for row in rows]
     truth, predicted = _columns(rows, "label", labels), _columns(rows, "predicted", labels)
     return Predictions(labels, truth, predicted, scores, Texts([""] * len(rows)), ids, groups)
+
+
+def _scores(path: Path) -> NDArray[Any]:
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise ArtefactError(f"{path.name} cannot be read: {error.strerror}") from None
+    except (ValueError, EOFError, MemoryError):
+        raise ArtefactError(f"{path.name} is cut off or none of textclf's") from None
+    return found
 
 
 def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
@@ -86,7 +103,7 @@ def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
 
     cells = [row.text(column) for row in rows]
     if labels.task == "multi-label":
-        return labels.encode_sets([json.loads(_bare(cell, ())) for cell in cells])
+        return labels.encode_sets([_listed(_bare(cell, ()), column) for cell in cells])
     columns = {name: i for i, name in enumerate(labels.names)} | {"": ABSTAINED}
     if "" in labels.names:
         columns[""] = labels.names.index("")
@@ -95,6 +112,17 @@ def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
     if strange:
         raise ArtefactError(f"{PREDICTIONS} has the {column} '{strange[0]}', which is none of the run's labels")
     return np.array([columns[name] for name in named], np.int64)
+
+
+def _listed(cell: str, column: str) -> list[str]:
+    """Return the labels of a cell that `execution` wrote as JSON."""
+    try:
+        names = json.loads(cell)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ArtefactError(f"{PREDICTIONS} has the {column} '{cell}', which is no list of labels")
+    return names
 
 
 def _bare(cell: str, names: Sequence[str]) -> str:
