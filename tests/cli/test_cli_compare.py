@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,6 +83,23 @@ def test_several_runs_are_each_held_against_the_first(call: Call, finished: Path
     assert lines[-1] == "each against the first; p is corrected by Holm's method for 2 comparisons of each metric"
     assert [line.split()[0] for line in lines[2:8:3]] == ["accuracy", "f1_macro"]
     assert sum(" is better than " in line or line.startswith("no evidence") for line in lines) == 2
+
+
+def test_single_runs_of_studies_are_called_as_they_were_given(call: Call, finished: Path) -> None:
+    given = [str(sorted(finished.glob(f"{name}/*-s1"))[0].relative_to(finished)) for name in ("one", "other")]
+    lines = shown(call("compare", *given, "--metric", "f1_macro"))
+    assert [line.partition(" 0.")[0].partition(" 1.")[0] for line in lines[2:4]] == [f"f1_macro {given[0]}", given[1]]
+
+
+def test_a_pipe_gets_long_names_whole(call: Call, finished: Path, tmp_path: Path) -> None:
+    name = "a-name-of-a-hundred-signs-" + "x" * 74
+    (bad,) = finished.glob("bad/*")
+    shutil.copytree(bad, tmp_path / "copy")
+    record = json.loads((bad / "record.json").read_text("utf-8"))
+    (tmp_path / "copy" / "record.json").write_text(json.dumps({**record, "name": name}), "utf-8")
+    lines = shown(call("compare", tmp_path / "copy", "good"))
+    assert lines[2].startswith(f"toy_accuracy {name} 0.")
+    assert re.search(r"\+0\.\d{4} to \+0\.\d{4} <0\.0001$", lines[3])
 
 
 def test_the_document_says_all_that_the_table_says(call: Call) -> None:

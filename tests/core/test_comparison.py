@@ -186,6 +186,17 @@ def test_a_study_is_compared_by_its_name_as_a_recipe() -> None:
     assert single.runs == tuple(f"a/{folder.name}" for folder in folders[0])
 
 
+def test_a_single_run_of_a_study_is_called_by_its_own_id_and_a_study_by_its() -> None:
+    ready = engine()
+    first, second = (ready.run(recipe(name="a", seeds=[1, 2], **how)) for how in (NOISY, OTHER))
+    alone = ready.run(recipe(name="a", seed=1, **NOISY))
+    other = ready.run(recipe(name="b", seed=1, **NOISY))
+    member = first.members[0]
+    assert ready.compare([member, alone]).runs == (f"a/{member.folder.name}", f"a/{alone.folder.name}")
+    assert ready.compare([member, other]).runs == (f"a/{member.folder.name}", "b")
+    assert ready.compare([first, second]).runs == (f"a/{first.folder.name}", f"a/{second.folder.name}")
+
+
 def test_runs_that_do_not_compare_are_refused_with_the_way_out() -> None:
     ready = engine()
     one, other = ready.run(recipe()).folder, ready.run(recipe(split={"seed": 1})).folder

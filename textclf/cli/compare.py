@@ -12,6 +12,7 @@ from rich.text import Text
 
 from .arguments import Json, Runs, complete_run
 from .session import Session
+from .terminal import plain, whole
 from .words import cut, fixed, plural, thousands
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def compare(
     if as_json:
         session.terminal.document({"comparison": found.to_json()})
         return
-    session.terminal.answer("", _table(found), "", *found.sentences(), *_tests(found), "", *_remarks(found))
+    table = whole(_table(found, None)) if session.terminal.piped() else _table(found, _WIDTH)
+    session.terminal.answer("", table, "", *found.sentences(), *_tests(found), "", *_remarks(found))
 
 
 def _sides(words: Sequence[str]) -> list[str | list[str]]:
@@ -60,7 +62,7 @@ def _sides(words: Sequence[str]) -> list[str | list[str]]:
     return [*sides]
 
 
-def _table(found: Comparison) -> Table:
+def _table(found: Comparison, width: int | None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     labels = "recipe" if found.speaks_of == "recipes" else "run"
     for heading in ("metric", labels):
@@ -70,7 +72,8 @@ def _table(found: Comparison) -> Table:
     for name, each in found.metrics.items():
         for place, (side, one) in enumerate(zip(found.contenders, each, strict=True)):
             cells = _cells(one) if place else [fixed(one.value), "", "", ""]
-            row = [cut(name, _WIDTH) if place == 0 else "", cut(side.label, _WIDTH), *cells]
+            names = [name if place == 0 else "", side.label]
+            row = [*(plain(said) if width is None else cut(said, width) for said in names), *cells]
             table.add_row(*map(Text, row), style="bold" if one.different else "")
     return table
 

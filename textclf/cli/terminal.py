@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from io import StringIO
 from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
@@ -16,6 +17,7 @@ from rich.text import Text
 _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _CONTROLS: dict[int, str] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *map(ord, _BIDI)), "")
 _CONTROLS |= {ord(space): " " for space in "\t\n\r\x0b\x0c\u2028\u2029"}
+_WIDEST = 10_000  # columns; a table takes no more than it needs
 
 
 def plain(text: str) -> str:
@@ -72,6 +74,10 @@ class Terminal:
         """Print renderables to stderr."""
         _print(self.notes, parts)
 
+    def piped(self) -> bool:
+        """Tell whether answers go to a program or a file, where nothing need be cut to a width."""
+        return not self.out.isatty()
+
     def document(self, value: Any) -> None:
         """Print the one JSON document of `--json`."""
         self.answered = True
@@ -84,6 +90,14 @@ def console(stream: TextIO) -> Console:
     # A pipe has no width; 100 columns hold the report's tables. COLUMNS, where set, decides.
     width = None if stream.isatty() or "COLUMNS" in os.environ else 100
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def whole(table: RenderableType) -> str:
+    """Return a table as lines of the width that it takes, of which nothing is cut."""
+    wide = Console(file=StringIO(), width=_WIDEST, markup=False, emoji=False, highlight=False, color_system=None)
+    with wide.capture() as drawn:
+        wide.print(table)
+    return "\n".join(line.rstrip() for line in drawn.get().splitlines())
 
 
 def _print(target: Console, parts: tuple[RenderableType, ...]) -> None:

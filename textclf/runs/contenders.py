@@ -46,7 +46,7 @@ def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) ->
     _refuse_other_texts([folder for side in found for folder in side])
     _refuse_one_beside_several(found, sides)
     opened = [[open_run(folder) for folder in side] for side in found]
-    names = _names([side[0] for side in opened])
+    names = _names(opened)
     return tuple(_contender(name, side) for name, side in zip(names, opened, strict=True))
 
 
@@ -86,13 +86,20 @@ def _refuse_other_texts(folders: Sequence[Path]) -> None:
             )
 
 
-def _names(opened: Sequence[RunFolder]) -> list[str]:
-    """Return the runs' names, with the id of the run or its study where a name does not tell one from the others."""
-    names = [run.name for run in opened]
-    whole = [f"{run.name}/{run.record.get('study') or run.path.name}" for run in opened]
-    if len(set(whole)) < len(whole):
-        whole = [f"{run.name}/{run.path.name}" for run in opened]
-    return [name if names.count(name) == 1 else long for name, long in zip(names, whole, strict=True)]
+def _names(sides: Sequence[Sequence[RunFolder]]) -> list[str]:
+    """Return what the sides are called: their runs' names, with an id where a name does not tell which run is meant."""
+    runs = [side[0] for side in sides]
+    names = [run.name for run in runs]
+    # A part of a study that stands alone is not the study, which has the name too.
+    alone = [len(side) == 1 and bool(side[0].record.get("study")) for side in sides]
+    studies = [side[0].record.get("study") if len(side) > 1 else None for side in sides]
+    with_id = [f"{run.name}/{study or run.path.name}" for run, study in zip(runs, studies, strict=True)]
+    named = [
+        long if part or names.count(name) > 1 else name for name, long, part in zip(names, with_id, alone, strict=True)
+    ]
+    for longer in ([f"{run.name}/{run.path.name}" for run in runs], [str(run.path) for run in runs]):
+        named = [long if named.count(name) > 1 else name for name, long in zip(named, longer, strict=True)]
+    return named
 
 
 def _contender(name: str, opened: Sequence[RunFolder]) -> Contender:
