@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .data.dataset import Labels, Texts
 from .data.explanations import Attributions, Explanation, Method, Span, Word
-from .data.windows import WINDOW
+from .data.windows import Window
 from .data.words import Range, without, words_of
 from .errors import PluginError, RecipeError, did_you_mean, kind_of, listing
+from .hooks.events import Progress
 from .recipe.steps import Step
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ Asked = Literal["auto", "exact", "gradients", "occlusion"]
 ASKED: tuple[Asked, ...] = get_args(Asked)
 # Texts that are scored to explain one by occlusion, at most: of longer ones, runs of words are deleted together.
 _MOST = 512
+# And so many of them are scored at once, so that it can be told how far it is.
+_TOGETHER = Window(texts=64)
 _WORDLESS = "a text without words"
 
 
@@ -109,30 +113,48 @@ def _checked(told: Attributions, trainer: Step[Any]) -> Attributions:
 
 
 def _occluded(parts: Parts, texts: Texts, wish: Wish) -> Explanation:
-    """Explain by what deleting each word changes."""
+    """Explain by what deleting each word that is read changes."""
     import numpy as np
 
     given = texts.take([wish.row])
     words = _Words(given, 0)
-    size = -(-len(words.places) // _MOST) or 1
-    groups = [range(start, min(start + size, len(words.places))) for start in range(0, len(words.places), size)]
+    read = _read(parts, given, words)
+    # All texts are scored without what is not read: nothing is to move up into the place of a word that is deleted.
+    unread = words.stretches(set(range(len(words.places))).difference(read))
+    size = -(-len(read) // _MOST) or 1
+    groups = [read[start : start + size] for start in range(0, len(read), size)]
     variants = [[], range(len(words.places)), *groups]
-    logits = _logits(parts, (words.without(group) for group in variants), given.pairs, wish.column)
-    logit, baseline = logits[0], logits[1]
-    values: list[float | None] = []
-    for group, other in zip(groups, logits[2:], strict=True):
-        values += [(logit - other) / len(group)] * len(group)
+    texts_of = chain([words.without([])], (words.without(group, unread) for group in variants))
+    logits = _logits(parts, texts_of, 1 + len(variants), wish.column)
+    logit, alone, baseline = logits[:3]
+    values: list[float | None] = [None] * len(words.places)
+    for group, other in zip(groups, logits[3:], strict=True):
+        for word in group:
+            values[word] = (alone - other) / len(group)
     of = _of(parts.labels, wish.column) + (f", {size} words at a time" if size > 1 else "")
     told = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
     return _explanation(parts, given, 0, wish, "occlusion", words.told(values), 0.0, told)
 
 
-def _logits(parts: Parts, variants: Iterator[tuple[str, ...]], pairs: bool, column: int) -> list[float]:
-    """Return the logit of each variant of a text, a window of them at a time."""
+def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
+    """Return the words, by number, that the encoder reads of the one text: all, where it does not tell."""
+    encoder, _ = parts.steps
+    if not callable(getattr(parts.encoder, "reads", None)):
+        return list(range(len(words.places)))
+    told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
+    if len(told) != len(given):
+        raise PluginError(f"{encoder} tells what it reads of {len(told)} texts, where {len(given)} were asked for")
+    return words.touched(told[0])
+
+
+def _logits(parts: Parts, variants: Iterator[tuple[str, ...]], total: int, column: int) -> list[float]:
+    """Return the logit of each variant of a text, some of them at a time."""
     found: list[float] = []
-    for chunk in WINDOW.cut(variants):
-        columns = [list(column) for column in zip(*chunk, strict=True)]
-        scores = parts.score(Texts(columns[0], columns[1] if pairs else None))
+    for chunk in _TOGETHER.cut(variants):
+        if total > _TOGETHER.texts:
+            parts.context.emit(Progress(stage="explain", done=len(found), total=total, unit="deletions"))
+        first, *second = ([*column] for column in zip(*chunk, strict=True))
+        scores = parts.score(Texts(first, second[0] if second else None))
         found += _logit(scores, column, parts.labels.task == "multi-label").tolist()
     return found
 
@@ -206,9 +228,25 @@ class _Words:
             for (part, (start, end)), value in zip(self.places, values, strict=True)
         )
 
-    def without(self, words: Sequence[int]) -> tuple[str, ...]:
-        """Return the texts without some words."""
-        gone = [self.places[word] for word in words]
+    def touched(self, spans: Iterable[Span]) -> list[int]:
+        """Return the words, by number and in order, that have characters in one of some ranges."""
+        return sorted({word for span in spans for word in self._touched(*span)})
+
+    def stretches(self, words: Iterable[int]) -> list[tuple[int, Range]]:
+        """Return the ranges of some words; those that follow each other are one, with what is between them."""
+        found: list[tuple[int, Range]] = []
+        last = -1
+        for word in sorted(words):
+            part, (start, end) = self.places[word]
+            if found and word == last + 1 and found[-1][0] == part:
+                start = found.pop()[1][0]
+            found.append((part, (start, end)))
+            last = word
+        return found
+
+    def without(self, words: Iterable[int], also: Iterable[tuple[int, Range]] = ()) -> tuple[str, ...]:
+        """Return the texts without some words, nor some ranges that are none of theirs."""
+        gone = [*also, *(self.places[word] for word in words)]
         return tuple(without(text, (r for p, r in gone if p == part)) for part, text in enumerate(self._texts))
 
     def _touched(self, part: int, start: int, end: int) -> range:

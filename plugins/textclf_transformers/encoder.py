@@ -79,6 +79,10 @@ class TransformerEncoder:
         vocabulary = self._vocabulary()
         return places.spans(vocabulary.tokenizer, texts, vocabulary.letters)
 
+    def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
+        """Return the characters of each text that the network sees."""
+        return places.reads(self._vocabulary(), texts, context)
+
     def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._vocabulary().collator.seen(tokens, rows)
 

@@ -18,10 +18,10 @@ from textclf_torch.runtime import (
     threads_for_scoring,
 )
 
-from textclf import ArtefactError, Context, Layout, RecipeError, Split, Texts, Tokens
+from textclf import ArtefactError, Context, Layout, RecipeError, Span, Split, Texts, Tokens
 
 from . import network as networks
-from . import packed, tokenizing
+from . import packed, places, tokenizing
 from .checkpoint import locate
 from .sentence import SentenceNetwork, digest
 from .vocabulary import Vocabulary, read_vocabulary
@@ -88,6 +88,10 @@ class FrozenEncoder:
                 f"texts, the first of which is '{texts.first[int(strange[0])][:_SHOWN]}'; choose another checkpoint"
             )
         return vectors
+
+    def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
+        """Return the characters of each text that the network sees."""
+        return places.reads(self._known().vocabulary, texts, context)
 
     def fingerprint(self) -> str:
         ready, options = self._known(), self._options

@@ -1,12 +1,18 @@
-"""Owns where in a text its tokens come from, and which token stands for no word."""
+"""Owns where in a text its tokens come from, which of them are read, and which token stands for no word."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from textclf import Span, Texts
+import numpy as np
 
+from textclf import Context, Span, Texts
+
+from . import tokenizing
 from .collating import blank_id
+
+if TYPE_CHECKING:
+    from .vocabulary import Vocabulary
 
 
 def spans(tokenizer: Any, texts: Texts, letters: int) -> list[dict[int, list[Span]]]:
@@ -25,6 +31,17 @@ def spans(tokenizer: Any, texts: Texts, letters: int) -> list[dict[int, list[Spa
             for place, (start, end) in enumerate(offsets, begin):
                 units[place] = [(part, start + cut * (start > letters), end + cut * (end > letters))]
     return found
+
+
+def reads(vocabulary: Vocabulary, texts: Texts, context: Context) -> list[list[Span]]:
+    """Return the characters of the tokens that the network sees of each text."""
+    tokens = tokenizing.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+    seen = vocabulary.collator.seen(tokens, np.arange(len(texts)))
+    units = spans(vocabulary.tokenizer, texts, vocabulary.letters)
+    return [
+        [span for place in places[places >= 0].tolist() for span in spanned[place]]
+        for places, spanned in zip(seen, units, strict=True)
+    ]
 
 
 def blank(tokenizer: Any) -> int:

@@ -17,7 +17,7 @@ from . import binary, magnitude, matrix, saved, text_files, vocabulary
 from .collating import Collator
 from .network import Design, VectorsNetwork
 from .places import NotHere, Place, demand_published, locate
-from .reading import Keep, Vectors
+from .reading import Keep, Vectors, counted
 from .vocabulary import UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class VectorsEncoder:
         found = vocabulary.forms([_shortened(column)[0] for column in columns])
         file = read(place, vocabulary.wanted(found, self._options.vocabulary))
         if file.twice:
-            context.warn(f"'{place.vectors.name}' has {file.twice} words twice: the first vector of each counts")
+            context.warn(f"'{place.vectors.name}' has {counted(file.twice, 'word')} twice: the first vector of each counts")
         if not file.words:
             raise DataError(f"'{place.vectors}' has no vector for any word of the training texts")
         options = self._options
@@ -84,14 +84,22 @@ class VectorsEncoder:
         self._known().save(folder)
 
     def spans(self, texts: Texts, context: Context) -> list[dict[int, list[Span]]]:
-        """Return the characters that each word came from."""
-        found: list[dict[int, list[Span]]] = [{} for _ in range(len(texts))]
-        for part, column in enumerate((texts.first, texts.second or ())):
-            for units, text, short in zip(found, column, _shortened(column)[0], strict=False):
-                gap = len(text) - len(short)
-                for place, (_, (_, start, end)) in enumerate(self._known().read(short), len(units)):
-                    units[place] = [(part, start + gap * (start > LETTERS), end + gap * (end > LETTERS))]
-        return found
+        """Return the characters that each word with a vector of its own came from.
+
+        All others share one vector, which also stands for no word: it tells nothing of the word that is there.
+        """
+        return [
+            {unit: [span] for unit, (known, span) in enumerate(words) if known != UNKNOWN}
+            for words in self._placed(texts)
+        ]
+
+    def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
+        """Return the characters of each text that the network sees, be it as an unknown word."""
+        seen = self._collator.seen(self.encode(texts, context), np.arange(len(texts)))
+        return [
+            [words[place][1] for place in places[places >= 0].tolist()]
+            for words, places in zip(self._placed(texts), seen, strict=True)
+        ]
 
     def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._collator.seen(tokens, rows)
@@ -164,11 +172,21 @@ class VectorsEncoder:
     def load_network(self, folder: Path, labels: Labels) -> torch.nn.Module:
         return saved.load_network(folder, labels, self._known())
 
+    def _placed(self, texts: Texts) -> list[list[tuple[int, Span]]]:
+        """Return the id of each word of each text, and the characters that it came from."""
+        found: list[list[tuple[int, Span]]] = [[] for _ in range(len(texts))]
+        for part, column in enumerate((texts.first, texts.second or ())):
+            for words, text, short in zip(found, column, _shortened(column)[0], strict=False):
+                gap = len(text) - len(short)
+                for known, (_, start, end) in self._known().read(short):
+                    words.append((known, (part, start + gap * (start > LETTERS), end + gap * (end > LETTERS))))
+        return found
+
     def _column(self, column: Sequence[str], context: Context) -> Tokens:
         known = self._known()
         short, longer = _shortened(column)
         if longer:
-            context.warn(f"{longer} texts are longer than {2 * LETTERS:,} characters: only both ends of them are read")
+            context.warn(f"texts of more than {2 * LETTERS:,} characters: {longer}; only both ends of them are read")
         # A typed array grows in place; the ids of all texts as Python lists would take ten times the memory.
         small = len(known) <= 1 << 16
         ids, lengths, reported = array("H" if small else "I"), array("q"), time.monotonic()

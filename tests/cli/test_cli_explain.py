@@ -18,8 +18,11 @@ from rich.console import Console
 from tests.cli.conftest import Answer
 from tests.hostile import HOSTILE
 from textclf import Engine
+from textclf.cli.explain import _Told
 from textclf.cli.explained import explanation_parts
+from textclf.cli.progress import Watcher
 from textclf.data.explanations import Explanation, Word
+from textclf.hooks.events import Chosen, Warned
 
 Call = Callable[..., Answer]
 
@@ -69,6 +72,22 @@ def test_json_is_one_document_with_every_word(call: Call):
     assert [(word["text"], word["start"], word["end"]) for word in told["words"]] == [("dabe", 0, 4), ("fine", 5, 9)]
     difference = told["logit"] - told["baseline"] - sum(word["contribution"] for word in told["words"])
     assert told["error"] == pytest.approx(difference)
+
+
+def test_how_far_the_deletions_are_is_said_beside_the_answer(call: Call, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("textclf.cli.progress._PLAIN_EVERY", 0.0)
+    answer = call("explain", "toys", "dabe " * 100)
+    assert answer.err == "explain: 0 of 103 deletions\nexplain: 64 of 103 deletions\n"
+    assert answer.out.startswith("\nlabel")
+
+
+def test_what_each_scored_text_would_warn_of_is_said_once():
+    stream = io.StringIO()
+    with Watcher(Console(file=stream, width=100)) as watcher:
+        told = _Told(watcher)
+        for event in (Warned(message="one is cut"), Warned(message="one is cut"), Chosen(what="x", choice=1)):
+            told(event)
+    assert stream.getvalue() == "warning: one is cut\n"
 
 
 def test_every_predicted_label_is_explained(call: Call, trained: Path):

@@ -141,6 +141,65 @@ def test_of_a_long_text_runs_of_words_are_deleted_together(toy: Classifier):
     assert [word.contribution for word in told.words] == pytest.approx(expected, abs=1e-5)
 
 
+class Short(Counting):
+    """Reads only the first words of each text, and tells so."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+
+    def reads(self, texts: Texts, context: Any) -> list[list[tuple[int, int, int]]]:
+        return [[(0, start, end) for start, end in words_of(text)[: self.words]] for text in texts.first]
+
+    def encode(self, texts: Texts, context: Any) -> np.ndarray:
+        self.scored = getattr(self, "scored", 0) + len(texts)
+        kept = [text[: words_of(text)[: self.words][-1][1]] if words_of(text) else "" for text in texts.first]
+        return super().encode(Texts(kept), context)
+
+
+def test_words_that_are_not_read_are_marked_and_never_move_up_into_the_place_of_a_deleted_one(toy: Classifier):
+    short = Short(words=3)
+    made = dataclasses.replace(weighing(toy), encoder=short)  # type: ignore[arg-type]
+    (told,) = made.explain("good plot so bad bad " + "bad " * 2000, "good", method="occlusion")
+    assert [word.seen for word in told.words] == [True] * 3 + [False] * 2002
+    assert [word.contribution for word in told.words[:3]] == pytest.approx([2.0, 0.25, 0.0], abs=1e-5)
+    assert (told.of, told.logit, told.baseline) == ("log-odds of 'good'", pytest.approx(3.0), pytest.approx(0.75))
+    # The text's own score, and then with it: all words, what is not read, and each of three words left out.
+    assert short.scored == 1 + 6
+
+
+def test_what_is_not_read_may_be_anywhere_in_both_texts(toy: Classifier):
+    class Middle(Counting):
+        def reads(self, texts: Texts, context: Any) -> list[list[tuple[int, int, int]]]:
+            return [[(0, 0, 4), (0, 13, 16), (1, 4, 8)]]
+
+    made = dataclasses.replace(weighing(toy), pairs=True, encoder=Middle())  # type: ignore[arg-type]
+    (told,) = made.explain("good, x, so, bad", "good", "bad plot", method="occlusion")
+    assert [word.text for word in told.words if word.seen] == ["good", "bad", "plot"]
+    assert [word.contribution for word in told.words if word.seen] == pytest.approx([2.0, -3.0, 0.25], abs=1e-5)
+
+
+def test_an_encoder_that_tells_what_it_reads_of_too_few_texts_is_named(toy: Classifier):
+    class Silent(Counting):
+        def reads(self, texts: Texts, context: Any) -> list[list[tuple[int, int, int]]]:
+            return []
+
+    with pytest.raises(PluginError) as error:
+        dataclasses.replace(weighing(toy), encoder=Silent()).explain("good", method="occlusion")  # type: ignore[arg-type]
+    assert str(error.value) == (
+        "encoder 'toy_words' (plugin textclf.testing.toy) tells what it reads of 0 texts, where 1 were asked for"
+    )
+
+
+def test_deleting_many_words_tells_how_far_it_is(toy: Classifier):
+    seen: list[Any] = []
+    weighing(toy).explain("bad " * 150, method="occlusion", observer=seen.append)
+    told = [(event.done, event.total, event.unit) for event in seen if getattr(event, "stage", "") == "explain"]
+    assert told == [(0, 153, "deletions"), (64, 153, "deletions"), (128, 153, "deletions")]
+    seen.clear()
+    weighing(toy).explain("bad " * 50, method="occlusion", observer=seen.append)
+    assert seen == []
+
+
 def test_a_model_that_tells_nothing_is_explained_by_deletion(toy: Classifier):
     (told,) = toy.explain(["dabe fine"])
     assert told.method == "occlusion"

@@ -158,6 +158,15 @@ def test_a_saved_encoder_needs_nothing_but_its_folder_and_transformers_reads_it(
     assert [file.name for file in saved.glob("*.safetensors")] == ["model.safetensors"]
 
 
+def test_words_behind_what_the_network_reads_are_marked_and_not_deleted(tmp_path: Path):
+    folder = tiny_bert(tmp_path / "bert", TEXTS)
+    made = Engine(runs=tmp_path / "runs").run(recipe(folder, max_length=8), data=dataset()).classifier
+    (told,) = made.explain("the film was very good " * 200)
+    assert told.method == "occlusion"
+    assert [word.text for word in told.words if word.seen] == ["the", "film", "was", "very", "good", "the"]
+    assert all(word.contribution for word in told.words[:6])
+
+
 def dataset() -> Dataset:
     words = ("film", "plot", "it", "a film", "the plot", "a plot", "the film")
     texts = [f"{word} was {very} {judged}" for judged in ("good", "bad") for very in ("very", "not") for word in words]

@@ -54,6 +54,22 @@ def test_of_a_very_long_text_both_ends_are_found(tmp_path: Path):
     assert [piece for piece in covered(encoder, context, text) if piece.strip("x")] == ["good", "bad", "film"]
 
 
+@pytest.mark.parametrize(
+    ("truncate", "read"),
+    [
+        ("head", "a good film was not fine"),
+        ("tail", "not fine a film was bad"),
+        ("head_tail", "a good film film was bad"),
+    ],
+)
+def test_what_is_read_of_a_text_is_what_was_not_cut_off(truncate: str, read: str, tmp_path: Path):
+    encoder, context = fitted(tiny_bert(tmp_path / "bert", TEXTS), max_length=8, truncate=truncate)
+    text = "a good film was not fine a film was bad"
+    (places, nothing) = encoder.reads(Texts([text, ""]), context)
+    assert " ".join(text[start:end] for _, start, end in places) == read
+    assert nothing == []
+
+
 @pytest.mark.parametrize("maker", [tiny_bert, tiny_roberta, tiny_gpt2])
 @pytest.mark.parametrize("truncate", ["head", "tail", "head_tail"])
 @pytest.mark.parametrize("pairs", [False, True])

@@ -177,8 +177,18 @@ def test_each_token_tells_the_characters_that_it_came_from(tmp_path):
     found = [(part, (long, "a plot")[part][start:end]) for places in pair.values() for part, start, end in places]
     assert found[-4:] == [(0, "was"), (0, "good"), (1, "a"), (1, "plot")]
     tokens = made.encode(Texts([text, long], ["", "a plot"]), LocalContext(tmp_path))
-    assert [len(one), len(pair)] == tokens.lengths().tolist()
+    # Where the long text is cut, half of a word is left, which has no vector.
+    assert [len(one), len(pair) + 1] == tokens.lengths().tolist()
     assert made.blank == UNKNOWN
+
+
+def test_a_word_without_a_vector_of_its_own_is_read_and_tells_nothing(tmp_path):
+    made, context = encoder(tmp_path, max_length=4, truncate="tail", added=0), LocalContext(tmp_path)
+    text = "so good a gripping film , gripping"
+    (units,), (read,) = made.spans(Texts([text]), context), made.reads(Texts([text]), context)
+    assert [text[start:end] for ((_, start, end),) in units.values()] == ["good", "a", "film", ","]
+    assert list(units) == [1, 2, 4, 5]
+    assert [text[start:end] for _, start, end in read] == ["gripping", "film", ",", "gripping"]
 
 
 def test_an_empty_text_is_one_unknown_word(tmp_path):

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DataError, RecipeError
+from ..hooks.events import Event, Progress, Warned
 from .arguments import Json, RunArgument, Runs, as_text
 from .session import Session
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
     from ..data.explanations import Explanation
+    from .progress import Watcher
 
 Given = Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain; - is stdin, all of it.")]
 Label = Annotated[
@@ -49,6 +51,7 @@ def explain(
     """
     from ..explaining import checked_method
     from .explained import explanation_parts
+    from .progress import Watcher
 
     session = Session.of(ctx)
     checked_method(method, "--method")
@@ -56,7 +59,10 @@ def explain(
     _check(classifier, label, pair)
     given = _stdin() if text == "-" else as_text(text)
     second = None if pair is None else [as_text(pair)]
-    explanations = classifier.explain([given], None if label is None else as_text(label), second, method=method)
+    with Watcher(session.terminal.notes) as watcher:
+        explanations = classifier.explain(
+            [given], None if label is None else as_text(label), second, method=method, observer=_Told(watcher)
+        )
     if html is not None:
         _write(html, explanations)
     if as_json:
@@ -78,6 +84,21 @@ def _check(classifier: Classifier, label: str | None, pair: str | None) -> None:
             classifier.labels.index(as_text(label))
         except DataError as error:
             raise RecipeError(f"--label: {error}") from None
+
+
+class _Told:
+    """An observer that shows how far words are deleted, and each warning once, since each text would say it anew."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._warned: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "explain" and event.total > 1:
+            self._watcher(event)
+        elif isinstance(event, Warned) and event.message not in self._warned:
+            self._warned.add(event.message)
+            self._watcher(event)
 
 
 def _stdin() -> str:

@@ -217,6 +217,16 @@ class Spans(Protocol):
         """
 
 
+class Reads(Protocol):
+    """What an Encoder may offer beside its contract: how much of a text it reads. Found by its presence."""
+
+    def reads(self, texts: Texts, context: Context) -> Sequence[Sequence[Span]]:
+        """Return, for each text, the places that its features come from, without those that were cut off.
+
+        Explaining by deletion leaves all other words alone, and says of them that they are not read.
+        """
+
+
 class SeenTokens(Protocol):
     """What a TokenEncoder may offer beside its contract, so that its networks can be explained by gradients.
 
