@@ -169,6 +169,11 @@ def listing(words: Sequence[str], limit: int = 12) -> str:
     return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 text", "1,204 texts"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def with_article(noun: str) -> str:
     """Return "a recipe", "an encoder"."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -66,7 +66,7 @@ def encode(tokenizer: Any, texts: Texts, letters: int, context: Context) -> Toke
         second, more = _column(tokenizer, texts.second, letters, context)
         tokens, longer = tokens.paired(second), longer + more
     if longer:
-        context.warn(f"{longer} texts are longer than {2 * letters:,} characters: only both ends of them are read")
+        context.warn(f"texts of more than {2 * letters:,} characters: {longer}; only both ends of them are read")
     return tokens
 
 

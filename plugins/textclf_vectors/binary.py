@@ -9,7 +9,7 @@ import numpy as np
 
 from textclf import DataError
 
-from .reading import Keep, Kept, Vectors, demand_finite, sized, stacked
+from .reading import Keep, Kept, Vectors, counted, demand_finite, sized, stacked
 
 LONGEST = 4096  # bytes of a word, or of the first line
 
@@ -28,7 +28,8 @@ def _read(path: Path, content: mmap.mmap, keep: Keep) -> Vectors:
     size = 4 * dimensions
     # Known before anything is read: the shortest file of so many words.
     if len(content) - place < count * (size + 1):
-        raise DataError(f"'{path}' is too short for the {count} words of {dimensions} dimensions that it begins with")
+        claimed = f"{counted(count, 'word')} of {counted(dimensions, 'dimension')}"
+        raise DataError(f"'{path}' is too short for the {claimed} that it begins with")
     kept, rows, places = Kept(path, keep), [], []
     for number in range(1, count + 1):
         while content[place : place + 1] == b"\n":  # the original program ends each vector with a line end

@@ -64,7 +64,8 @@ class VectorsEncoder:
         found = vocabulary.forms([_shortened(column)[0] for column in columns])
         file = read(place, vocabulary.wanted(found, self._options.vocabulary))
         if file.twice:
-            context.warn(f"'{place.vectors.name}' has {counted(file.twice, 'word')} twice: the first vector of each counts")
+            twice = counted(file.twice, "word")
+            context.warn(f"'{place.vectors.name}' has {twice} twice: the first vector of each counts")
         if not file.words:
             raise DataError(f"'{place.vectors}' has no vector for any word of the training texts")
         options = self._options

@@ -10,7 +10,7 @@ import numpy as np
 
 from textclf import DataError, PluginError
 
-from .reading import MOST_DIMENSIONS, Keep, Kept, Vectors, demand_finite, shown
+from .reading import MOST_DIMENSIONS, Keep, Kept, Vectors, counted, demand_finite, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def read(path: Path, words: Path, keep: Keep) -> Vectors:
         if kept.take(word):
             rows.append(kept.seen - 1)
     if kept.seen < len(matrix):
-        raise DataError(f"'{words}' has {kept.seen} words, and '{path}' {len(matrix)} rows")
+        raise DataError(f"'{words}' has {counted(kept.seen, 'word')}, and '{path}' {counted(len(matrix), 'row')}")
     return _taken(path, matrix, kept, rows)
 
 

@@ -80,7 +80,13 @@ def demand_finite(
 def sized(path: Path, count: int, dimensions: int, where: str) -> None:
     """Raise a DataError where a header claims what no file of vectors has."""
     if not (0 < count <= MOST_WORDS and 0 < dimensions <= MOST_DIMENSIONS):
-        raise DataError(f"'{path}', {where}: {count} words of {dimensions} dimensions; is it a file of vectors?")
+        claimed = f"{counted(count, 'word')} of {counted(dimensions, 'dimension')}"
+        raise DataError(f"'{path}', {where}: {claimed}; is it a file of vectors?")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 word", "1204 words"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def stacked(rows: Iterable[NDArray[np.float32]], dimensions: int) -> NDArray[np.float32]:

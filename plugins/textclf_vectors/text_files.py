@@ -16,7 +16,7 @@ import numpy as np
 
 from textclf import DataError
 
-from .reading import Keep, Kept, Vectors, demand_finite, shown, sized, stacked
+from .reading import Keep, Kept, Vectors, counted, demand_finite, shown, sized, stacked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,8 @@ def read(path: Path, keep: Keep) -> Vectors:
             rows.append(_numbers(path, number, kept.words[-1], parts[1:]))
             places.append(number)
     if promised is not None and kept.seen != promised:
-        raise DataError(f"'{path}' has {kept.seen} words, and its first line says {promised}; is the file whole?")
+        found = counted(kept.seen, "word")
+        raise DataError(f"'{path}' has {found}, and its first line says {promised}; is the file whole?")
     if not dimensions:
         raise DataError(f"'{path}' is empty")
     matrix = stacked(rows, dimensions)

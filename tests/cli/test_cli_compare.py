@@ -82,6 +82,7 @@ def test_several_runs_are_each_held_against_the_first(call: Call, finished: Path
     lines = shown(answer)
     assert lines[-1] == "each against the first; p is corrected by Holm's method for 2 comparisons of each metric"
     assert [line.split()[0] for line in lines[2:8:3]] == ["accuracy", "f1_macro"]
+    assert sum(line.endswith("by McNemar's exact test, corrected for 2 comparisons") for line in lines) == 2
     assert sum(" is better than " in line or line.startswith("no evidence") for line in lines) == 2
 
 

@@ -151,7 +151,7 @@ def test_seeds_that_are_none_are_warned_of() -> None:
     )
     # Their scores are the same here, whatever they decide.
     assert judged(one, other).warnings[1] == (
-        "the runs of 'B' agree in every score: its training does not depend on the seed"
+        "the runs of 'B' agree in every score: training by this recipe does not depend on the seed"
     )
 
 

@@ -62,6 +62,12 @@ def holding(value: Any, dtype: Any = np.float32, rows: int = 8) -> Callable[[Pat
     return lambda path: np.save(path, np.full((rows, 2), value, dtype))
 
 
+def nowhere(path: Path) -> None:
+    scores = np.load(path)
+    scores[3] = np.nan
+    np.save(path, scores)
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "said"),
     [
@@ -69,12 +75,13 @@ def holding(value: Any, dtype: Any = np.float32, rows: int = 8) -> Callable[[Pat
         ("scores.npy", cut, "scores.npy is cut off or none of textclf's"),
         ("scores.npy", lambda path: path.write_bytes(b""), "scores.npy is cut off or none of textclf's"),
         ("scores.npy", holding(np.nan), "scores.npy has NaN or infinite scores for 8 texts (the first is text 0)"),
+        ("scores.npy", nowhere, "scores.npy has NaN or infinite scores for 1 text (the first is text 3)"),
         ("scores.npy", holding(7), "scores.npy has scores from 7 to 7, which are no probabilities"),
         ("scores.npy", holding(0.4), "scores.npy has rows that do not sum to 1"),
         ("scores.npy", holding(1, np.int64), "scores.npy has int64, not float32"),
         ("scores.npy", holding(0.5, rows=7), "scores.npy has shape (7, 2) for 8 texts and 2 labels"),
         ("predictions.csv", Path.unlink, "predictions.csv: no such file"),
-        ("predictions.csv", short, "predictions.csv has 7 rows, but 8 texts were tested on"),
+        ("predictions.csv", short, "predictions.csv has 7 rows, but the run was tested on 8"),
         (
             "predictions.csv", edited(",label1,", ",label9,"),
             "predictions.csv has the label 'label9', which is none of the run's labels",

@@ -100,7 +100,12 @@ def test_words_that_come_twice_are_warned_of(tmp_path):
     context = LocalContext(tmp_path)
     write_text(tmp_path / "v.txt", [*WORDS, "film", "plot"], np.concatenate([MATRIX, MATRIX[:2]]))
     build(VectorsOptions(vectors="v.txt")).fit(Split(Texts(TEXTS), TRUTH), context)
-    assert context.warnings == ["'v.txt' has 2 words twice: the first vector of each counts"]
+    write_text(tmp_path / "w.txt", [*WORDS, "film"], np.concatenate([MATRIX, MATRIX[:1]]))
+    build(VectorsOptions(vectors="w.txt")).fit(Split(Texts(TEXTS), TRUTH), context)
+    assert context.warnings == [
+        "'v.txt' has 2 words twice: the first vector of each counts",
+        "'w.txt' has 1 word twice: the first vector of each counts",
+    ]
 
 
 def test_a_text_of_ten_megabytes_is_read_at_both_ends_in_a_second(tmp_path):
@@ -112,4 +117,4 @@ def test_a_text_of_ten_megabytes_is_read_at_both_ends_in_a_second(tmp_path):
     tokens = encoder.encode(Texts(["the film was good " * 600_000, "good"]), context)
     assert time.process_time() - began < 1
     assert encoder.cut(tokens).tolist() == [True, False]
-    assert context.warnings == ["1 texts are longer than 400,000 characters: only both ends of them are read"]
+    assert context.warnings == ["texts of more than 400,000 characters: 1; only both ends of them are read"]

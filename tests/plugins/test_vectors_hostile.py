@@ -29,7 +29,7 @@ TEXT_FILES = {
     b"1 2\nthe 1 2\nfilm 1 2\n": "'{path}' has 2 words, and its first line says 1; is the file whole?",
     b"9999999999999 3\nthe 1 2 3\n": "'{path}', line 1: 9999999999999 words of 3 dimensions; is it a file of vectors?",
     b"2 1000000\nthe 1 2 3\n": "'{path}', line 1: 2 words of 1000000 dimensions; is it a file of vectors?",
-    b"oneword\n": "'{path}', line 1: 1 words of 0 dimensions; is it a file of vectors?",
+    b"oneword\n": "'{path}', line 1: 1 word of 0 dimensions; is it a file of vectors?",
 }
 
 
@@ -71,7 +71,7 @@ BINARY_FILES = {
     b"nothing here\n": "'{path}' does not begin with a line of two numbers, as word2vec's binary files do",
     b"1" * 9000: "'{path}' does not begin with a line of two numbers, as word2vec's binary files do",
     b"4000000 300\nthe ": "'{path}' is too short for the 4000000 words of 300 dimensions that it begins with",
-    b"1 99999999\nthe ": "'{path}', line 1: 1 words of 99999999 dimensions; is it a file of vectors?",
+    b"1 99999999\nthe ": "'{path}', line 1: 1 word of 99999999 dimensions; is it a file of vectors?",
     b"1 1\n" + b"w" * 9000: "'{path}', word 1 of 1: it is not whole; is the file?",
     b"1 1\nfi\xfflm \0\0\0\0": "'{path}', word 1: it is not UTF-8",
     b"1 1\nfilm \0\0\xc0\x7f": "'{path}', word 1: the vector of 'film' holds NaN, infinity or a number beyond float32",

@@ -89,11 +89,13 @@ def _cells(one: Difference) -> list[str]:
 
 def _tests(found: Comparison) -> Iterator[str]:
     whole = ", groups taken whole" if found.resampled == "groups" else ""
+    others = len(found.runs) - 1
+    corrected = f", corrected for {others} comparisons" if others > 1 else ""
     for name, test in zip(found.runs[1:], found.mcnemar, strict=False):
         p = "p < 0.0001" if test.p < 1e-4 else f"p {fixed(test.p)}"
         yield (
             f"only {name} decides {plural(test.other, 'text')} right, only {found.runs[0]} {thousands(test.first)}: "
-            f"{p} by McNemar's exact test{whole}"
+            f"{p} by McNemar's exact test{whole}{corrected}"
         )
 
 

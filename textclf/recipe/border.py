@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Labels
 from ..data.tokens import Tokens
-from ..errors import PluginError
+from ..errors import PluginError, counted
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def fault_of_scores(scores: NDArray[Any], texts: int, labels: Labels) -> str:
         return f"{scores.dtype}, not float32"
     if not np.isfinite(scores).all():
         rows = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-        return f"NaN or infinite scores for {len(rows)} texts (the first is text {rows[0]})"
+        return f"NaN or infinite scores for {counted(len(rows), 'text')} (the first is text {rows[0]})"
     if scores.size and (scores.min() < -1e-6 or scores.max() > 1 + 1e-6):
         return f"scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities"
     if labels.task == "single-label" and scores.size and np.abs(scores.sum(axis=1) - 1).max() > 1e-3:

@@ -155,4 +155,4 @@ def _warnings(contenders: Sequence[Contender], read: Sequence[Sequence[Predictio
                 f"narrow; give each a seed of its own"
             )
         elif len(predictions) > 1 and all((one.scores == predictions[0].scores).all() for one in predictions):
-            yield f"the runs of '{side.name}' agree in every score: its training does not depend on the seed"
+            yield f"the runs of '{side.name}' agree in every score: training by this recipe does not depend on the seed"

@@ -14,7 +14,7 @@ from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
 from ..data.tables import Row, read_table
 from ..data.text import clean
-from ..errors import ArtefactError, DataError
+from ..errors import ArtefactError, DataError, counted
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
 from ..recipe.border import fault_of_scores
@@ -49,7 +49,8 @@ def seen_in_training(folder: Path, classifier: Classifier, split: Split) -> tupl
     seen = sum(key in known for key in text_keys(cleaned))
     if not seen:
         return ()
-    return (f"{seen} of these {len(split)} texts were trained on: the score is too good by that; evaluate others",)
+    were = "was" if seen == 1 else "were"
+    return (f"{seen} of these {len(split)} texts {were} trained on: the score is too good by that; evaluate others",)
 
 
 def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
@@ -74,7 +75,8 @@ def _predictions(folder: Path, report: Report, positive: str | None) -> Predicti
     with read_table(folder / PREDICTIONS, name=PREDICTIONS) as table:
         rows = list(table)
     if len(rows) != report.sizes.get("test"):
-        raise ArtefactError(f"{PREDICTIONS} has {len(rows)} rows, but {report.sizes.get('test')} texts were tested on")
+        tested = report.sizes.get("test", 0)
+        raise ArtefactError(f"{PREDICTIONS} has {counted(len(rows), 'row')}, but the run was tested on {tested}")
     scores = _scores(folder / SCORES)
     if fault := fault_of_scores(scores, len(rows), labels):
         raise ArtefactError(f"{SCORES} has {fault}")
