@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..durable import clear_parts, digest, disk_errors, read_json, write_file, write_text
-from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean
+from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean, listing
 from ..hooks.events import Event
 from ..recipe.writing import write
 from ..version import VERSION
@@ -223,10 +223,21 @@ def find(runs: Path, reference: str | Path) -> Path:
     if not finished:
         newest = candidates[0]
         if newest.kind == STUDY:
-            raise ArtefactError(f"{newest.folder} is a study, not a single run; name one of its runs")
+            raise _no_single_run(newest)
         way = "run the recipe anew" if newest.state == "damaged" else f"`textclf resume {newest.folder}`"
         raise ArtefactError(f"'{reference}' has no finished run; the newest is {newest.folder} ({newest.state}): {way}")
     return finished[0].folder
+
+
+def _no_single_run(study: RunInfo) -> TextclfError:
+    """Return what is to be said where a study is named in place of one of its runs."""
+    members = open_run(study.folder).record.get("members", {}).values()
+    folders = [study.folder.with_name(str(name)) for name in members]
+    finished = [str(folder) for folder in folders if _info(folder).state == "finished"]
+    if not finished:
+        way = "run the recipe anew" if study.state == "finished" else f"`textclf resume {study.folder}`"
+        return ArtefactError(f"{study.folder} is a study, and none of its {len(folders)} runs is finished: {way}")
+    return RecipeError(f"{study.folder} is a study, not a single run; name one of its runs: {listing(finished)}")
 
 
 def find_whole(runs: Path, reference: str | Path) -> list[Path]:
