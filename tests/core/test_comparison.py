@@ -100,7 +100,7 @@ def test_several_runs_are_each_held_against_the_first_with_corrected_p() -> None
     assert both.mcnemar[0].p == pytest.approx(2 * alone.mcnemar[0].p)
     assert not both.metrics["accuracy"][1].different
     assert both.sentences()[0].startswith("no evidence of a difference between A and B in accuracy: +0.020 ")
-    assert both.sentences()[1].endswith("+0.000 (95 % interval +0.000 to +0.000, p 1)")
+    assert both.sentences()[1].endswith("+0.000 (95 % interval +0.000 to +0.000, corrected p 1)")
 
 
 def test_rows_of_a_group_stand_and_fall_together() -> None:

@@ -57,8 +57,10 @@ class Comparison:
         """Return for each side but the first whether it differs in the headline metric, as one can quote it."""
         metric, found = self.headline, self.metrics[self.headline]
         sign = -1 if metric in self.falling else 1
+        corrected = "corrected " if len(self.runs) > 2 else ""
         return tuple(
-            _sentence(self.runs[0], name, one, metric, sign) for name, one in zip(self.runs[1:], found[1:], strict=True)
+            _sentence(self.runs[0], name, one, metric, sign, corrected)
+            for name, one in zip(self.runs[1:], found[1:], strict=True)
         )
 
     def scope(self) -> str:
@@ -112,13 +114,13 @@ def _cells(one: Difference, first: bool) -> tuple[str, str, str, str]:
     return value, f"{one.difference:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}", p
 
 
-def _sentence(first: str, other: str, one: Difference, metric: str, sign: int) -> str:
+def _sentence(first: str, other: str, one: Difference, metric: str, sign: int, corrected: str) -> str:
     if not one.different:
         said = _fixed(one.difference, one.low, one.high, signed=True)
         p = "undefined" if math.isnan(one.p) else "below 0.0001" if one.p < 1e-4 else f"{one.p:.2g}"
         return (
             f"no evidence of a difference between {first} and {other} in {metric}: {said[0]} "
-            f"(95 % interval {said[1]} to {said[2]}, p {p})"
+            f"(95 % interval {said[1]} to {said[2]}, {corrected}p {p})"
         )
     better, worse = (other, first) if sign * one.difference > 0 else (first, other)
     low, high = sorted((abs(one.low), abs(one.high)))
