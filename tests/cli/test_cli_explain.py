@@ -242,6 +242,26 @@ def test_the_page_marks_words_and_fetches_and_runs_nothing(call: Call, tmp_path:
     assert classes == ["for", "unseen", "against"]
 
 
+@pytest.mark.parametrize("behind_a_link", [False, True])
+def test_only_a_page_of_explanations_is_replaced_without_force(call: Call, tmp_path: Path, behind_a_link: bool):
+    file, page = tmp_path / "thesis.html", tmp_path / "page.html"
+    page.symlink_to(file)
+    place = page.name if behind_a_link else file.name
+    for other in ("<!DOCTYPE html>\nmine", "", "<title>textclf: what each word contributed</title>"):
+        file.write_text(other, "utf-8")
+        assert call("explain", "toys", "dabe", "--html", place) == Answer(
+            2,
+            "",
+            f"textclf: --html: {place} exists and is no page of explanations; name another file, or add --force to "
+            "replace it\n",
+        )
+        assert file.read_text("utf-8") == other
+    assert call("explain", "toys", "dabe", "--html", place, "--force").err == f"wrote {place}\n"
+    assert call("explain", "toys", "fine", "--html", place).code == 0
+    assert ">fine</" in file.read_text("utf-8")
+    assert call("explain", "toys", "fine", "--html", "/dev/null").err == "wrote /dev/null\n"
+
+
 @pytest.mark.parametrize("hostile", [text for text in HOSTILE if len(text) < 100], ids=ascii)
 def test_texts_and_labels_are_never_markup_nor_commands_of_the_terminal(hostile: str):
     """X01: inert in the page; X02: printed literally or stripped."""

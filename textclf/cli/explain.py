@@ -32,6 +32,7 @@ Method = Annotated[
     ),
 ]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for the browser.")]
+Force = Annotated[bool, typer.Option("--force", help="Let --html replace a file of any kind.")]
 
 
 def explain(
@@ -42,6 +43,7 @@ def explain(
     pair: Pair = None,
     method: Method = "auto",
     html: Html = None,
+    force: Force = False,
     runs: Runs = "runs",
     as_json: Json = False,
 ) -> None:
@@ -55,6 +57,8 @@ def explain(
 
     session = Session.of(ctx)
     checked_method(method, "--method")
+    if html is not None and not force:
+        _refuse_others(html)
     classifier = session.engine(runs=runs).load(run)
     _check(classifier, label, pair)
     given = _stdin() if text == "-" else as_text(text)
@@ -109,6 +113,23 @@ def _stdin() -> str:
     except UnicodeDecodeError as error:
         place = f"stdin: byte {error.start + 1}"
         raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
+
+
+def _refuse_others(target: Path) -> None:
+    """Raise a RecipeError where a file is in the way, or behind a link, that is no page of explanations."""
+    from ..data.explanation_page import is_page
+
+    if not target.is_file():
+        return  # nothing would be lost; what cannot be written to says so when it is
+    try:
+        with target.open("rb") as file:
+            ours = is_page(file.read(1000))
+    except OSError:
+        ours = False
+    if not ours:
+        raise RecipeError(
+            f"--html: {target} exists and is no page of explanations; name another file, or add --force to replace it"
+        )
 
 
 def _write(target: Path, explanations: list[Explanation]) -> None:

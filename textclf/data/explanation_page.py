@@ -25,6 +25,7 @@ _STYLE = """
 .textclf-explanation th, .textclf-explanation td { text-align: left; padding: 0 1.2rem 0 0; }
 """
 _PAGE_STYLE = "body { margin: 2rem auto; padding: 0 1rem; max-width: 52rem; } :root { color-scheme: light dark; }"
+_TITLE = "<title>textclf: what each word contributed</title>"
 # The weakest that is marked, and how deep the deepest is: text on it must still be read, in the light and in the dark.
 _FAINT, _DEEPEST = 0.05, 0.55
 
@@ -35,10 +36,15 @@ def page(explanations: Sequence[Explanation]) -> str:
         '<!DOCTYPE html>\n<html lang="und"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>textclf: what each word contributed</title><style>{_PAGE_STYLE}</style></head><body>"
+        f"{_TITLE}<style>{_PAGE_STYLE}</style></head><body>"
         + "".join(map(fragment, explanations))
         + "</body></html>\n"
     )
+
+
+def is_page(beginning: bytes) -> bool:
+    """Tell whether a file that begins so is such a page."""
+    return beginning.startswith(b"<!DOCTYPE html>") and _TITLE.encode() in beginning
 
 
 def fragment(explanation: Explanation) -> Markup:
