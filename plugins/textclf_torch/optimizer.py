@@ -23,16 +23,28 @@ AGED = 2.0**60
 EPSILON = {"adamw": 1e-8, "bertadam": 1e-6}
 
 
-def make_optimizer(network: torch.nn.Module, options: TorchOptions, layers: Layers = ()) -> torch.optim.AdamW:
+def make_optimizer(
+    network: torch.nn.Module,
+    options: TorchOptions,
+    layers: Layers = (),
+    head: Sequence[torch.nn.Parameter] = (),
+    head_share: float = 1.0,
+) -> torch.optim.AdamW:
     """Return AdamW with its decay on matrices alone: biases and norms are vectors.
 
-    layers: what learns the slower, the deeper it lies; without them all learn alike. BertAdam is AdamW without bias
+    layers: what learns the slower, the deeper it lies; without them all learn alike. head: what learns at a share of
+    the rate of its own, which may be more than all of it. BertAdam is AdamW without bias
     correction, whose first steps are larger: after one step by the gradient g its averages are 0.1 g and 0.001 g^2, and
     the weights move by 3.2 times the learning rate (optimization.py of pytorch-pretrained-bert 0.6; on what that does,
     Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning).
     """
     trained = [p for p in network.parameters() if p.requires_grad]
-    groups = _groups(trained, options)
+    own = {id(p) for p in head}
+    groups = [
+        *_groups([p for p in trained if id(p) not in own], options),
+        *({**group, "share": head_share} for group in _groups([p for p in trained if id(p) in own], options)),
+    ]
+    groups = [group for group in groups if group["params"] or "share" not in group]
     if options.layer_decay < 1:
         groups = [
             {**group, "share": share}

@@ -191,10 +191,13 @@ def make_job(
     """
     if objective is None:
         lesson: Lesson = LabelLesson(encoder, train.features, _label_loss(labels, train, options, device))
-        taught, tokens = network, train.features
+        taught, tokens, faster = network, train.features, 1.0
     else:
         lesson, tokens = ObjectiveLesson(objective, context.seed), objective.tokens
         taught = objective.build_network(network).to(device)
+        faster = objective.head_learning_rate / options.learning_rate
+    shared = {id(parameter) for parameter in network.parameters()}
+    head = [parameter for parameter in taught.parameters() if id(parameter) not in shared]
     layers = layers_of(encoder, network, options)
     job = Job(
         network=taught,
@@ -205,7 +208,7 @@ def make_job(
         labels=labels,
         options=options,
         lesson=lesson,
-        optimizer=make_optimizer(taught, options, layers),
+        optimizer=make_optimizer(taught, options, layers, head, faster),
         scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
         arithmetic=numbers,
         lengths=encoder.lengths(tokens),

@@ -53,16 +53,18 @@ class MaskedWords:
     ) -> None:
         self.epochs: float = options.epochs
         self.learning_rate: float = options.learning_rate
+        self.head_learning_rate: float = options.head_learning_rate or options.learning_rate
         self.batch_size: int = options.batch_size
         self.tokens = tokens
         self._collator, self._masking, self._folder, self._context = collator, masking, folder, context
 
     def build_network(self, network: torch.nn.Module) -> torch.nn.Module:
         head, brought = masked_head(network, self._folder)
-        if self._context and not brought:
+        if self._context and not brought and self.head_learning_rate == self.learning_rate:
             self._context.warn(
-                f"the weights in '{self._folder}' have no head for masked words: a new one must be learned first, so "
-                "that one or few epochs of encoder.adapt may do harm; compare with a run without it"
+                f"the weights in '{self._folder}' have no head for masked words: a new one must be learned first, "
+                "faster than the rest, or adapting may do harm; set encoder.adapt.head_learning_rate to 1e-3, and "
+                "compare with a run without encoder.adapt"
             )
         return MaskedNetwork(network.base_model, head)  # type: ignore[arg-type]
 

@@ -58,6 +58,9 @@ class AdaptOptions(Options):
     mask: float = Field(0.15, gt=0, lt=1, description="share of a text's tokens that are hidden, drawn anew each epoch")
     whole_words: bool = Field(False, description="hide all tokens of a word, or none")
     learning_rate: float = Field(5e-5, gt=0, lt=10, description="the optimiser's step size, at its highest")
+    head_learning_rate: float | None = Field(
+        None, gt=0, lt=10, description="that of the head for masked words, for weights that bring none; null: the same"
+    )
     batch_size: int = Field(32, ge=1, description="texts in one step of the optimiser")
 
 

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch.lessons import objectives_of
+from textclf_torch import TorchOptions, loop
+from textclf_torch.arithmetic import Arithmetic
+from textclf_torch.lessons import objectives_of, options_of
+from textclf_torch.states import State
+from textclf_torch.trainer import make_job
 from textclf_transformers import BertOptions, TransformerOptions, build
 from textclf_transformers.options import AdaptOptions
 
@@ -125,9 +129,30 @@ def test_a_checkpoint_without_a_head_for_masked_words_is_warned_of(tmp_path: Pat
     task.encoder.fit(Split(Texts(TEXTS), TRUTH), context)
     objectives_of(task.encoder, task.encoded)[0].build_network(task.encoder.build_network(LABELS))
     assert context.warnings[-1] == (
-        f"the weights in '{tmp_path / 'tiny'}' have no head for masked words: a new one must be learned first, so that "
-        "one or few epochs of encoder.adapt may do harm; compare with a run without it"
+        f"the weights in '{tmp_path / 'tiny'}' have no head for masked words: a new one must be learned first, "
+        "faster than the rest, or adapting may do harm; set encoder.adapt.head_learning_rate to 1e-3, and "
+        "compare with a run without encoder.adapt"
     )
+
+
+def test_a_head_that_is_new_learns_at_a_rate_of_its_own(tmp_path: Path):
+    context = LocalContext(tmp_path)
+    adapt = AdaptOptions(epochs=2, mask=0.3, learning_rate=1e-5, head_learning_rate=1e-2, batch_size=6)
+    task = adapted(sentiment(tmp_path, adapt=adapt))
+    task.encoder.fit(Split(Texts(TEXTS), TRUTH), context)
+    (objective,) = objectives_of(task.encoder, task.encoded)
+    torch.manual_seed(0)
+    job = make_job(
+        options_of(TorchOptions(device="cpu"), objective), task.encoder, task.encoder.build_network(LABELS),
+        task.encoded, None, LABELS, Arithmetic(), CPU, "packed", context, objective=objective,
+    )  # fmt: skip
+    before = {name: tensor.clone() for name, tensor in job.network.state_dict().items()}
+    loop.take_step(job, State(6, step=1), job.rows(1))
+    moved = {name: float((after - before[name]).abs().max()) for name, after in job.network.state_dict().items()}
+    assert moved["head.predictions.transform.dense.weight"] > 100 * moved["body.encoder.layer.0.output.dense.weight"]
+    # What the head shares with the body learns as the body does.
+    assert moved["head.predictions.decoder.weight"] == moved["body.embeddings.word_embeddings.weight"] < 2e-5
+    assert not any("head for masked words" in warning for warning in context.warnings)
 
 
 def test_what_is_learned_from_texts_is_learned_by_the_classifier(tmp_path: Path):

@@ -146,12 +146,13 @@ class Objective(Protocol):
     training, or one in other batches, draws the same.
 
     name: what events and the report call it. epochs: passes over `tokens`. learning_rate: of the optimiser.
-    batch_size: texts in one step.
+    head_learning_rate: of what its network has beside the classifier's parameters. batch_size: texts in one step.
     """
 
     name: str
     epochs: float
     learning_rate: float
+    head_learning_rate: float
     batch_size: int
     tokens: Tokens
 
