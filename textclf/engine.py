@@ -155,16 +155,16 @@ class Engine:
 
         run: the run it came from; texts that it was trained on are then counted in a warning.
         """
-        dataset = given.dataset_of(data, classifier.labels)
+        enough, dataset = asked.draws_of(draws), given.dataset_of(data, classifier.labels)
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
         metrics = reading.usual_metrics(self.registry)
         predictions = reading.predict(classifier, split)
-        judged = evaluation.evaluate(predictions, metrics, split.labels, draws)
+        judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
         warnings = () if run is None else reading.seen_in_training(folder.find(self.runs, run), classifier, split)
         return evaluation.report(
-            "evaluation", judged, {"test": len(split)}, gates={}, draws=draws, warnings=warnings
+            "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=warnings
         )
 
     def compare(

@@ -174,6 +174,9 @@ def test_other_labelled_texts_are_judged(call: Call, tmp_path: Path, trained: Pa
     answer = call("evaluate", "toys", "other.csv", "--text", "review", "--label", "class")
     assert answer.code == 0
     assert "texts: 12 test" in answer.out
+    assert "\non these texts  " in answer.out
+    assert "\nintervals: 2,000 bootstrap draws of these texts\n" in answer.out
+    assert "split" not in answer.out
     report = call("evaluate", "toys", "other.csv", "--json").json()["report"]
     assert report["metrics"]["accuracy"]["value"] == 1.0
     assert report["sizes"] == {"test": 12}

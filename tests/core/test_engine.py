@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
-from textclf import DataError, Dataset, Engine, Labels, Report, Split, Stopped, TextclfError, Texts
+from textclf import DataError, Dataset, Engine, Labels, RecipeError, Report, Split, Stopped, TextclfError, Texts
 from textclf.testing import toy
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 
@@ -53,6 +53,8 @@ def test_a_run_on_given_data_is_resumed_with_the_same_data() -> None:
 def test_a_classifier_is_judged_on_other_data_by_the_names_of_its_labels() -> None:
     done = engine().run(recipe(dataset=None), (TEXTS, LABELS))
     right = engine().evaluate(done.classifier, (TEXTS, LABELS), draws=100)
+    assert '<th scope="col">on these texts</th>' in right._repr_html_()
+    assert '<th scope="col">on the test split</th>' in done.report._repr_html_()
     assert right.metrics["accuracy"].value == 1
     turned = Labels(("pos", "neg"))
     data = Dataset(turned, Split(Texts(TEXTS), turned.encode(LABELS)))
@@ -61,6 +63,8 @@ def test_a_classifier_is_judged_on_other_data_by_the_names_of_its_labels() -> No
         engine().evaluate(done.classifier, (["a"], ["poss"]))
     with pytest.raises(DataError, match=r"^there are no texts to evaluate on$"):
         engine().evaluate(done.classifier, ([], []))
+    with pytest.raises(RecipeError, match=r"^draws is 0, too few for an interval; give at least 100$"):
+        engine().evaluate(done.classifier, (TEXTS, LABELS), draws=0)
 
 
 def test_macro_f1_stands_first_where_one_label_holds_over_four_fifths() -> None:

@@ -47,7 +47,7 @@ def _title(report: Report) -> str:
 
 
 def _metrics(report: Report) -> Table:
-    table = _table("on the test split", "value", "95 % interval", "majority baseline")
+    table = _table(f"on {report.tested_on}", "value", "95 % interval", "majority baseline")
     for name, estimate in report.metrics.items():
         style = "bold" if name == report.headline else ""
         baseline = fixed(report.baseline[name]) if name in report.baseline else ""
@@ -116,7 +116,7 @@ def _matrix(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> Table:
 
 
 def _remarks(report: Report) -> list[RenderableType]:
-    lines = [f"intervals: {thousands(report.draws)} bootstrap draws of the test split's {report.resampled}"]
+    lines = [f"intervals: {thousands(report.draws)} bootstrap draws of {_resampled(report)}"]
     if report.coverage < 1:
         lines.append(f"decided: {report.coverage:.1%} of the texts; the others were left without a label")
     kept = [plural(report.split[key], noun) for key, noun in _KEPT.items() if report.split.get(key)]
@@ -132,6 +132,12 @@ def _remarks(report: Report) -> list[RenderableType]:
         lines.append(f"{name}: loss {first} in its first epoch, {last} in its last")
     lines += [f"warning: {warning}" for warning in report.warnings]
     return [*lines]
+
+
+def _resampled(report: Report) -> str:
+    if report.tested_on == "the test split":
+        return f"the test split's {report.resampled}"
+    return "these texts" if report.resampled == "texts" else "these texts' groups"
 
 
 def account(stage: str, about: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Owns what a program asks of a comparison: its runs, metrics and draws, refused here where they make no sense."""
+"""Owns what a program asks of a comparison: runs, metrics and draws, refused here where they make no sense."""
 
 from __future__ import annotations
 

@@ -91,6 +91,11 @@ class Report:
     def headline(self) -> str:
         return next(iter(self.metrics))
 
+    @property
+    def tested_on(self) -> str:
+        """What the numbers are of: a run splits its texts, an evaluation is given some to be judged by."""
+        return "the test split" if "train" in self.sizes else "these texts"
+
     def _repr_html_(self) -> str:
         """Show the metrics and the labels in a notebook; `console` and the output `html` show more."""
         metrics = [
@@ -102,7 +107,7 @@ class Report:
         sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes.items())
         return (
             f"<p><strong>{escaped(self.name)}</strong>: {len(self.labels):,} labels; texts: {escaped(sizes)}</p>"
-            + table(("on the test split", "value", "95 % interval", "baseline"), metrics)
+            + table((f"on {self.tested_on}", "value", "95 % interval", "baseline"), metrics)
             + (table(("label", "precision", "recall", "F1", "texts"), labels) if labels else "")
         )
 
