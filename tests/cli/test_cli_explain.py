@@ -153,7 +153,7 @@ def test_each_entry_of_the_legend_has_its_own_style_alone():
     lines = drawn(explanation(), force_terminal=True, color_system="truecolor").splitlines()
     assert next(line for line in lines if "for it" in line) == (
         "\x1b[1;38;2;255;255;255;48;2;0;103;168mfor it\x1b[0m, "
-        "\x1b[4;38;2;0;0;0;48;2;240;160;48magainst it\x1b[0m, \x1b[2;9mnot read by the model\x1b[0m"
+        "\x1b[4;38;2;0;0;0;48;2;240;160;48magainst it\x1b[0m, \x1b[2;9munknown or not read\x1b[0m"
     )
 
 
@@ -166,10 +166,10 @@ def told_of(told: Explanation) -> list[str]:
 def test_where_no_word_counts_a_sentence_says_so_in_place_of_a_table():
     unknown, idle = Word("a", 0, 0, 1, 0.0, seen=False), Word("a", 0, 0, 1, 0.0)
     for told, lines in [
-        (explanation("", words=()), ["no word of this text is read by the model"]),
-        (explanation(" \n ", words=()), ["no word of this text is read by the model"]),
-        (explanation("a", words=(unknown,)), ["a", "no word of this text is read by the model"]),
-        (explanation("", pair="", words=()), ["no word of these texts is read by the model"]),
+        (explanation("", words=()), ["no word of this text is known to the model and read by it"]),
+        (explanation(" \n ", words=()), ["no word of this text is known to the model and read by it"]),
+        (explanation("a", words=(unknown,)), ["a", "no word of this text is known to the model and read by it"]),
+        (explanation("", pair="", words=()), ["no word of these texts is known to the model and read by it"]),
         (explanation("a", words=(idle,)), ["a", "no word of this text contributes anything"]),
     ]:
         assert told_of(told) == lines
@@ -180,7 +180,7 @@ def test_where_no_word_counts_a_sentence_says_so_in_place_of_a_table():
 def test_nothing_but_spaces_is_said_to_be_read_by_nobody(call: Call):
     answer = call("explain", "toys", "  ")
     assert answer.code == 0
-    assert "\n\nno word of this text is read by the model\n\nocclusion: " in answer.out
+    assert "\n\nno word of this text is known to the model and read by it\n\nocclusion: " in answer.out
 
 
 def test_of_a_long_text_both_ends_are_shown_and_what_is_left_out_is_counted():

@@ -139,8 +139,10 @@ def test_a_run_from_a_recipe_is_whole_judged_and_loads_again(tmp_path):
     assert [p.label for p in loaded.predict(["it was good", "it was bad"])] == ["positive", "negative"]
     config = json.loads((moved / "model" / "config.json").read_text("utf-8"))
     assert config["id2label"] == {"0": "negative", "1": "positive"}
-    (explained,) = loaded.explain("the story was good", method="gradients")
+    (explained,) = loaded.explain("the xyzzy story was good", method="gradients")
     assert [word.text for word in explained.words if word.seen] == ["the", "story", "was", "good"]
+    (nothing,) = loaded.explain("xyzzy", method="gradients")
+    assert nothing.idle == "no word of this text is known to the model and read by it"
     assert abs(explained.error) <= 0.01 * max(1.0, abs(explained.logit - explained.baseline))
 
 

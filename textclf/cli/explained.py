@@ -44,7 +44,7 @@ def _legend(explanation: Explanation) -> Text:
     # Each entry in its own style: the style of a text that another is added to would be that of both.
     entries = [Text("for it", style=_style(1.0)), Text("against it", style=_style(-1.0))]
     if any(not word.seen for word in explanation.words):
-        entries.append(Text("not read by the model", style=_UNSEEN))
+        entries.append(Text("unknown or not read", style=_UNSEEN))
     return Text(", ").join(entries)
 
 

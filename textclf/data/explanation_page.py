@@ -67,7 +67,7 @@ def legend(explanation: Explanation) -> str:
     """Return what colours and lines mean."""
     label = quoted(explanation.label)
     unseen = any(not word.seen for word in explanation.words)
-    more = "; words struck through are not read by the model" if unseen else ""
+    more = "; words struck through are unknown to the model or not read by it" if unseen else ""
     return f"blue and underlined speaks for {label}, orange and dotted against it{more}"
 
 
@@ -99,7 +99,7 @@ def _word(word: Word, most: float) -> str:
     if not word.seen:
         # Signs that are struck through cannot be read.
         kind = ' class="unseen"' if any(map(str.isalnum, word.text)) else ""
-        return f'<span{kind} title="not read by the model">{escaped(word.text)}</span>'
+        return f'<span{kind} title="unknown or not read">{escaped(word.text)}</span>'
     share = abs(word.contribution) / most if most else 0.0
     if share < _FAINT:
         return f'<span title="{word.contribution:+.4f}">{escaped(word.text)}</span>'

@@ -39,8 +39,8 @@ class Attributions:
 class Word:
     """A word of a text (part 0) or of the second text of a pair (part 1), and what it contributed.
 
-    start, end: its characters in the text. seen: whether the model read it; what was cut off, or is no word of the
-    model's vocabulary, contributed nothing.
+    start, end: its characters in the text. seen: whether the model knows and read it; what was cut off, or is no
+    word of the model's vocabulary, contributed nothing.
     """
 
     text: str
@@ -90,7 +90,7 @@ class Explanation:
         """Say why no word contributed anything, or return an empty string where one did."""
         where = "this text" if self.pair is None else "these texts"
         if not any(word.seen for word in self.words):
-            return f"no word of {where} is read by the model"
+            return f"no word of {where} is known to the model and read by it"
         return "" if any(word.contribution for word in self.words) else f"no word of {where} contributes anything"
 
     def top(self, count: int) -> list[Word]:
