@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from ..errors import RecipeError, kind_of
 from .contenders import Reference
@@ -72,5 +72,5 @@ def _reference(one: Any, place: str) -> Reference:
     raise RecipeError(f"{place} is {kind_of(one)}; {way}")
 
 
-def _several(value: object) -> bool:
+def _several(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
