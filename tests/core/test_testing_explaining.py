@@ -14,7 +14,7 @@ from textclf.testing import check_component
 from textclf.testing.toy.linear import ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords
 
-CLAUSES = ("encoder.spans", "tokens.seen", "trainer.attributions")
+CLAUSES = ("encoder.spans", "encoder.reads", "tokens.seen", "trainer.attributions")
 
 
 def states(findings):
@@ -42,6 +42,24 @@ def spanning(tell):
 )
 def test_places_that_are_not_in_the_text_are_caught(tell, said):
     state, detail = states(spanning(tell))["encoder.spans"]
+    assert state == ("failed" if said else "passed")
+    assert detail.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("tell", "said"),
+    [
+        (lambda texts: [[(0, 0, len(text))] for text in texts], ""),
+        (lambda texts: [[] for text in texts[1:]], "it tells what it reads of"),
+        (lambda texts: [[(0, 3, 2)] for text in texts], "text 0: (0, 3, 2) is no place in"),
+    ],
+)
+def test_places_that_are_read_of_no_text_are_caught(tell, said):
+    class Reading(ToyWords):
+        def reads(self, texts, context):
+            return tell(texts.first)
+
+    state, detail = states(check_component(replace(WORDS, build=Reading), "encoder"))["encoder.reads"]
     assert state == ("failed" if said else "passed")
     assert detail.startswith(said)
 

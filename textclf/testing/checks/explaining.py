@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Texts
+from ...data.explanations import Span
 from ...data.tokens import Tokens
 from ...errors import PluginError
 from ..clauses import Broken, Check, Clause, NotApplicable
@@ -47,9 +49,25 @@ def _tells_where(subject: Subject) -> None:
         strange = sorted(set(units) - set(_units(features, row).tolist()))
         if strange:
             raise Broken(f"text {row}: it tells of units that its features do not have: {strange[:5]}")
-        for part, start, end in (span for places in units.values() for span in places):
-            if part != 0 or not 0 <= start <= end <= len(texts.first[row]):
-                raise Broken(f"text {row}: ({part}, {start}, {end}) is no place in {len(texts.first[row])} characters")
+        _stand_in(texts, row, (span for places in units.values() for span in places))
+
+
+def _tells_what_it_reads(subject: Subject) -> None:
+    encoder: Any = fitted(subject)
+    if not callable(getattr(encoder, "reads", None)):
+        raise NotApplicable("it does not tell what it reads of a text")
+    texts = Texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
+    told = list(encoder.reads(texts, subject.context()))
+    if len(told) != len(texts):
+        raise Broken(f"it tells what it reads of {len(told)} texts, where {len(texts)} were given")
+    for row, places in enumerate(told):
+        _stand_in(texts, row, places)
+
+
+def _stand_in(texts: Texts, row: int, places: Iterable[Span]) -> None:
+    for part, start, end in places:
+        if part != 0 or not 0 <= start <= end <= len(texts.first[row]):
+            raise Broken(f"text {row}: ({part}, {start}, {end}) is no place in {len(texts.first[row])} characters")
 
 
 def _sees_its_tokens(subject: Subject) -> None:
@@ -103,6 +121,10 @@ EXPLAINED_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.spans", "if it tells where features come from, it is in the text", "words are marked by it"),
         _tells_where,
+    ),
+    Check(
+        Clause("encoder.reads", "if it tells what it reads of a text, it is there", "no other words are deleted"),
+        _tells_what_it_reads,
     ),
     Check(
         Clause("tokens.seen", "if it tells where a batch's tokens are, each is there once", "gradients need it"),
