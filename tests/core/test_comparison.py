@@ -263,6 +263,16 @@ def test_an_unfinished_study_is_not_compared_by_its_folder_nor_by_its_name() -> 
         assert str(raised.value) == f"{study} is a study that is interrupted: `textclf resume {study}`"
 
 
+def test_a_study_that_has_lost_a_run_is_told_which() -> None:
+    ready = engine()
+    study, other = (ready.run(recipe(name=name, seeds=[1, 2])) for name in "ab")
+    lost = study.members[1].folder
+    (lost / "record.json").unlink()
+    with pytest.raises(ArtefactError) as raised:
+        ready.compare([study, other])
+    assert str(raised.value) == f"{lost} is not there, or has lost its record.json; run the recipe anew"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

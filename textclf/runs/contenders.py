@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ..errors import ArtefactError, DataError, Problem, RecipeError, listing
 from ..recipe.recipe import Recipe, Source, parse
 from ..recipe.settings import StepSettings
-from .folder import RECIPE, RunFolder, find_whole, open_run
+from .folder import RECIPE, RECORD, RunFolder, find_whole, open_run
 
 # What tells runs of one recipe apart, or only how they are judged and what they leave.
 _BESIDE = ("version", "name", "seed", "seeds", "metrics", "outputs", "report", "gates")
@@ -43,6 +43,7 @@ def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) ->
     if len(found) < 2:
         raise RecipeError("a comparison needs at least two runs")
     _refuse_twice([folder for side in found for folder in side])
+    _refuse_lost([folder for side in found for folder in side])
     _refuse_other_texts([folder for side in found for folder in side])
     _refuse_one_beside_several(found, sides)
     opened = [[open_run(folder) for folder in side] for side in found]
@@ -70,6 +71,13 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
         if folder.resolve() in seen:
             raise RecipeError(f"{folder} is named twice; a run does not compare with itself")
         seen.add(folder.resolve())
+
+
+def _refuse_lost(folders: Sequence[Path]) -> None:
+    """Refuse a run that its study names and that is gone."""
+    for folder in folders:
+        if not (folder / RECORD).is_file():
+            raise ArtefactError(f"{folder} is not there, or has lost its {RECORD}; run the recipe anew")
 
 
 def _refuse_other_texts(folders: Sequence[Path]) -> None:
