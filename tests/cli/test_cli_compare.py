@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,8 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.cli.conftest import RECIPE, Answer
+from textclf.cli.compare import table
+from textclf.runs.comparison import Comparison, Difference
+from textclf.runs.contenders import Contender
 
 Call = Callable[..., Answer]
 
@@ -101,6 +106,19 @@ def test_a_pipe_gets_long_names_whole(call: Call, finished: Path, tmp_path: Path
     lines = shown(call("compare", tmp_path / "copy", "good"))
     assert lines[2].startswith(f"toy_accuracy {name} 0.")
     assert re.search(r"\+0\.\d{4} to \+0\.\d{4} <0\.0001$", lines[3])
+
+
+def test_a_narrow_terminal_gets_every_number_whole_and_names_cut_in_their_middle() -> None:
+    name = "reviews/20261123-161518-9a8b-s1"
+    sides = (Contender(name, (Path("a"),), (0,)), Contender("b", (Path("b"),), (1,)))
+    both = (Difference(0.5250, 0, 0, 0), Difference(0.6, 0.075, -0.0125, 0.15, 0.1094))
+    found = Comparison(("a", "b"), {"toy_accuracy": both}, "classifiers", sides, (), frozenset(), 80, "texts", 2000)
+    console = Console(width=80, file=io.StringIO())
+    console.print(table(found, 80))
+    assert [line.split() for line in console.file.getvalue().splitlines()[1:]] == [  # type: ignore[attr-defined]
+        ["toy_accuracy", "reviews/2...b-s1", "0.5250"],
+        ["b", "0.6000", "+0.0750", "-0.0125", "to", "+0.1500", "0.1094"],
+    ]
 
 
 def test_the_document_says_all_that_the_table_says(call: Call) -> None:

@@ -18,7 +18,9 @@ from .words import cut, fixed, plural, thousands
 if TYPE_CHECKING:
     from ..runs.comparison import Comparison, Difference
 
-_VERSUS, _WIDTH = "vs", 36
+_VERSUS = "vs"
+# Columns of a terminal: of a name at most and at least, of a metric's name at most, of the numbers with their gaps.
+_WIDTH, _NARROWEST, _METRIC, _NUMBERS = 36, 12, 20, 52
 
 
 def compare(
@@ -45,8 +47,9 @@ def compare(
     if as_json:
         session.terminal.document({"comparison": found.to_json()})
         return
-    table = whole(_table(found, None)) if session.terminal.piped() else _table(found, _WIDTH)
-    session.terminal.answer("", table, "", *found.sentences(), *_tests(found), "", *_remarks(found))
+    terminal = session.terminal
+    drawn = whole(table(found)) if terminal.piped() else table(found, terminal.answers.width)
+    terminal.answer("", drawn, "", *found.sentences(), *_tests(found), "", *_remarks(found))
 
 
 def _sides(words: Sequence[str]) -> list[str | list[str]]:
@@ -62,20 +65,22 @@ def _sides(words: Sequence[str]) -> list[str | list[str]]:
     return [*sides]
 
 
-def _table(found: Comparison, width: int | None) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def table(found: Comparison, width: int | None = None) -> Table:
+    """Return each metric of each side; names are cut so that all fits into so many columns, numbers are not."""
+    longest = max(len(name) for name in found.metrics)
+    room = None if width is None else min(_WIDTH, max(_NARROWEST, width - _NUMBERS - min(longest, _METRIC)))
+    rows = Table(box=None, pad_edge=False, header_style="bold")
     labels = "recipe" if found.speaks_of == "recipes" else "run"
     for heading in ("metric", labels):
-        table.add_column(heading, no_wrap=True)
+        rows.add_column(heading, no_wrap=True)
     for heading in ("mean" if found.speaks_of == "recipes" else "value", "difference", "95 % interval", "p"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        rows.add_column(heading, justify="right", no_wrap=True)
     for name, each in found.metrics.items():
         for place, (side, one) in enumerate(zip(found.contenders, each, strict=True)):
             cells = _cells(one) if place else [fixed(one.value), "", "", ""]
-            names = [name if place == 0 else "", side.label]
-            row = [*(plain(said) if width is None else cut(said, width) for said in names), *cells]
-            table.add_row(*map(Text, row), style="bold" if one.different else "")
-    return table
+            said = (plain(name), plain(side.label)) if room is None else (cut(name, _METRIC), cut(side.label, room))
+            rows.add_row(*map(Text, (said[0] if place == 0 else "", said[1], *cells)), style="bold" if one.different else "")
+    return rows
 
 
 def _cells(one: Difference) -> list[str]:
