@@ -79,7 +79,8 @@ def table(found: Comparison, width: int | None = None) -> Table:
         for place, (side, one) in enumerate(zip(found.contenders, each, strict=True)):
             cells = _cells(one) if place else [fixed(one.value), "", "", ""]
             said = (plain(name), plain(side.label)) if room is None else (cut(name, _METRIC), cut(side.label, room))
-            rows.add_row(*map(Text, (said[0] if place == 0 else "", said[1], *cells)), style="bold" if one.different else "")
+            row = (said[0] if place == 0 else "", said[1], *cells)
+            rows.add_row(*map(Text, row), style="bold" if one.different else "")
     return rows
 
 
