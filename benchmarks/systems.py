@@ -29,6 +29,7 @@ from textclf.runs.contenders import Contender
 from textclf.runs.folder import open_run
 from textclf.runs.reading import read_predictions, usual_metrics
 from textclf.runs.statistics import LEVEL, holm
+from textclf.runs.study import spread
 
 MAJORITY = "majority"
 SYSTEMS = {
@@ -131,11 +132,11 @@ def table(systems: Sequence[System]) -> Iterator[str]:
     yield "| | system | accuracy (95 % interval) | seconds | parameters | no evidence of a difference from |"
     yield "|---|---|---|---|---|---|"
     for number, system in enumerate(systems, 1):
-        mean, low, high = _mean([draws["accuracy"] for draws in of[system.name]])
+        found = spread([draws["accuracy"] for draws in of[system.name]], DRAWS)
         others = ", ".join(str(other) for other in sorted(like[number])) or "none"
         seconds = f"{system.seconds:.0f}" if system.parameters else ""
         yield (
-            f"| {number} | {SYSTEMS[system.name]} | {mean:.4f} ({low:.4f} to {high:.4f}) | {seconds} "
+            f"| {number} | {SYSTEMS[system.name]} | {found.mean:.4f} ({found.low:.4f} to {found.high:.4f}) | {seconds} "
             f"| {system.parameters:,} | {others} |"
         )
 
@@ -159,14 +160,6 @@ def alike(systems: Sequence[System], accuracy: dict[str, Metric], of: dict[str, 
             found[one + 1].add(other + 1)
             found[other + 1].add(one + 1)
     return found
-
-
-def _mean(draws: Sequence[metrics.Draws]) -> tuple[float, float, float]:
-    """Return the mean over seeds and its interval, which resamples the texts of each seed and then the seeds."""
-    picked = np.random.default_rng(0).integers(0, len(draws), (DRAWS, len(draws)))
-    resampled = np.array([each.draws for each in draws])
-    mean = resampled[picked, np.arange(DRAWS)[:, None]].mean(axis=1)
-    return float(np.mean([each.value for each in draws])), *metrics.interval(mean)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def _occluded(parts: Parts, texts: Texts, wish: Wish) -> Explanation:
     for group, other in zip(groups, logits[3:], strict=True):
         for word in group:
             values[word] = (alone - other) / len(group)
-    of = _of(parts.labels, wish.column) + (f", {size} words at a time" if size > 1 else "")
+    of = parts.labels.logit_name(wish.column) + (f", {size} words at a time" if size > 1 else "")
     told = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
     return _explanation(parts, given, 0, wish, "occlusion", words.told(values), 0.0, told)
 
@@ -171,13 +171,6 @@ def _logit(scores: NDArray[np.float32], column: int, several: bool) -> NDArray[n
         return own - np.log(np.clip(1.0 - scores[:, column].astype(np.float64), edge, 1.0))
     others: NDArray[np.float64] = np.delete(np.log(likely), column, axis=1).mean(axis=1)
     return own - others
-
-
-def _of(labels: Labels, column: int) -> str:
-    name = labels.names[column]
-    if labels.task == "multi-label" or len(labels) < 3:
-        return f"log-odds of '{name}'"
-    return f"logit of '{name}' above the mean of the other labels'"
 
 
 def _explanation(

@@ -105,7 +105,7 @@ class _Text:
         values = self._integrated(given, baseline, low, logit)
         own = values[0, places].sum(1).cpu().numpy()
         blank = "a text of blank tokens" if self.encoder.blank is not None else "a text whose embeddings are zeros"
-        return Attributions(seen[seen >= 0], own, logit, low, self._of(), blank)
+        return Attributions(seen[seen >= 0], own, logit, low, self.labels.logit_name(self.column), blank)
 
     def _integrated(self, given: torch.Tensor, baseline: torch.Tensor, low: float, high: float) -> torch.Tensor:
         """Return the contribution of each number of the embeddings, float64[1, tokens, width]."""
@@ -161,12 +161,6 @@ class _Text:
         if self.labels.task == "multi-label" or logits.shape[1] == 1:
             return own
         return own - (logits.sum(1) - own) / (logits.shape[1] - 1)
-
-    def _of(self) -> str:
-        name = self.labels.names[self.column]
-        if self.labels.task == "multi-label" or len(self.labels) < 3:
-            return f"log-odds of '{name}'"
-        return f"logit of '{name}' above the mean of the other labels'"
 
     def _blank(self, given: torch.Tensor) -> torch.Tensor:
         blank = self.encoder.blank

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from textclf import Encoded, Layout, Objective, TokenEncoder, Tokens
+from textclf import Encoded, Labels, Layout, Objective, TokenEncoder, Tokens
 
 from .devices import moved
 from .label_loss import LabelLoss
@@ -85,6 +86,42 @@ class ObjectiveLesson:
 
     def shown(self, losses: torch.Tensor, rows: int, share: torch.Tensor) -> torch.Tensor:
         return losses * (rows / share)
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What one phase trains: a network, by a lesson, on tokens.
+
+    head: what the network has beside the classifier's parameters, which learns at a share of the rate of its own.
+    """
+
+    lesson: Lesson
+    network: torch.nn.Module
+    tokens: Tokens
+    head: Sequence[torch.nn.Parameter] = ()
+    head_share: float = 1.0
+
+
+def taught_by(
+    objective: Objective | None,
+    options: TorchOptions,
+    encoder: TokenEncoder,
+    classifier: torch.nn.Module,
+    train: Encoded,
+    labels: Labels,
+    device: torch.device,
+    seed: int,
+) -> Taught:
+    """Return what an objective trains before the labels, or, where it is None, what the labels train."""
+    if objective is None:
+        balanced, smoothing = options.class_weights == "balanced", options.label_smoothing
+        loss = LabelLoss.of(labels, train.labels, balanced=balanced, smoothing=smoothing, device=device)
+        return Taught(LabelLesson(encoder, train.features, loss), classifier, train.features)
+    network = objective.build_network(classifier).to(device)
+    shared = {id(parameter) for parameter in classifier.parameters()}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in shared]
+    share = objective.head_learning_rate / objective.learning_rate
+    return Taught(ObjectiveLesson(objective, seed), network, objective.tokens, head, share)
 
 
 def objectives_of(encoder: TokenEncoder, train: Encoded) -> list[Objective]:

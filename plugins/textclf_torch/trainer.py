@@ -28,9 +28,8 @@ from .accounts import scored
 from .crew import gathered
 from .halves import working_copy
 from .job import Job, equipped, steps_of
-from .label_loss import LabelLoss
 from .layers import NOTHING, Thaw, layers_of
-from .lessons import LabelLesson, Lesson, ObjectiveLesson, objectives_of, options_of
+from .lessons import objectives_of, options_of, taught_by
 from .optimizer import make_optimizer
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
 from .states import State
@@ -189,29 +188,21 @@ def make_job(
 
     network: that of the labels. objective: what it is taught before them; none are the labels themselves.
     """
-    if objective is None:
-        lesson: Lesson = LabelLesson(encoder, train.features, _label_loss(labels, train, options, device))
-        taught, tokens, faster = network, train.features, 1.0
-    else:
-        lesson, tokens = ObjectiveLesson(objective, context.seed), objective.tokens
-        taught = objective.build_network(network).to(device)
-        faster = objective.head_learning_rate / options.learning_rate
-    shared = {id(parameter) for parameter in network.parameters()}
-    head = [parameter for parameter in taught.parameters() if id(parameter) not in shared]
+    taught = taught_by(objective, options, encoder, network, train, labels, device, context.seed)
     layers = layers_of(encoder, network, options)
     job = Job(
-        network=taught,
+        network=taught.network,
         classifier=network,
         encoder=encoder,
         train=train,
         validation=None if objective else validation,
         labels=labels,
         options=options,
-        lesson=lesson,
-        optimizer=make_optimizer(taught, options, layers, head, faster),
+        lesson=taught.lesson,
+        optimizer=make_optimizer(taught.network, options, layers, taught.head, taught.head_share),
         scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
         arithmetic=numbers,
-        lengths=encoder.lengths(tokens),
+        lengths=encoder.lengths(taught.tokens),
         device=device,
         layout=layout,
         context=context,
@@ -223,14 +214,3 @@ def make_job(
     if options.unfreeze is not None and not thaw.layers and team.rank == 0:
         context.warn(NOTHING)
     return replace(job, thaw=thaw)
-
-
-
-def _label_loss(labels: Labels, train: Encoded, options: TorchOptions, device: torch.device) -> LabelLoss:
-    return LabelLoss.of(
-        labels,
-        train.labels,
-        balanced=options.class_weights == "balanced",
-        smoothing=options.label_smoothing,
-        device=device,
-    )

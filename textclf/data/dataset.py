@@ -61,6 +61,13 @@ class Labels:
     def positive_index(self) -> int | None:
         return None if self.positive is None else self.names.index(self.positive)
 
+    def logit_name(self, column: int) -> str:
+        """Return what a label's logit is called: of three labels or more it is held against the mean of the others'."""
+        name = self.names[column]
+        if self.task == "multi-label" or len(self) < 3:
+            return f"log-odds of '{name}'"
+        return f"logit of '{name}' above the mean of the other labels'"
+
     def encode(self, values: Sequence[str]) -> NDArray[np.int64]:
         """Return the column of each single label, int64[n]."""
         import numpy as np

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .evaluation import Evaluation
-from .metrics import interval
+from .metrics import Draws, interval
 from .report import Member, Spread, Summary
 
 if TYPE_CHECKING:
@@ -45,24 +45,28 @@ def summarise(
     The interval resamples the texts within each run and then the runs: with the same test texts in each run, a draw
     uses the same resample of them in all.
     """
-    import numpy as np
-
     seeds = len({plan.seed for plan in plans})
     rows = [
         Member(plan.label(seeds), folder, {metric: draws.value for metric, draws in evaluation.draws.items()})
         for plan, folder, evaluation in zip(plans, folders, evaluations, strict=True)
     ]
-    generator = np.random.default_rng(0)
     draws = min(len(d.draws) for e in evaluations for d in e.draws.values())
-    picked = generator.integers(0, len(rows), (draws, len(rows)))
     spreads = {}
     for metric in evaluations[0].draws:
-        values = np.array([row.metrics[metric] for row in rows])
-        resampled = np.array([evaluation.draws[metric].draws[:draws] for evaluation in evaluations])
-        low, high = interval(_mean_of_picked(resampled, picked))
-        deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        spreads[metric] = Spread(float(values.mean()), deviation, low, high)
+        spreads[metric] = spread([evaluation.draws[metric] for evaluation in evaluations], draws)
     return Summary(name=name, members=tuple(rows), metrics=spreads)
+
+
+def spread(runs: Sequence[Draws], draws: int) -> Spread:
+    """Return mean, deviation and interval of one metric over runs, by so many of their bootstrap draws."""
+    import numpy as np
+
+    # The runs of a draw are the same for every metric.
+    picked = np.random.default_rng(0).integers(0, len(runs), (draws, len(runs)))
+    values = np.array([run.value for run in runs])
+    low, high = interval(_mean_of_picked(np.array([run.draws[:draws] for run in runs]), picked))
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return Spread(float(values.mean()), deviation, low, high)
 
 
 def _mean_of_picked(resampled: NDArray[np.float64], picked: NDArray[np.int64]) -> NDArray[np.float64]:
