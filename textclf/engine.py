@@ -19,7 +19,7 @@ from .hooks.events import Event
 from .hooks.registry import Registry
 from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
-from .runs import asked, comparing, evaluation, execution, folder, given, reading, study
+from .runs import asked, comparing, evaluation, execution, finding, folder, given, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
 from .runs.report import Report, Summary
@@ -116,7 +116,7 @@ class Engine:
 
         Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`.
         """
-        path = folder.locate(self.runs, run)
+        path = finding.locate(self.runs, run)
         opened = folder.open_run(path)
         if opened.state == "finished":
             return self._finished(opened)
@@ -139,7 +139,7 @@ class Engine:
     def model(self, run: str | Path) -> Path:
         """Return the model folder of a run; one that lies alone is its own."""
         alone = (Path(run) / "textclf.json").is_file()
-        return Path(run) if alone else folder.find(self.runs, run) / folder.MODEL
+        return Path(run) if alone else finding.find(self.runs, run) / folder.MODEL
 
     def restore(self, kind: Kind, step: Mapping[str, Any], folder: str | Path) -> Any:
         """Return the object of a step, as `context.steps` tells it, from a folder that its `save` wrote.
@@ -162,7 +162,7 @@ class Engine:
         metrics = reading.usual_metrics(self.registry)
         predictions = reading.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
-        warnings = () if run is None else reading.seen_in_training(folder.find(self.runs, run), classifier, split)
+        warnings = () if run is None else reading.seen_in_training(finding.find(self.runs, run), classifier, split)
         return evaluation.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=warnings
         )
@@ -182,11 +182,11 @@ class Engine:
 
     def find(self, run: str | Path) -> Path:
         """Return the folder of a finished run: a path, its model folder, NAME (the newest), NAME/ID, or "latest"."""
-        return folder.find(self.runs, run)
+        return finding.find(self.runs, run)
 
-    def runs_list(self) -> list[folder.RunInfo]:
+    def runs_list(self) -> list[finding.RunInfo]:
         """Return all runs, the newest first."""
-        return folder.infos(self.runs)
+        return finding.infos(self.runs)
 
     def _planned(
         self,

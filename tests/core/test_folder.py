@@ -11,7 +11,7 @@ import pytest
 from tests.core.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, Stopped
 from textclf.hooks.events import Chosen, EpochFinished, Warned
-from textclf.runs import folder
+from textclf.runs import finding, folder
 from textclf.runs.evaluation import learned
 
 
@@ -43,7 +43,7 @@ def test_what_is_not_finished_is_resumed_first_and_never_loaded() -> None:
     done = ready.run(recipe())
     with pytest.raises(Stopped):
         engine(stopping=Stopping(5)).run(recipe())
-    waiting = folder.locate(Path("runs"), "toy")
+    waiting = finding.locate(Path("runs"), "toy")
     assert waiting != done.folder
     assert ready.find("toy") == done.folder
     with pytest.raises(ArtefactError) as raised:
@@ -66,7 +66,7 @@ def test_a_damaged_folder_is_listed_as_such_and_harms_no_other(record: str) -> N
     run = made()
     good = made("good")
     (run.path / "record.json").write_text(record)
-    assert [(i.name, i.state) for i in folder.infos(Path("runs"))] == [("good", "running"), ("toy", "damaged")]
+    assert [(i.name, i.state) for i in finding.infos(Path("runs"))] == [("good", "running"), ("toy", "damaged")]
     assert good.state == "running"
 
 

@@ -129,7 +129,7 @@ def _remarks(report: Report) -> list[RenderableType]:
     lines += [account(stage, about) for stage, about in report.accounts.items()]
     for name, about in report.objectives.items():
         first, last = fixed(about["first_loss"]), fixed(about["last_loss"])
-        lines.append(f"{name}: loss {first} in its first epoch, {last} in its last")
+        lines.append(f"{name}: loss {first}" + ("" if first == last else f" in its first epoch, {last} in its last"))
     lines += [f"warning: {warning}" for warning in report.warnings]
     return [*lines]
 

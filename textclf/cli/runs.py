@@ -14,7 +14,7 @@ from .session import Command, Session
 from .words import cut, fixed
 
 if TYPE_CHECKING:
-    from ..runs.folder import RunInfo
+    from ..runs.finding import RunInfo
 
 
 def make() -> typer.Typer:
@@ -65,7 +65,7 @@ def _json(info: RunInfo) -> dict[str, Any]:
 
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
-    from ..runs.folder import locate
+    from ..runs.finding import locate
     from ..runs.report import SUMMARY_FILE, Report, Summary
     from .console import report_parts, summary_parts
 
