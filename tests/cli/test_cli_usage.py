@@ -117,9 +117,12 @@ def test_with_json_a_usage_error_is_a_document_too(call: Call) -> None:
     assert answer.json()["error"]["message"] == "missing argument 'RECIPE'; see 'textclf check --help'"
 
 
-def test_under_a_launcher_every_command_refuses(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["plugins", "runs", "recipes"])
+def test_under_a_launcher_every_command_refuses(
+    command: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RANK", "0")
-    assert call("plugins") == Answer(
+    assert call(command) == Answer(
         2,
         "",
         "textclf: textclf starts its own workers and cannot run under a launcher such as torchrun (RANK is set): "

@@ -57,8 +57,9 @@ def make() -> typer.Typer:
     )
     app.callback()(textclf)
     commands: list[Callable[..., None]] = [run.run, resume.resume, check.check, predict.predict, evaluate.evaluate]
-    commands += [explain.explain, compare.compare, recipes.recipes, copy.copy, plugins.plugins, schema.schema]
+    commands += [explain.explain, compare.compare, recipes.recipes, copy.copy, schema.schema]
     for command in commands:
         app.command(cls=Command)(command)
+    app.add_typer(plugins.make())
     app.add_typer(runs.make())
     return app

@@ -1,7 +1,8 @@
-"""Owns `textclf plugins`."""
+"""Owns `textclf plugins`: the list of what is installed, and the group of its commands."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,24 +10,38 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json
-from .session import Session
+from .session import Command, Group, Session
 from .terminal import plain
 
 if TYPE_CHECKING:
     from ..hooks.registry import Plugin, Registry
 
+COMMANDS: tuple[Callable[..., None], ...] = ()
+
+
+def make() -> typer.Typer:
+    """Return the group: the list when called alone, and what can be done with one plugin."""
+    group = typer.Typer(name="plugins", cls=Group, invoke_without_command=True)
+    group.callback()(plugins)
+    for command in COMMANDS:
+        group.command(cls=Command)(command)
+    return group
+
 
 def plugins(ctx: typer.Context, as_json: Json = False) -> None:
     """List the installed plugins and what they offer; broken ones with the reason."""
-    session = Session.of(ctx)
-    registry = session.engine().registry
-    if as_json:
-        session.terminal.document({"plugins": [_json(plugin, registry) for plugin in registry.plugins]})
+    if ctx.invoked_subcommand is not None:
         return
-    session.terminal.answer(_table(registry))
-    for plugin in registry.plugins:
-        if plugin.broken:
-            session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
+    session = Session.of(ctx)
+    with session.terminal.answering():
+        registry = session.engine().registry
+        if as_json:
+            session.terminal.document({"plugins": [_json(plugin, registry) for plugin in registry.plugins]})
+            return
+        session.terminal.answer(_table(registry))
+        for plugin in registry.plugins:
+            if plugin.broken:
+                session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
 
 
 def _table(registry: Registry) -> Table:

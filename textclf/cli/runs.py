@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json, RunArgument, Runs
-from .session import Command, Session
+from .session import Command, Group, Session
 from .words import cut, fixed
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def make() -> typer.Typer:
     """Return the group: the list when called alone, and `show`."""
-    group = typer.Typer(name="runs", invoke_without_command=True)
+    group = typer.Typer(name="runs", cls=Group, invoke_without_command=True)
     group.callback()(runs)
     group.command(cls=Command)(show)
     return group

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from ..errors import Cancelled, RecipeError, Stopped, TextclfError
 from .interrupts import Interrupts
@@ -87,6 +87,14 @@ class Command(TyperCommand):
                 return super().invoke(ctx)
             except KeyboardInterrupt:
                 raise (Stopped if session.interrupts.exit_code == Stopped.exit_code else Cancelled)("stopped") from None
+
+
+class Group(TyperGroup):
+    """A group of commands that answers itself where none of them is named."""
+
+    def invoke(self, ctx: Any) -> Any:
+        _refuse_launchers()
+        return super().invoke(ctx)
 
 
 def _refuse_launchers() -> None:
