@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from textclf.hooks import discovery, hookspecs
-from textclf.testing.checks import COMPONENT, CONTRACTS, PLUGIN
+from textclf.testing.checks import COMPONENT, CONTRACTS, PLUGIN, WORK
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "plugins" / "README.md").read_text("utf-8")
@@ -36,7 +36,7 @@ def test_each_hook_is_documented_where_it_is_specified():
 
 
 def test_each_clause_of_the_contracts_is_in_the_guide_word_for_word():
-    checks = [*PLUGIN, *COMPONENT, *(check for contract in CONTRACTS.values() for check in contract)]
+    checks = [*PLUGIN, *COMPONENT, *WORK, *(check for contract in CONTRACTS.values() for check in contract)]
     rows = [f"| `{check.clause.id}` | {check.clause.sentence} | {check.clause.why} |" for check in checks]
     assert re.findall(r"^\| `[a-z]+\.[a-z]+` \|.*$", GUIDE, re.MULTILINE) == rows
     assert len(set(rows)) == len(rows)

@@ -17,7 +17,8 @@ CORE, PLUGINS = ROOT / "textclf", ROOT / "plugins"
 # The core, one direction: a folder (or file) imports only what stands to its left. `durable` writes whole files.
 ORDER = ("version", "errors", "durable", "data", "hooks", "recipe", "explaining", "classifier", "runs", "engine", "cli")
 LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enumerate(ORDER)}
-LAYERS["testing"] = {"errors", "data", "hooks"}
+LAYERS["testing"] = set(ORDER[: ORDER.index("cli")])
+LAYERS["cli"].add("testing")
 LAYERS["__main__"] = {"cli"}
 
 # What each folder of the core may import when it is imported, beside the standard library and the core itself.

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from textclf import Component, Dataset, Finished, Predictions, Stopped, Texts, Traits
+from textclf import Component, Dataset, Stopped, Traits
 from textclf.data.predictions import Encoded
 from textclf.hooks.events import EpochFinished, Progress
 from textclf.testing import (
     ContractBroken,
     FolderCheckpoints,
     LocalContext,
-    StandIns,
     check_component,
     check_plugin,
+    contract,
     judge_against,
     require,
     toy,
@@ -38,20 +40,58 @@ LINEAR, ACCURACY = offered(toy.textclf_trainers), offered(toy.textclf_metrics)
 SUMMARY = offered(toy.textclf_outputs)
 
 
-@pytest.fixture
-def finished():
-    truth = np.array([0, 1, 1])
-    labels = toy_dataset("single-label", False).labels
-    scores = np.eye(3, dtype=np.float32)[[0, 1, 2]]
-    predictions = Predictions(labels, truth, scores.argmax(axis=1), scores, Texts(["a", "b", "c"]), ["0", "1", "2"])
-    return Finished(None, predictions, [{}, {}], None, {})
-
-
-def test_the_toy_plugin_keeps_every_contract(finished):
-    findings = check_plugin(toy, stand_ins=StandIns(finished=finished))
+def test_the_toy_plugin_keeps_every_contract():
+    findings = check_plugin(toy)
     require(findings)
     passed = {finding.clause.id.split(".")[0] for finding in findings if finding.state == "passed"}
-    assert passed == {"plugin", "component", "options", "dataset", "encoder", "trainer", "metric", "output"}
+    assert passed == {"plugin", "component", "options", "work", "dataset", "encoder", "trainer", "metric", "output"}
+
+
+@pytest.mark.parametrize("case", contract(toy), ids=str)
+def test_the_toy_plugin_keeps_its_contract_clause_by_clause(case):
+    case.check()
+
+
+def test_a_case_that_fails_says_what_its_finding_says():
+    silent = ModuleType("textclf_silent")
+    silent.textclf_encoders = lambda: [replace(WORDS, summary=" ")]
+    (case,) = [case for case in contract(silent) if case.clause == "component.summary"]
+    assert str(case) == "encoder 'toy_words': component.summary"
+    with pytest.raises(ContractBroken, match="found: its summary is empty"):
+        case.check()
+
+
+def test_a_known_fault_is_expected_with_its_reason_and_no_longer_than_it_lasts():
+    silent = replace(WORDS, summary=" ")
+    expected = {"component.summary": "it has nothing to say"}
+    require(check_component(silent, "encoder", expected=expected))
+    (finding,) = [f for f in check_component(silent, "encoder", expected=expected) if f.state == "expected failure"]
+    assert finding.detail == "it has nothing to say; found: its summary is empty"
+    with pytest.raises(ContractBroken, match=r"it is expected to fail .*, and holds: expect it no more"):
+        require(check_component(WORDS, "encoder", expected=expected))
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        ({"component.sumary": "why"}, "no clause is called 'component.sumary'; did you mean 'component.summary'?"),
+        ({"component.summary": " "}, "the expected failure of 'component.summary' needs a reason"),
+    ],
+)
+def test_an_expected_failure_needs_a_clause_and_a_reason(expected, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        check_component(WORDS, "encoder", expected=expected)
+
+
+def test_a_clause_that_hangs_on_a_broken_one_is_not_held_against_the_component():
+    class Uneven(ToyWords):
+        def encode(self, texts, context):
+            return super().encode(texts, context)[1:]
+
+    findings = check_component(replace(WORDS, build=Uneven), "encoder")
+    assert [f.clause.id for f in findings if f.state == "failed"] == ["encoder.layout"]
+    (order,) = [f for f in findings if f.clause.id == "encoder.order"]
+    assert str(order) == "encoder 'toy_words': encoder.order: not applicable (encoder.layout does not hold)"
 
 
 @pytest.mark.parametrize(
@@ -88,8 +128,9 @@ def test_what_a_component_raises_is_a_finding_with_its_place():
     def build(options):
         raise ValueError("no")
 
-    (finding,) = [f for f in check_component(replace(ACCURACY, build=build), "metric") if f.clause.id == "metric.order"]
-    assert finding.state == "failed"
+    findings = check_component(replace(ACCURACY, build=build), "metric")
+    (finding,) = [f for f in findings if f.state == "failed"]
+    assert finding.clause.id == "component.build"
     assert finding.detail.startswith(f"ValueError: no ({__file__}:")
 
 
@@ -97,11 +138,11 @@ def test_a_trainer_that_reads_what_the_toy_does_not_make_is_not_judged_without_a
     tokens = replace(LINEAR, traits=Traits(reads=frozenset({"tokens"})))
     findings = [f for f in check_component(tokens, "trainer") if f.clause.id.startswith("trainer.")]
     assert {(f.state, f.detail) for f in findings} == {
-        ("not applicable", "it reads tokens: give StandIns an encoder that makes it")
+        ("not applicable", "it reads tokens: give an encoder that makes it (StandIns, --encoder)")
     }
 
 
-def test_an_output_that_writes_beside_its_folder_is_caught(finished):
+def test_an_output_that_writes_beside_its_folder_is_caught():
     class Astray:
         def __init__(self, options):
             pass
@@ -109,7 +150,7 @@ def test_an_output_that_writes_beside_its_folder_is_caught(finished):
         def write(self, finished, folder):
             (folder.parent / "astray.txt").write_text("here")
 
-    findings = check_component(replace(SUMMARY, build=Astray), "output", None, StandIns(finished=finished))
+    findings = check_component(replace(SUMMARY, build=Astray), "output")
     assert [f.detail for f in findings if f.state == "failed"] == [
         "it writes nothing into the folder it is given"
     ]

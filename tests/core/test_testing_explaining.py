@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.core.test_testing_culprits import LINEAR, WORDS, failed
+from tests.culprits.making import LINEAR, WORDS
 from tests.plugins.letters import Letters, textclf_encoders
 from textclf import Attributions
 from textclf.testing import check_component
@@ -15,6 +15,10 @@ from textclf.testing.toy.linear import ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords
 
 CLAUSES = ("encoder.spans", "encoder.reads", "tokens.seen", "trainer.attributions")
+
+
+def failed(findings):
+    return sorted(finding.clause.id for finding in findings if finding.state == "failed")
 
 
 def states(findings):

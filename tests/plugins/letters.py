@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from textclf import Component, Field, Labels, Layout, Options, Split, Texts, Tokens, Traits
+from textclf import ArtefactError, Component, Field, Labels, Layout, Options, Split, Texts, Tokens, Traits
 
 BOTH = frozenset({"single-label", "multi-label"})
 
@@ -56,7 +56,7 @@ class Letters:
                 self.dropout = torch.nn.Dropout(dropout)
                 self.head = torch.nn.Linear(32, len(labels))
 
-            def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            def forward(self, ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
                 mean = self.table(ids).sum(1) / (ids > 0).sum(1, keepdim=True).clamp(min=1)
                 logits: torch.Tensor = self.head(self.dropout(torch.tanh(self.inner(mean))))
                 return logits
@@ -70,7 +70,8 @@ class Letters:
         ids = np.zeros((len(rows), max(len(tokens.row(row)) for row in rows)), np.int64)
         for place, row in zip(ids, rows, strict=True):
             place[: len(tokens.row(row))] = tokens.row(row)
-        return {"ids": torch.from_numpy(ids).to(device)}
+        known = torch.from_numpy(ids).to(device)
+        return {"ids": known, "attention_mask": (known > 0).long()}
 
     def layers(self, network: Any) -> list[list[Any]]:
         inner = [*network.inner.parameters(), *network.unused.parameters()]
@@ -86,14 +87,21 @@ class Letters:
 
         if self._options.fails:
             raise RuntimeError("letters cannot be read here")
-        network = self.build_network(labels)
-        network.load_state_dict(load_file(folder / "letters"))
+        network, saved = self.build_network(labels), load_file(folder / "letters")
+        if len(saved["head.bias"]) != len(labels):
+            raise ArtefactError(f"'{folder / 'letters'}' has a head for other labels")
+        network.load_state_dict(saved)
         return network
 
 
 def textclf_encoders() -> list[Component[Letters, LettersOptions]]:
     traits = Traits(makes="tokens", tasks=BOTH)
-    return [Component(name="letters", build=Letters, options=LettersOptions, traits=traits, needs=("torch",))]
+    return [
+        Component(
+            name="letters", summary="letters are tokens", build=Letters, options=LettersOptions, traits=traits,
+            needs=("torch",), install="torch>=2.10",
+        )
+    ]  # fmt: skip
 
 
 def install(folder: Path) -> None:

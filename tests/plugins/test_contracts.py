@@ -16,8 +16,7 @@ from tests.tiny import tiny_bert, tiny_gpt2
 from textclf import Dataset, Task
 from textclf.hooks.discovery import discover
 from textclf.testing import LocalContext, StandIns, check_component, require
-from textclf.testing.checks.plugins import PLUGIN, PluginModule
-from textclf.testing.clauses import attempt
+from textclf.testing.checks import examine_plugin
 from textclf.testing.toy.texts import TextsOptions, ToyTexts
 
 OFFERS = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
@@ -69,7 +68,7 @@ def _options(name: str, checkpoint: Path, film_reviews: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_built_in_plugin_keeps_its_contract(module):
-    require(attempt(module, PLUGIN, PluginModule(import_module(module))))
+    require(examine_plugin(import_module(module)).findings())
 
 
 @pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: f"{offer.kind}-{offer.component.name}")

@@ -10,13 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json
+from .plugins_check import check
+from .plugins_show import show
 from .session import Command, Group, Session
 from .terminal import plain
 
 if TYPE_CHECKING:
     from ..hooks.registry import Plugin, Registry
 
-COMMANDS: tuple[Callable[..., None], ...] = ()
+COMMANDS: tuple[Callable[..., None], ...] = (
+    show,
+    check,
+)
 
 
 def make() -> typer.Typer:
@@ -49,19 +54,15 @@ def _table(registry: Registry) -> Table:
     for heading in ("plugin", "from", "offers", "name", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for plugin in registry.plugins:
-        first = [plugin.name, f"{plugin.distribution} {plugin.version}".strip()]
+        first = [plugin.name, plugin.source]
         components = [(offer.kind, offer.component) for offer in registry.of(plugin)]
         offers: list[tuple[str, str, str]] = [(kind, found.name, found.summary) for kind, found in components]
-        offers += [("recipe", stem, "") for stem in _recipes(plugin, registry)]
+        offers += [("recipe", stem, "") for stem in registry.recipes_of(plugin)]
         offers = offers or [("broken" if plugin.broken else "nothing", "", "")]
         for row, offer in enumerate(offers):
             cells = [*(first if row == 0 else ("", "")), *offer]
             table.add_row(*(Text(plain(cell)) for cell in cells), style="red" if plugin.broken else "")
     return table
-
-
-def _recipes(plugin: Plugin, registry: Registry) -> list[str]:
-    return sorted(stem for stem, found in registry.recipes.items() if any(by == plugin for by, _ in found))
 
 
 def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
@@ -80,5 +81,5 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
             }
             for offer in registry.of(plugin)
         ],
-        "recipes": _recipes(plugin, registry),
+        "recipes": registry.recipes_of(plugin),
     }

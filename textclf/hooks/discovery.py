@@ -82,7 +82,7 @@ def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
         return Plugin(*identity, reason=f"fails at import: {_say(error)}"), None
 
 
-def _collect(found: Iterable[tuple[Plugin, object | None]]) -> Registry:
+def _collect(found: Sequence[tuple[Plugin, object | None]]) -> Registry:
     plugins: list[Plugin] = []
     offers: list[Offer] = []
     recipes: dict[str, list[tuple[Plugin, Traversable]]] = {}
@@ -101,7 +101,8 @@ def _collect(found: Iterable[tuple[Plugin, object | None]]) -> Registry:
         observers += mine.observers
         for stem, recipe in mine.recipes.items():
             recipes.setdefault(stem, []).append((plugin, recipe))
-    return Registry(sorted_plugins(plugins), offers, recipes, observers)
+    modules = {plugin.module: module for plugin, module in found if module is not None}
+    return Registry(sorted_plugins(plugins), offers, recipes, observers, modules)
 
 
 class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught one screen above

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from ..errors import PluginError, closest, listing, with_article
+from ..errors import PluginError, closest, did_you_mean, listing, with_article
 from .components import KINDS, Component, Kind
 from .events import Event
 
@@ -24,6 +24,11 @@ class Plugin:
 
     def __str__(self) -> str:
         return f"plugin {self.module}"
+
+    @property
+    def source(self) -> str:
+        """Return the distribution and version that it came with, or an empty string."""
+        return f"{self.distribution} {self.version}".strip()
 
     @property
     def broken(self) -> bool:
@@ -47,12 +52,31 @@ class Registry:
     offers: Sequence[Offer] = ()
     recipes: Mapping[str, Sequence[tuple[Plugin, Traversable]]] = field(default_factory=dict)
     observers: Sequence[tuple[Plugin, Callable[[Event], None]]] = ()
+    modules: Mapping[str, object] = field(default_factory=dict)  # what plugins were found in, by the plugin's module
 
     def names(self, kind: Kind) -> list[str]:
         return sorted({offer.component.name for offer in self.offers if offer.kind == kind})
 
     def of(self, plugin: Plugin) -> list[Offer]:
         return [offer for offer in self.offers if offer.plugin == plugin]
+
+    def recipes_of(self, plugin: Plugin) -> list[str]:
+        return sorted(stem for stem, found in self.recipes.items() if any(by == plugin for by, _ in found))
+
+    def named(self, name: str) -> tuple[Plugin | None, list[Offer]]:
+        """Return the plugin that is called so, by name or module, or None, and what is offered so.
+
+        A component's name comes first; with a plugin come all that it offers. A PluginError where nothing is called so.
+        """
+        offers = [offer for offer in self.offers if offer.component.name == name]
+        if offers:
+            return None, offers
+        for plugin in self.plugins:
+            if name in (plugin.name, plugin.module):
+                return plugin, self.of(plugin)
+        known = sorted({offer.component.name for offer in self.offers} | {plugin.name for plugin in self.plugins})
+        near = did_you_mean(name, known)
+        raise PluginError(f"no component or plugin is called '{name}'{near}; see 'textclf plugins'")
 
     def find(self, kind: Kind, name: str) -> Offer:
         """Return the one component of that kind and name; a PluginError where there is none, or more than one."""

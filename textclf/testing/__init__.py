@@ -1,12 +1,14 @@
 """What plugin authors test with: contract checks, a context to run components in, and a toy plugin as stand-in."""
 
 from . import toy
-from .checks import check_component, check_plugin, require
+from .checks import Case, check_component, check_plugin, contract, require
 from .checks.subject import StandIns
 from .clauses import Clause, ContractBroken, Finding
 from .context import FolderCheckpoints, LocalContext, judge_against
+from .finished import finished_run
 
 __all__ = [
+    "Case",
     "Clause",
     "ContractBroken",
     "Finding",
@@ -15,6 +17,8 @@ __all__ = [
     "StandIns",
     "check_component",
     "check_plugin",
+    "contract",
+    "finished_run",
     "judge_against",
     "require",
     "toy",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-State = Literal["passed", "failed", "not applicable"]
+from ..errors import did_you_mean
+from .watching import put_right
+
+State = Literal["passed", "failed", "not applicable", "expected failure"]
 S = TypeVar("S")
 
 
@@ -37,10 +40,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[S]):
-    """A clause and the function that tries it: it returns, raises Broken or NotApplicable, or fails in its own way."""
+    """A clause and the function that tries it: it returns, raises Broken or NotApplicable, or fails in its own way.
+
+    after: clauses without which this one says nothing: one fault is reported once, and not by all that it spoils.
+    """
 
     clause: Clause
     attempt: Callable[[S], None]
+    after: tuple[str, ...] = ()
 
 
 class Broken(Exception):  # noqa: N818 - a verdict on what is checked, not an error of the check
@@ -60,14 +67,65 @@ class ContractBroken(AssertionError):  # noqa: N818 - pytest shows assertion err
         super().__init__("\n".join([f"{clauses}:", *map(str, findings)]))
 
 
-def attempt(subject: str, checks: Iterable[Check[S]], target: S) -> list[Finding]:
-    """Try each clause; whatever a component raises is a finding about it, with the place where it was raised."""
-    return [Finding(subject, check.clause, *_outcome(check, target)) for check in checks]
+@dataclass(frozen=True, slots=True)
+class Examination(Generic[S]):
+    """The clauses of one contract, tried on one target, each when it is first asked about.
+
+    expected: clauses that are known not to hold, each with the reason.
+    """
+
+    subject: str
+    checks: tuple[Check[S], ...]
+    target: S
+    expected: Mapping[str, str] = field(default_factory=dict)
+    _known: dict[str, Finding] = field(default_factory=dict)
+    _pointless: dict[str, str] = field(default_factory=dict)
+
+    def finding(self, clause: str) -> Finding:
+        """Return what is found of a clause; whatever the target raises is a finding about it, with its place."""
+        if clause not in self._known:
+            check = next(check for check in self.checks if check.clause.id == clause)
+            self._known[clause] = Finding(self.subject, check.clause, *self._judged(check))
+        return self._known[clause]
+
+    def findings(self) -> list[Finding]:
+        return [self.finding(check.clause.id) for check in self.checks]
+
+    def _judged(self, check: Check[S]) -> tuple[State, str]:
+        own = {known.clause.id for known in self.checks}
+        for other in check.after:
+            if other in own and (fault := self._fault(other)):
+                self._pointless[check.clause.id] = fault
+                return "not applicable", f"{fault} does not hold"
+        state, detail = _outcome(check, self.target)
+        reason = self.expected.get(check.clause.id)
+        if reason is None:
+            return state, detail
+        if state == "passed":
+            return "failed", f"it is expected to fail ({reason}), and holds: expect it no more"
+        return ("expected failure", f"{reason}; found: {detail}") if state == "failed" else (state, detail)
+
+    def _fault(self, clause: str) -> str:
+        """Return the clause that does not hold and makes this one pointless to build on, itself or one behind it."""
+        state = self.finding(clause).state
+        return clause if state in ("failed", "expected failure") else self._pointless.get(clause, "")
+
+
+def checked_expectations(expected: Mapping[str, str] | None, known: Iterable[str]) -> Mapping[str, str]:
+    """Return the expected failures; a ValueError where one has no reason, or is of no clause."""
+    names = list(known)
+    for clause, reason in (expected or {}).items():
+        if clause not in names:
+            raise ValueError(f"no clause is called '{clause}'{did_you_mean(clause, names)}")
+        if not reason.strip():
+            raise ValueError(f"the expected failure of '{clause}' needs a reason")
+    return expected or {}
 
 
 def _outcome(check: Check[S], target: S) -> tuple[State, str]:
     try:
-        check.attempt(target)
+        with put_right():
+            check.attempt(target)
     except NotApplicable as reason:
         return "not applicable", str(reason)
     except Broken as broken:

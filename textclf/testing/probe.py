@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from ..hooks.discovery import discover
+from .watching import watch
 
 _HEAVY = (
     "catboost", "datasets", "fasttext", "gensim", "jax", "lightgbm", "matplotlib", "nltk", "numpy", "onnxruntime",
@@ -15,26 +16,32 @@ _HEAVY = (
     "torch", "transformers", "xgboost",
 )  # fmt: skip
 
+_IMPORTED = (".py", ".pyc", ".so", ".pyd", ".zip")
+
 
 def main(name: str) -> dict[str, list[str]]:
-    """Import the module, call its hooks, and return which libraries that loaded and what the hooks did."""
-    module = importlib.import_module(name)
+    """Import the module, call its hooks, and return which libraries that loaded and what import and hooks did."""
     acts: list[str] = []
-    sys.addaudithook(lambda event, args: acts.extend(_act(event, args)))
-    found = discover([module], entry_points=False)
-    seen = list(acts)
+    with watch() as seen:
+        module = importlib.import_module(name)
+        sys.addaudithook(lambda event, args: acts.extend(_act(event, args)))
+        found = discover([module], entry_points=False)
+        acted = list(acts)
     needed = {library for offer in found.offers for library in offer.component.needs}
     heavy = sorted(library for library in {*_HEAVY, *needed} if library in sys.modules)
-    return {"heavy": heavy, "acts": seen}
+    acted += seen.connections
+    changed = [*seen.world, *(f"{generator} is drawn from or seeded" for generator in seen.chance)]
+    return {"heavy": heavy, "acts": acted, "changed": changed, "printed": [seen.printed] if seen.printed else []}
 
 
 def _act(event: str, args: tuple[Any, ...]) -> list[str]:
     """Say what an audit event does to the world outside the process, or nothing."""
     if event == "open":
         path, mode = str(args[0]), str(args[1] or "")
-        writes = any(letter in mode for letter in "wax+")
-        # A module that a hook imports is compiled into __pycache__ by Python itself.
-        return [f"writes {path}"] if writes and "__pycache__" not in path else []
+        # What a hook imports is read, and compiled into __pycache__, by Python itself.
+        if "__pycache__" in path or path.endswith(_IMPORTED):
+            return []
+        return [f"{'writes' if any(letter in mode for letter in 'wax+') else 'reads'} {path}"]
     if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"):
         return [f"{event}{args[1:]!r}" if event == "socket.connect" else f"{event}{args!r}"]
     return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ...errors import Problem
 from ...hooks.components import Kind, Traits
 from ..clauses import Broken, Check, Clause, NotApplicable
+from .alternatives import beyond_bounds, parts
 from .subject import Subject, read_options
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
@@ -50,22 +51,11 @@ def _options_are_bounded(subject: Subject) -> None:
     loose = [
         name
         for name, field in schema.get("properties", {}).items()
-        for part in _parts(field, schema.get("$defs", {}))
+        for part in parts(field, schema.get("$defs", {}))
         if part.get("type") in ("integer", "number") and not _BOUNDS & part.keys()
     ]
     if loose:
         raise Broken(f"a number without a bound: {', '.join(dict.fromkeys(loose))}")
-
-
-def _parts(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give a field's schema and all that it is made of."""
-    if "$ref" in field:
-        field = definitions[field["$ref"].rsplit("/", 1)[-1]]
-    yield field
-    inner = [*field.get("anyOf", ()), *field.get("oneOf", ()), *field.get("prefixItems", ())]
-    inner += [field["items"]] if isinstance(field.get("items"), dict) else []
-    for part in inner:
-        yield from _parts(part, definitions)
 
 
 def _options_survive_json(subject: Subject) -> None:
@@ -85,13 +75,23 @@ def _wrong_types_are_named(subject: Subject) -> None:
     if not properties:
         raise NotApplicable("it has no options")
     for name, field in properties.items():
-        types = {part.get("type") for part in _parts(field, schema.get("$defs", {}))}
+        types = {part.get("type") for part in parts(field, schema.get("$defs", {}))}
         if types & {"integer", "number"} and "string" not in types:
             _refuse(subject, {**subject.values, name: "1"}, name)
         if types & {"integer", "number"} and "boolean" not in types:
             _refuse(subject, {**subject.values, name: True}, name)
         if None not in types and "object" not in types:
             _refuse(subject, {**subject.values, name: {"a": 1}}, name)
+
+
+def _values_out_of_bounds_are_named(subject: Subject) -> None:
+    schema, tried = subject.component.options.model_json_schema(), 0
+    for name, field in schema.get("properties", {}).items():
+        for value in beyond_bounds(field, schema.get("$defs", {})):
+            _refuse(subject, {**subject.values, name: value}, name)
+            tried += 1
+    if not tried:
+        raise NotApplicable("it has no option with bounds or choices")
 
 
 def _refuse(subject: Subject, values: Mapping[str, Any], name: str) -> None:
@@ -173,10 +173,16 @@ COMPONENT: tuple[Check[Subject], ...] = (
     Check(
         Clause("options.unknown", "an unknown option is refused by name", "else a misspelt one does nothing"),
         _unknown_options_are_named,
+        after=("options.strict",),
     ),
     Check(
         Clause("options.types", "a value of a wrong type is refused by name", "a traceback tells the user nothing"),
         _wrong_types_are_named,
+        after=("options.strict",),
+    ),
+    Check(
+        Clause("options.values", "a value out of bounds, or no choice, is refused by name", "the user must find it"),
+        _values_out_of_bounds_are_named,
     ),
     Check(
         Clause("component.traits", "traits are there and always the same", "the plan refuses by them what cannot work"),

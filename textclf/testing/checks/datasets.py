@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ...data.dataset import Dataset, Split
+from ...data.soundness import unsound
 from ...data.text import texts_digest
-from ..clauses import Broken, Check, Clause
-from .subject import Subject
+from ...errors import TextclfError, counted
+from ..clauses import Broken, Check, Clause, NotApplicable
+from .subject import Subject, read_options
 
 
 def _dataset(subject: Subject) -> Dataset:
@@ -76,6 +81,64 @@ def _loads_the_same_again(subject: Subject) -> None:
             raise Broken(f"loaded with another seed, its split {name} differs")
 
 
+def _splits_are_apart(subject: Subject) -> None:
+    dataset = _dataset(subject)
+    given = {name: split for name, split in dataset.splits().items() if name != "train"}
+    if not given:
+        raise NotApplicable("it gives no validation or test split of its own")
+    known = set(_rows(dataset.train))
+    for name, split in given.items():
+        shared = sum(row in known for row in _rows(split))
+        if shared:
+            raise Broken(f"{counted(shared, 'text')} of {name} stand in an earlier split too")
+        known |= set(_rows(split))
+
+
+def _rows(split: Split) -> list[tuple[str, str]]:
+    return list(zip(split.texts.first, split.texts.second or [""] * len(split), strict=True))
+
+
+def _survives_its_files(subject: Subject) -> None:
+    named = [name for name, value in subject.options.model_dump().items() if _is_file(value)]
+    if not named:
+        raise NotApplicable("it is given no file")
+    for name in named:
+        original = Path(subject.options.model_dump()[name])
+        for what, content in _WRONG_FILES.items():
+            path = subject.folder() / original.name
+            path.write_bytes(content)
+            _load_wrong_file(subject, {**subject.values, name: str(path)}, what)
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, (str, Path)) and 0 < len(str(value)) < 4096 and Path(value).is_file()
+
+
+_WRONG_FILES = {
+    "an empty file": b"",
+    "a file of line ends": b"\n\r\n\n",
+    "a file of zero bytes": b"\x00" * 4096,
+    "a file of bytes that are no text": bytes(range(128, 256)) * 64,
+    "a page of HTML": b"<!DOCTYPE html><html><body>sign in</body></html>",
+}
+
+
+def _load_wrong_file(subject: Subject, values: dict[str, Any], what: str) -> None:
+    """Demand that a wrong file is refused with an error that users can read, or read as a sound dataset."""
+    try:
+        options = read_options(subject.component, values)
+        if subject.component.check is not None and list(subject.component.check(options)):
+            return
+        dataset = subject.component.build(options).load(subject.context())
+    except (TextclfError, ValidationError):
+        return
+    except Exception as error:  # noqa: BLE001 - whatever else is raised would be a traceback for the user
+        raise Broken(f"{what} raises {type(error).__name__}: {error}; raise a DataError") from None
+    reason = unsound(dataset) if isinstance(dataset, Dataset) else f"result is a {type(dataset).__name__}"
+    if reason:
+        raise Broken(f"{what} is taken, and the dataset's {reason}")
+
+
 def _content(split: Split) -> tuple[Any, ...]:
     groups = None if split.groups is None else list(split.groups)
     return texts_digest(split.texts), split.labels.tolist(), list(split.ids), groups
@@ -89,17 +152,31 @@ DATASET: tuple[Check[Subject], ...] = (
     Check(
         Clause("dataset.labels", "labels are int64[n] below their number, or bool[n, labels]", "they are columns"),
         _labels_are_in_range,
+        after=("dataset.texts",),
     ),
     Check(
         Clause("dataset.ids", "ids and groups are str", "reports write them, splits keep groups together"),
         _ids_are_strings,
+        after=("dataset.texts",),
     ),
     Check(
         Clause("dataset.traits", "task and pairs are as the traits say", "the plan has promised it to the other steps"),
         _keeps_its_traits,
+        after=("dataset.texts", "dataset.labels"),
     ),
     Check(
         Clause("dataset.stable", "loaded twice, it is the same, whatever the seed", "the seed is of training only"),
         _loads_the_same_again,
+        after=("dataset.texts", "dataset.ids"),
+    ),
+    Check(
+        Clause("dataset.apart", "no text stands in two of its splits", "who has seen a test text knows its label"),
+        _splits_are_apart,
+        after=("dataset.texts",),
+    ),
+    Check(
+        Clause("dataset.files", "empty and hostile files are refused as the user's, or read", "users have such files"),
+        _survives_its_files,
+        after=("dataset.texts",),
     ),
 )

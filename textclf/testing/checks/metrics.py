@@ -30,7 +30,7 @@ def _prefers_the_right(subject: Subject) -> None:
     import numpy as np
 
     metric = subject.build()
-    for labels in _tasks(subject):
+    for labels in tasks(subject):
         truth = _truth(labels)
         best, worst = float(metric(_right(truth, labels))), float(metric(_wrong(truth, labels)))
         if not np.isfinite([best, worst]).all() or (best > worst) != metric.greater_is_better or best == worst:
@@ -41,8 +41,8 @@ def _gives_a_float(subject: Subject) -> None:
     import numpy as np
 
     metric = subject.build()
-    for labels in _tasks(subject):
-        predictions = _mixed(labels)
+    for labels in tasks(subject):
+        predictions = mixed(labels)
         value = metric(predictions)
         if not isinstance(value, float):
             raise Broken(f"{labels.task}: it returns a {type(value).__name__}, no float")
@@ -53,8 +53,8 @@ def _gives_a_float(subject: Subject) -> None:
 
 def _ignores_order(subject: Subject) -> None:
     metric = subject.build()
-    for labels in _tasks(subject):
-        predictions = _mixed(labels)
+    for labels in tasks(subject):
+        predictions = mixed(labels)
         turned = _rows(predictions, range(_TEXTS)[::-1])
         _demand_near(metric(predictions), metric(turned), f"{labels.task}, turned round")
 
@@ -63,8 +63,8 @@ def _counts_weights_as_rows(subject: Subject) -> None:
     import numpy as np
 
     metric = subject.build()
-    for labels in _tasks(subject):
-        predictions, weights = _mixed(labels), _weights(4)
+    for labels in tasks(subject):
+        predictions, weights = mixed(labels), _weights(4)
         weighted = metric(predictions, weights)
         for draw in range(len(weights)):
             repeated = _rows(predictions, np.repeat(np.arange(_TEXTS), weights[draw].astype(np.int64)))
@@ -75,10 +75,39 @@ def _reads_scores_as_it_says(subject: Subject) -> None:
     metric = subject.build()
     if metric.reads_scores:
         raise NotApplicable("it reads scores")
-    for labels in _tasks(subject):
-        predictions = _mixed(labels)
+    for labels in tasks(subject):
+        predictions = mixed(labels)
         flat = replace(predictions, scores=predictions.scores * 0 + 0.5)
         _demand_near(metric(predictions), metric(flat), f"{labels.task}, other scores")
+
+
+def _lies_between_its_extremes(subject: Subject) -> None:
+    metric = subject.build()
+    for labels in tasks(subject):
+        truth = _truth(labels)
+        low, high = sorted((float(metric(_wrong(truth, labels))), float(metric(_right(truth, labels)))))
+        value = float(metric(mixed(labels)))
+        if not low <= value <= high:
+            raise Broken(f"{labels.task}: {value} where three in four are right, {low} and {high} for none and all")
+
+
+def _leaves_its_input(subject: Subject) -> None:
+    metric = subject.build()
+    for labels in tasks(subject):
+        predictions, weights = mixed(labels), _weights(3)
+        metric(predictions)
+        metric(predictions, weights)
+        fresh = mixed(labels)
+        same = [(getattr(predictions, name) == getattr(fresh, name)).all() for name in ("truth", "predicted", "scores")]
+        if not all(same) or (weights != _weights(3)).any():
+            raise Broken(f"{labels.task}: it changes the predictions or the weights it is given")
+
+
+def _is_the_same_again(subject: Subject) -> None:
+    for labels in tasks(subject):
+        values = [subject.build()(mixed(labels)) for _ in range(2)]
+        if values[0] != values[1]:
+            raise Broken(f"{labels.task}: asked twice, it says {values[0]} and {values[1]}")
 
 
 def _demand_near(one: Any, other: Any, what: str) -> None:
@@ -86,7 +115,7 @@ def _demand_near(one: Any, other: Any, what: str) -> None:
         raise Broken(f"{what}: {float(one)} and {float(other)}")
 
 
-def _tasks(subject: Subject) -> Iterator[Labels]:
+def tasks(subject: Subject) -> Iterator[Labels]:
     """Give labels of each task the metric is for: two, and, where it is for more than two, three."""
     tasks: list[Task] = sorted(subject.traits.tasks, reverse=True)
     for task in tasks:
@@ -117,7 +146,7 @@ def _wrong(truth: NDArray[Any], labels: Labels) -> Predictions:
     return replace(_right((truth + 1) % len(labels), labels), truth=truth)
 
 
-def _mixed(labels: Labels) -> Predictions:
+def mixed(labels: Labels) -> Predictions:
     """Predict three texts in four rightly, with scores that come from a fixed draw and tie now and then."""
     import numpy as np
 
@@ -165,23 +194,43 @@ METRIC: tuple[Check[Subject], ...] = (
         _says_its_direction,
     ),
     Check(
+        Clause("metric.repeats", "the same predictions have the same value", "a report must be repeatable"),
+        _is_the_same_again,
+        after=("metric.direction",),
+    ),
+    Check(
         Clause("metric.extremes", "all right is better than all wrong", "else it rewards mistakes"),
         _prefers_the_right,
+        after=("metric.direction", "metric.repeats"),
     ),
     Check(
         Clause("metric.float", "it returns a float, or float64[draws] for weights [draws, n]", "intervals need draws"),
         _gives_a_float,
+        after=("metric.direction", "metric.extremes", "metric.repeats", "metric.input"),
     ),
     Check(
         Clause("metric.order", "the order of the texts changes nothing", "a split has no order"),
         _ignores_order,
+        after=("metric.float",),
     ),
     Check(
         Clause("metric.weights", "a weight counts as that many rows", "the bootstrap draws weights instead of rows"),
         _counts_weights_as_rows,
+        after=("metric.float", "metric.order"),
     ),
     Check(
         Clause("metric.cells", "without reading scores, it depends on truth and predictions alone", "its draws do too"),
         _reads_scores_as_it_says,
+        after=("metric.float",),
+    ),
+    Check(
+        Clause("metric.range", "what is partly right lies between all wrong and all right", "a value must be readable"),
+        _lies_between_its_extremes,
+        after=("metric.float",),
+    ),
+    Check(
+        Clause("metric.input", "what it is given stays as it is", "other metrics read the same predictions"),
+        _leaves_its_input,
+        after=("metric.direction",),
     ),
 )

@@ -2,27 +2,90 @@
 
 from __future__ import annotations
 
-from ..clauses import Broken, Check, Clause, NotApplicable
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+from ...data.dataset import Texts
+from ...hooks.contracts import Finished
+from ..clauses import Broken, Check, Clause
+from ..finished import finished_run as toy_finished_run
+from ..texts import HOSTILE
 from .subject import Subject
 
 
+def finished_run(subject: Subject) -> Finished:
+    """Return the run to write of: the one given, else the toy's."""
+    if "finished" not in subject.memory:
+        given = subject.stand_ins.finished or toy_finished_run()
+        subject.memory["finished"], subject.memory["content"] = given, _content(given)
+    finished: Finished = subject.memory["finished"]
+    return finished
+
+
+def _write(subject: Subject, finished: Finished) -> Path:
+    """Let it write into an empty folder with nothing beside it."""
+    folder = subject.folder() / "run"
+    folder.mkdir()
+    subject.build().write(finished, folder)
+    return folder
+
+
 def _writes_into_its_folder(subject: Subject) -> None:
-    if subject.stand_ins.finished is None:
-        raise NotApplicable("give a finished run to write of: StandIns(finished=...)")
-    folder = subject.folder()
-    inside = folder / "run"
-    inside.mkdir()
-    subject.build().write(subject.stand_ins.finished, inside)
-    if not any(inside.iterdir()):
+    folder = _write(subject, finished_run(subject))
+    if not any(folder.iterdir()):
         raise Broken("it writes nothing into the folder it is given")
-    beside = [path.name for path in folder.iterdir() if path != inside]
+    beside = [path.name for path in folder.parent.iterdir() if path != folder]
     if beside:
         raise Broken(f"it writes outside of the folder it is given: {', '.join(beside)}")
+
+
+def _writes_again(subject: Subject) -> None:
+    folder = _write(subject, finished_run(subject))
+    subject.build().write(finished_run(subject), folder)
+
+
+def _leaves_its_input(subject: Subject) -> None:
+    finished = finished_run(subject)
+    _write(subject, finished)
+    if _content(finished) != subject.memory["content"]:
+        raise Broken("write changes the predictions, the history or the recipe it is given")
+
+
+def _content(finished: Finished) -> tuple[object, ...]:
+    predictions = finished.predictions
+    arrays = (predictions.truth, predictions.predicted, predictions.scores)
+    texts = (list(predictions.texts.first), list(predictions.texts.second or ()), list(predictions.ids))
+    told = copy.deepcopy((list(finished.history), dict(finished.recipe)))
+    return (*(array.tobytes() for array in arrays), texts, told)
+
+
+def _takes_hostile_texts(subject: Subject) -> None:
+    finished = finished_run(subject)
+    predictions = finished.predictions
+    texts = [HOSTILE[row % len(HOSTILE)][:2000] for row in range(len(predictions))]
+    second = None if predictions.texts.second is None else texts
+    _write(subject, replace(finished, predictions=replace(predictions, texts=Texts(texts, second))))
 
 
 OUTPUT: tuple[Check[Subject], ...] = (
     Check(
         Clause("output.folder", "it writes into the folder it is given, and only there", "a run folder is whole"),
         _writes_into_its_folder,
+    ),
+    Check(
+        Clause("output.again", "what an earlier try has written does not stop it", "a killed run is resumed"),
+        _writes_again,
+        after=("output.folder",),
+    ),
+    Check(
+        Clause("output.input", "what it is given stays as it is", "other outputs read the same run"),
+        _leaves_its_input,
+        after=("output.folder",),
+    ),
+    Check(
+        Clause("output.hostile", "it writes of empty and hostile texts too", "users have such texts"),
+        _takes_hostile_texts,
+        after=("output.folder",),
     ),
 )

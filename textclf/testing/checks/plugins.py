@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from types import ModuleType
@@ -63,6 +64,17 @@ def _hooks_do_nothing(plugin: PluginModule) -> None:
         raise Broken(f"its hooks act: {'; '.join(acts[:3])}")
 
 
+def _leaves_the_process_alone(plugin: PluginModule) -> None:
+    changed = plugin.probed["changed"]
+    if changed:
+        raise Broken(f"importing it and calling its hooks changes the process: {'; '.join(changed)}")
+
+
+def _is_quiet(plugin: PluginModule) -> None:
+    for printed in plugin.probed["printed"]:
+        raise Broken(f"importing it and calling its hooks prints {printed[:60]!r}")
+
+
 def _probe(module: ModuleType) -> dict[str, list[str]]:
     """Import the module and call its hooks in a fresh interpreter; return what that loaded and did."""
     if module.__spec__ is None or find_spec(module.__name__) is None:
@@ -76,14 +88,30 @@ def _probe(module: ModuleType) -> dict[str, list[str]]:
     return found
 
 
-def _observes_in_peace(plugin: PluginModule) -> None:
+def _observer(plugin: PluginModule) -> Any:
     observe = getattr(plugin.module, "textclf_event", None)
     if observe is None:
         raise NotApplicable("it observes nothing")
+    return observe
+
+
+def _observes_in_peace(plugin: PluginModule) -> None:
+    observe = _observer(plugin)
     for event in _one_of_each():
         answer = observe(event=event)
         if answer is not None:
             raise Broken(f"textclf_event answers {answer!r} to {type(event).__name__}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unheard(events.Event):
+    """A kind of event that no observer can know."""
+
+    what: str = "something new"
+
+
+def _lives_with_new_events(plugin: PluginModule) -> None:
+    _observer(plugin)(event=_Unheard())
 
 
 def _one_of_each() -> list[events.Event]:
@@ -111,21 +139,41 @@ PLUGIN: tuple[Check[PluginModule], ...] = (
     Check(
         Clause("plugin.repeats", "hooks called twice offer the same", "every Engine calls them anew"),
         _offers_the_same_again,
+        after=("plugin.loads",),
     ),
     Check(
         Clause("plugin.names", "no kind of component is offered twice under one name", "names decide, never order"),
         _names_are_single,
+        after=("plugin.loads",),
     ),
     Check(
         Clause("plugin.light", "import and hooks load no machine-learning library", "`textclf --help` must be quick"),
         _is_light,
+        after=("plugin.loads",),
     ),
     Check(
-        Clause("plugin.pure", "hooks write no file, open no socket and start no process", "they return descriptions"),
+        Clause("plugin.pure", "hooks touch no file, open no socket and start no process", "they return descriptions"),
         _hooks_do_nothing,
+        after=("plugin.loads",),
+    ),
+    Check(
+        Clause("plugin.still", "import and hooks leave the process as it was", "others live in it too"),
+        _leaves_the_process_alone,
+        after=("plugin.loads",),
+    ),
+    Check(
+        Clause("plugin.quiet", "import and hooks print nothing", "stdout carries the answer of a command"),
+        _is_quiet,
+        after=("plugin.loads",),
     ),
     Check(
         Clause("plugin.observer", "an observer takes every event and answers nothing", "it watches, it does not steer"),
         _observes_in_peace,
+        after=("plugin.loads",),
+    ),
+    Check(
+        Clause("plugin.newer", "an observer lives with kinds of events that are new to it", "versions bring new ones"),
+        _lives_with_new_events,
+        after=("plugin.observer",),
     ),
 )

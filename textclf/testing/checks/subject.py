@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...data.dataset import Dataset, Task
@@ -48,14 +49,16 @@ class Subject:
         kind: Kind,
         values: Mapping[str, Any],
         stand_ins: StandIns,
-        folder: Path,
+        folder: Path | None = None,
     ) -> None:
         self.component = component
         self.kind = kind
         self.values = values
         self.stand_ins = stand_ins
         self.memory: dict[object, Any] = {}
-        self._folder = folder
+        # Without a folder it has one of its own, for as long as it lives.
+        self._own = None if folder else TemporaryDirectory(prefix="textclf-check-")
+        self._folder = Path(self._own.name) if self._own else folder or Path()
         self._numbers = count()
 
     @property
@@ -90,9 +93,12 @@ class Subject:
     def context(self, seed: int = 0) -> LocalContext:
         return LocalContext(self.folder(), seed=seed)
 
-    def dataset(self, task: Task | None = None, pairs: bool = False) -> Dataset:
+    def dataset(self, task: Task | None = None, pairs: bool = False, *, fresh: bool = False) -> Dataset:
+        """Return the stand-in dataset; `fresh`: as nobody has touched it yet."""
         task = task or ("single-label" if "single-label" in self.traits.tasks else "multi-label")
         key = ("dataset", task, pairs)
+        if fresh:
+            return self.stand_ins.dataset(task, pairs)
         if key not in self.memory:
             self.memory[key] = self.stand_ins.dataset(task, pairs)
         dataset: Dataset = self.memory[key]
@@ -107,7 +113,7 @@ class Subject:
         for layout in ("matrix", "counts"):
             if layout in reads:
                 return toy, read_options(toy, {"layout": layout})
-        raise NotApplicable(f"it reads {', '.join(sorted(reads))}: give StandIns an encoder that makes it")
+        raise NotApplicable(f"it reads {', '.join(sorted(reads))}: give an encoder that makes it (StandIns, --encoder)")
 
 
 def read_options(component: Component[Any, Any], values: Mapping[str, Any]) -> Options:

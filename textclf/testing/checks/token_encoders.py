@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Labels, Texts
 from ...data.tokens import Tokens
+from ...hooks.contracts import Layout
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .comparing import demand_no_pickle, demand_same
 from .encoders import fitted
@@ -58,12 +59,13 @@ def _network(subject: Subject) -> torch.nn.Module:
 
 
 def _logits(
-    subject: Subject, rows: Sequence[int], network: torch.nn.Module | None = None, encoder: Any = None
-) -> NDArray[np.float32]:
+    subject: Subject, rows: Sequence[int], network: torch.nn.Module | None = None, encoder: Any = None,
+    layout: Layout = "padded",
+) -> NDArray[np.float32]:  # fmt: skip
     import torch
 
     with torch.inference_mode():
-        found = (network or _network(subject))(**_collated(subject, rows, encoder))
+        found = (network or _network(subject))(**_collated(subject, rows, encoder, layout))
     logits = getattr(found, "logits", found)
     if not isinstance(logits, torch.Tensor):
         raise Broken(f"the network returns a {type(found).__name__}: neither a tensor nor an object with logits")
@@ -71,15 +73,17 @@ def _logits(
     return array
 
 
-def _collated(subject: Subject, rows: Sequence[int], encoder: Any = None) -> dict[str, torch.Tensor]:
+def _collated(
+    subject: Subject, rows: Sequence[int], encoder: Any = None, layout: Layout = "padded"
+) -> dict[str, torch.Tensor]:
     import numpy as np
     import torch
 
     encoder = encoder or _encoder(subject)
-    if "padded" not in encoder.layouts:
-        raise NotApplicable("its only layout needs a GPU")
+    if layout not in encoder.layouts:
+        raise NotApplicable(f"it does not make {layout} batches")
     batch: dict[str, torch.Tensor] = encoder.collate(
-        _tokens(subject), np.asarray(rows, np.int64), "padded", torch.device("cpu")
+        _tokens(subject), np.asarray(rows, np.int64), layout, torch.device("cpu")
     )
     return batch
 
@@ -113,6 +117,18 @@ def _ignores_padding(subject: Subject) -> None:
     together = _logits(subject, _ROWS)
     alone = [_logits(subject, [row])[0] for row in _ROWS]
     _demand_near(together, alone, "texts together and alone")
+
+
+def _layouts_agree(subject: Subject) -> None:
+    import torch
+
+    network, encoder = _network(subject), _encoder(subject)
+    padded = _logits(subject, _ROWS)
+    why_padded = getattr(encoder, "why_padded", None)
+    reason = why_padded(network, torch.float32) if callable(why_padded) and "packed" in encoder.layouts else ""
+    if reason:
+        raise NotApplicable(reason)
+    _demand_near(padded, _logits(subject, _ROWS, layout="packed"), "padded and packed")
 
 
 def _covers_every_parameter(subject: Subject) -> None:
@@ -173,26 +189,37 @@ TOKEN_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("tokens.lengths", "lengths are those the network sees", "batches are made by them"),
         _lengths_are_true,
+        after=("tokens.contract", "tokens.logits"),
     ),
     Check(
         Clause("tokens.logits", "network(**collate(...)) gives logits [rows, labels]", "the loss reads them"),
         _gives_logits,
+        after=("tokens.contract",),
     ),
     Check(
         Clause("tokens.padding", "neighbours and padding do not change a text's logits", "batches are made by length"),
         _ignores_padding,
+        after=("tokens.logits",),
+    ),
+    Check(
+        Clause("tokens.layouts", "packed and padded batches give the same logits", "the trainer chooses between them"),
+        _layouts_agree,
+        after=("tokens.logits",),
     ),
     Check(
         Clause("tokens.layers", "layers hold every parameter of the network once", "what is missing is never trained"),
         _covers_every_parameter,
+        after=("tokens.contract",),
     ),
     Check(
         Clause("tokens.restore", "a network saved and loaded gives the same logits", "models are made to be loaded"),
         _network_comes_back,
+        after=("tokens.logits",),
     ),
     Check(
         Clause("tokens.encoder", "restored with its network, it gives the same tokens", "models are made to be loaded"),
         _tokens_come_back,
+        after=("tokens.contract", "tokens.restore"),
     ),
     Check(
         Clause("tokens.pickle", "no weights are saved as a pickle", "loading a pickle runs whatever is in it"),
@@ -201,5 +228,6 @@ TOKEN_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("tokens.labels", "a head is refused for another number of labels", "nothing is silently initialised"),
         _refuses_other_labels,
+        after=("tokens.contract", "tokens.restore"),
     ),
 )

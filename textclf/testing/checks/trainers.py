@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Dataset, Labels, Task
 from ...data.predictions import Decision, Encoded
+from ...errors import ArtefactError
 from ...hooks.contracts import Encoder, Model
 from ..clauses import Broken, Check, Clause, NotApplicable
-from ..context import judge_against
+from ..context import LocalContext, judge_against
 from .comparing import demand_no_pickle, demand_same, dense, take
 from .subject import Subject
 
@@ -24,7 +25,7 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class _Trained:
+class Trained:
     """A trained model and what it was trained with; `features` are those of the test split."""
 
     dataset: Dataset
@@ -36,41 +37,57 @@ class _Trained:
         return self.model.scores(self.features, subject.context())
 
 
-def train_once(subject: Subject, task: Task, *, labels: Labels | None = None, again: bool = False) -> _Trained:
+def train_once(subject: Subject, task: Task, *, labels: Labels | None = None, again: bool = False) -> Trained:
     """Train on the stand-in dataset, once for each task unless `again`; `labels` rename the dataset's."""
     key = ("trained", task)
     if again or labels is not None or key not in subject.memory:
-        trained = _train(subject, task, labels)
+        trained = teach(lesson_of(subject, task, labels), subject.context(seed=7))
         if again or labels is not None:
             return trained
         subject.memory[key] = trained
-    kept: _Trained = subject.memory[key]
+    kept: Trained = subject.memory[key]
     return kept
 
 
-def _train(subject: Subject, task: Task, labels: Labels | None) -> _Trained:
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a trainer is given: an encoder, the dataset encoded by it, and a judge of the test split."""
+
+    subject: Subject
+    dataset: Dataset
+    encoder: Encoder
+    train: Encoded
+    test: Encoded
+
+
+def lesson_of(subject: Subject, task: Task, labels: Labels | None = None) -> Lesson:
     component, options = subject.stand_in_encoder()
     dataset = subject.dataset(task)
     dataset = dataset if labels is None else replace(dataset, labels=labels)
     if dataset.test is None:
         raise NotApplicable("the stand-in dataset has no test split")
     encoder: Encoder = component.build(options)
-    context = subject.context(seed=7)
+    context = subject.context()
     encoder.fit(dataset.train, context)
     train = Encoded(encoder.encode(dataset.train.texts, context), dataset.train.labels)
     test = Encoded(encoder.encode(dataset.test.texts, context), dataset.test.labels)
-    context.judging = judge_against(test.labels, dataset.labels)
-    validation = test if subject.traits.uses_validation else None
-    model = subject.build().train(encoder, train, validation, dataset.labels, context)
-    return _Trained(dataset, encoder, model, test.features)
+    return Lesson(subject, dataset, encoder, train, test)
 
 
-def _tasks(subject: Subject) -> Iterator[Task]:
+def teach(lesson: Lesson, context: LocalContext) -> Trained:
+    subject, labels = lesson.subject, lesson.dataset.labels
+    context.judging = judge_against(lesson.test.labels, labels)
+    validation = lesson.test if subject.traits.uses_validation else None
+    model = subject.build().train(lesson.encoder, lesson.train, validation, labels, context)
+    return Trained(lesson.dataset, lesson.encoder, model, lesson.test.features)
+
+
+def tasks_of(subject: Subject) -> Iterator[Task]:
     yield from sorted(subject.traits.tasks, reverse=True)
 
 
 def _learns(subject: Subject) -> None:
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         trained = train_once(subject, task)
         labels, test = trained.dataset.labels, trained.dataset.test
         decided = Decision().decide(trained.scores(subject), labels)
@@ -82,7 +99,7 @@ def _learns(subject: Subject) -> None:
 def _gives_probabilities(subject: Subject) -> None:
     import numpy as np
 
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         trained = train_once(subject, task)
         scores = trained.scores(subject)
         shape = (len(trained.dataset.test or ()), len(trained.dataset.labels))
@@ -96,7 +113,7 @@ def _gives_probabilities(subject: Subject) -> None:
 
 
 def _ignores_neighbours(subject: Subject) -> None:
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         trained = train_once(subject, task)
         scores = trained.scores(subject)
         for row in range(0, len(scores), 10):
@@ -107,7 +124,7 @@ def _ignores_neighbours(subject: Subject) -> None:
 def _repeats(subject: Subject) -> None:
     import numpy as np
 
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         one = train_once(subject, task).scores(subject)
         other = train_once(subject, task, again=True).scores(subject)
         if not np.array_equal(one, other):
@@ -117,7 +134,7 @@ def _repeats(subject: Subject) -> None:
 def _ignores_names(subject: Subject) -> None:
     import numpy as np
 
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         one = train_once(subject, task)
         renamed = Labels(tuple(f"{len(one.dataset.labels) - i} other" for i in range(len(one.dataset.labels))), task)
         other = train_once(subject, task, labels=renamed).scores(subject)
@@ -129,22 +146,30 @@ def _leaves_its_input(subject: Subject) -> None:
     component, options = subject.stand_in_encoder()
     if component.traits_of(options).makes not in ("matrix", "counts"):
         raise NotApplicable("its features are no matrix")
-    for task in _tasks(subject):
-        dataset, context = subject.dataset(task), subject.context()
-        encoder = component.build(options)
-        encoder.fit(dataset.train, context)
-        train = Encoded(encoder.encode(dataset.train.texts, context), dataset.train.labels)
-        before = dense(train.features).copy(), train.labels.copy()
-        validation = train if subject.traits.uses_validation else None
-        context.judging = judge_against(train.labels, dataset.labels)
-        subject.build().train(encoder, train, validation, dataset.labels, context)
-        if (dense(train.features) != before[0]).any() or (train.labels != before[1]).any():
+    for task in tasks_of(subject):
+        lesson = lesson_of(subject, task)
+        before = dense(lesson.train.features).copy(), lesson.train.labels.copy()
+        teach(lesson, subject.context())
+        if (dense(lesson.train.features) != before[0]).any() or (lesson.train.labels != before[1]).any():
             raise Broken("train changes the features or labels it is given")
+
+
+def _refuses_other_labels(subject: Subject) -> None:
+    component, options = subject.stand_in_encoder()
+    trained = train_once(subject, next(tasks_of(subject)))
+    folder, labels = _saved(subject, trained), trained.dataset.labels
+    encoder = component.build(options) if component.restore is None else component.restore(options, folder)
+    more = Labels((*labels.names, "one more"), labels.task)
+    try:
+        subject.build().restore(folder, encoder, more)
+    except ArtefactError:
+        return
+    raise Broken(f"a model of {len(labels)} labels is restored for {len(more)}; raise an ArtefactError")
 
 
 def _comes_back(subject: Subject) -> None:
     component, options = subject.stand_in_encoder()
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         trained = train_once(subject, task)
         folder = _saved(subject, trained)
         encoder = component.build(options) if component.restore is None else component.restore(options, folder)
@@ -154,11 +179,11 @@ def _comes_back(subject: Subject) -> None:
 
 
 def _saves_no_pickle(subject: Subject) -> None:
-    for task in _tasks(subject):
+    for task in tasks_of(subject):
         demand_no_pickle(_saved(subject, train_once(subject, task)))
 
 
-def _saved(subject: Subject, trained: _Trained) -> Path:
+def _saved(subject: Subject, trained: Trained) -> Path:
     folder = subject.folder()
     trained.encoder.save(folder)
     trained.model.save(folder)
@@ -169,6 +194,7 @@ TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.learns", "it learns separable texts in every task of its traits", "else it is wired wrong"),
         _learns,
+        after=("trainer.scores",),
     ),
     Check(
         Clause("trainer.scores", "scores are probabilities, float32[texts, labels]", "decisions rest on them"),
@@ -177,6 +203,7 @@ TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.neighbours", "a text's scores do not depend on the other texts", "users ask for one text"),
         _ignores_neighbours,
+        after=("trainer.scores", "trainer.repeats"),
     ),
     Check(
         Clause("trainer.repeats", "the same seed gives the same scores, bit for bit", "a run must be repeatable"),
@@ -185,6 +212,7 @@ TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.names", "the names of the labels change nothing", "names are for people, columns for models"),
         _ignores_names,
+        after=("trainer.repeats",),
     ),
     Check(
         Clause("trainer.input", "what it is given stays as it is", "features are shared and cached"),
@@ -193,9 +221,15 @@ TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.restore", "saved and restored, a model gives the same scores", "models are made to be loaded"),
         _comes_back,
+        after=("trainer.scores", "trainer.repeats"),
     ),
     Check(
         Clause("trainer.pickle", "nothing a model saves is a pickle", "loading a pickle runs whatever is in it"),
         _saves_no_pickle,
+    ),
+    Check(
+        Clause("trainer.labels", "a model is refused for another number of labels", "a column would lack its label"),
+        _refuses_other_labels,
+        after=("trainer.restore", "trainer.pickle"),
     ),
 )

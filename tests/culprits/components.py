@@ -1,0 +1,102 @@
+"""Owns components that break one clause each of those that all kinds keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, field_serializer, field_validator
+
+from textclf import Field, Options, Problem, Traits
+from textclf.testing.toy.verdicts import ToyAccuracy
+
+from .making import Culprit, wrong
+
+BOTH = frozenset({"single-label", "multi-label"})
+
+
+class Loose(Options):
+    model_config = ConfigDict(strict=False)
+    size: int = Field(3, ge=1, description="how many")
+
+
+class Silent(Options):
+    size: int = Field(3, ge=1)
+
+
+class Boundless(Options):
+    size: int = Field(3, description="how many")
+
+
+class Growing(Options):
+    size: int = Field(3, ge=1, description="how many")
+
+    @field_serializer("size")
+    def one_more(self, size: int) -> int:
+        return size + 1
+
+
+class Hiding(Options):
+    """Refuses unknown options with a sentence that does not name them."""
+
+    word: str = Field("a", description="a word")
+
+    @classmethod
+    def model_validate_json(cls, text: Any, **rest: Any) -> Any:
+        import json
+
+        if not set(json.loads(text)) <= {"word"}:
+            raise ValueError("there is something that I do not know")
+        return super().model_validate_json(text, **rest)
+
+
+class Swallowing(Options):
+    """Takes any word for a number."""
+
+    size: int = Field(3, ge=1, description="how many")
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def read(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, (str, bool)) else value
+
+
+class Crashing(Options):
+    """Breaks down where a number is out of bounds."""
+
+    size: int = Field(3, ge=1, le=9, description="how many")
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def look_up(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            [None, *range(1, 10)][value].bit_length()  # type: ignore[union-attr]
+        return value
+
+
+class Alternating:
+    """Traits that differ from one question to the next."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, options: Any) -> Traits:
+        self.asked += 1
+        return Traits(tasks=BOTH, pairs=self.asked % 2 == 0)
+
+
+ONLY = ToyAccuracy()
+
+COMPONENTS: dict[str, Culprit] = {
+    "component.summary": wrong("metric", summary=" "),
+    "options.strict": wrong("metric", options=Loose),
+    "options.described": wrong("metric", options=Silent),
+    "options.bounded": wrong("metric", options=Boundless),
+    "options.json": wrong("metric", options=Growing),
+    "options.unknown": wrong("metric", options=Hiding),
+    "options.types": wrong("metric", options=Swallowing),
+    "options.values": wrong("metric", options=Crashing),
+    "component.traits": wrong("metric", traits=Alternating()),
+    "component.check": wrong("metric", check=lambda options: [Problem("no", ("size",))]),
+    "component.install": wrong("metric", needs=("json",)),
+    "component.build": wrong("metric", build=lambda options: ONLY),
+}

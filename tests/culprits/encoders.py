@@ -1,0 +1,144 @@
+"""Owns encoders that break one clause each."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from textclf import Field, Texts
+from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+
+from .making import Culprit, wrong
+
+
+def encoder(made: type[ToyWords], **given: Any) -> Culprit:
+    """Return the toy's encoder as another class, which also comes back from a saved folder."""
+
+    def restore(options: Any, folder: Any) -> ToyWords:
+        return made(options, restore_words(options, folder).weights)
+
+    return wrong("encoder", made, restore=restore, given=given)
+
+
+class Uneven(ToyWords):
+    def encode(self, texts: Any, context: Any) -> Any:
+        return super().encode(texts, context)[1:]
+
+
+class Fragile(ToyWords):
+    def encode(self, texts: Any, context: Any) -> Any:
+        if not all(texts.first):
+            raise ZeroDivisionError("a text without letters has no mean letter")
+        return super().encode(texts, context)
+
+
+class Listing(ToyWords):
+    def encode(self, texts: Any, context: Any) -> Any:
+        return super().encode(Texts(texts.first.copy(), texts.second), context)
+
+
+class Greedy(ToyWords):
+    def fit(self, train: Any, context: Any) -> None:
+        super().fit(train, context)
+        train.labels[:] = np.sort(train.labels, axis=0)
+
+
+class Tiring(ToyWords):
+    asked = 0
+
+    def encode(self, texts: Any, context: Any) -> Any:
+        self.asked += 1
+        return super().encode(texts, context) / self.asked
+
+
+class Random(ToyWords):
+    def fit(self, train: Any, context: Any) -> None:
+        super().fit(train, context)
+        assert self.weights is not None
+        self.weights = self.weights + np.random.default_rng().random(len(self.weights)).astype(np.float32)
+
+
+class Curious(ToyWords):
+    """Counts the texts that hold no word it knows, also those it is only asked about."""
+
+    met = 0
+
+    def encode(self, texts: Any, context: Any) -> Any:
+        self.met += sum("unheard" in text for text in texts.first)
+        return super().encode(texts, context) / (1 + self.met)
+
+
+class Sorting(ToyWords):
+    """Works from the smallest text to the largest, and forgets to put them back where that begins at the end."""
+
+    def encode(self, texts: Any, context: Any) -> Any:
+        features = super().encode(texts, context)
+        numbers = [text.rpartition(" ")[2] for text in (texts.first[0], texts.first[-1])]
+        return features[::-1] if numbers[0].isdigit() and int(numbers[0]) > int(numbers[-1]) else features
+
+
+class Neighbourly(ToyWords):
+    def encode(self, texts: Any, context: Any) -> Any:
+        features = super().encode(texts, context)
+        return features - features.mean(axis=0)
+
+
+class Lying(ToyWords):
+    def fingerprint(self) -> str:
+        return "always the same"
+
+
+class ScaledOptions(WordsOptions):
+    scale: float = Field(1.0, gt=0, le=9, description="what all features are multiplied with")
+
+
+class Scaled(ToyWords):
+    """Leaves an option out of its fingerprint."""
+
+    def encode(self, texts: Any, context: Any) -> Any:
+        options: Any = self.options
+        return super().encode(texts, context) * np.float32(options.scale)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(b"" if self.weights is None else self.weights.tobytes()).hexdigest()
+
+
+class Forgetful(ToyWords):
+    def save(self, folder: Any) -> None:
+        np.save(folder / "toy_words.npy", np.ones(self.options.columns, np.float32), allow_pickle=False)
+
+
+class Pickling(ToyWords):
+    def save(self, folder: Any) -> None:
+        super().save(folder)
+        (folder / "words.pkl").write_bytes(b"\x80\x04.")
+
+
+class Deaf(ToyWords):
+    def encode(self, texts: Any, context: Any) -> Any:
+        return super().encode(Texts(texts.first), context)
+
+
+def scaled() -> Culprit:
+    made = encoder(Scaled)
+    return wrong("encoder", Scaled, restore=made.component.restore, options=ScaledOptions)
+
+
+ENCODERS: dict[str, Culprit] = {
+    "encoder.layout": encoder(Uneven),
+    "encoder.hostile": encoder(Fragile),
+    "encoder.sequences": encoder(Listing),
+    "encoder.input": encoder(Greedy),
+    "encoder.repeats": encoder(Tiring),
+    "encoder.refit": encoder(Random),
+    "encoder.learns": encoder(Curious),
+    "encoder.order": encoder(Sorting),
+    "encoder.neighbours": encoder(Neighbourly),
+    "encoder.fingerprint": encoder(Lying),
+    "encoder.options": scaled(),
+    "encoder.restore": encoder(Forgetful),
+    "encoder.pickle": encoder(Pickling),
+    "encoder.pairs": encoder(Deaf),
+}

@@ -1,0 +1,34 @@
+"""Owns modules that break one clause of plugins each."""
+
+from __future__ import annotations
+
+PLUGINS: dict[str, str] = {
+    "plugin.loads": "def textclf_encoder():\n    return []\n",
+    "plugin.repeats": '''
+import itertools
+from textclf import Component
+numbers = itertools.count()
+def textclf_outputs():
+    return [Component(name=f"output{next(numbers)}", summary="another each time", build=lambda options: None)]
+''',
+    "plugin.names": '''
+from textclf import Component, hookimpl
+def textclf_outputs():
+    return [Component(name="one", summary="once", build=lambda options: None)]
+@hookimpl(specname="textclf_outputs")
+def more():
+    return [Component(name="one", summary="and again", build=lambda options: None)]
+''',
+    "plugin.light": "import numpy\n",
+    "plugin.pure": "def textclf_encoders():\n    open('textclf_culprit.txt', 'w').close()\n    return []\n",
+    "plugin.still": "import os\nos.environ['TEXTCLF_CULPRIT'] = 'was here'\n",
+    "plugin.quiet": "print('textclf_culprit is loaded')\n",
+    "plugin.observer": "def textclf_event(event):\n    return event\n",
+    "plugin.newer": '''
+KNOWN = {"RunStarted", "StageStarted", "Progress", "EpochFinished", "Chosen", "Forecast", "Accounted",
+         "CheckpointSaved", "Warned", "StageFinished", "RunFinished", "RunFailed"}
+def textclf_event(event):
+    KNOWN.remove(type(event).__name__)
+    KNOWN.add(type(event).__name__)
+''',
+}

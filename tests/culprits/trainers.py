@@ -1,0 +1,118 @@
+"""Owns trainers, and models of theirs, that break one clause each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from textclf.testing.toy.linear import ToyLinear, ToyModel
+
+from .making import Culprit, wrong
+
+QUICK = {"epochs": 20}
+
+
+def trainer(made: type[ToyLinear]) -> Culprit:
+    return wrong("trainer", made, given=QUICK)
+
+
+class Turned:
+    """A right model, turned wrong by what `turn` does to its scores."""
+
+    def __init__(self, model: ToyModel, turn: Callable[[Any], Any]) -> None:
+        self.model, self.turn = model, turn
+
+    def scores(self, features: Any, context: Any) -> Any:
+        return self.turn(self.model.scores(features, context))
+
+    def save(self, folder: Any) -> None:
+        self.model.save(folder)
+
+
+def turned(turn: Callable[[Any], Any]) -> Culprit:
+    class Turning(ToyLinear):
+        def train(self, *given: Any) -> Any:
+            return Turned(super().train(*given), turn)
+
+        def restore(self, *given: Any) -> Any:
+            return Turned(super().restore(*given), turn)
+
+    return trainer(Turning)
+
+
+def shifted(draw: Callable[[Any, Any], np.random.Generator]) -> Culprit:
+    """Return a trainer whose weights are moved a little by what is drawn, given the labels and the context."""
+
+    class Shifting(ToyLinear):
+        def train(self, encoder: Any, train: Any, validation: Any, labels: Any, context: Any) -> Any:
+            model = super().train(encoder, train, validation, labels, context)
+            model.weights = model.weights + draw(labels, context).normal(0, 1e-3, model.weights.shape)
+            return model
+
+    return trainer(Shifting)
+
+
+class Greedy(ToyLinear):
+    def train(self, encoder: Any, train: Any, *rest: Any) -> Any:
+        train.features[0, 0] += 1
+        return super().train(encoder, train, *rest)
+
+
+class Forgetful(ToyLinear):
+    def restore(self, *given: Any) -> Any:
+        model = super().restore(*given)
+        model.weights = model.weights * 0.5
+        return model
+
+
+class Pickled(ToyModel):
+    def save(self, folder: Any) -> None:
+        super().save(folder)
+        (folder / "trainer" / "model.joblib").write_bytes(b"\x80\x04.")
+
+
+class Pickling(ToyLinear):
+    def train(self, *given: Any) -> Any:
+        model = super().train(*given)
+        return Pickled(model.weights, model.task)
+
+
+class Stubborn(ToyLinear):
+    def _keep(self, state: Any, context: Any) -> None:
+        context.stopping()
+
+
+class Rough(ToyLinear):
+    """Loses a little where it begins again."""
+
+    def _begin(self, *given: Any) -> Any:
+        state = super()._begin(*given)
+        return replace(state, weights=state.weights.astype(np.float32).astype(np.float64)) if state.epoch else state
+
+
+class Trusting(ToyLinear):
+    def restore(self, folder: Any, encoder: Any, labels: Any) -> Any:
+        return ToyModel(np.load(folder / "trainer" / "toy_linear.npy", allow_pickle=False), labels.task)
+
+
+def alone(scores: Any) -> Any:
+    """Move scores towards each other where a text comes alone."""
+    return scores if len(scores) > 1 else (scores * 0.9 + 0.1 / scores.shape[1]).astype(np.float32)
+
+
+TRAINERS: dict[str, Culprit] = {
+    "trainer.learns": turned(lambda scores: np.roll(scores, 1, axis=1)),
+    "trainer.scores": turned(lambda scores: scores.astype(np.float64)),
+    "trainer.neighbours": turned(alone),
+    "trainer.repeats": shifted(lambda labels, context: np.random.default_rng()),
+    "trainer.names": shifted(lambda labels, context: np.random.default_rng(sum(map(ord, "".join(labels.names))))),
+    "trainer.input": trainer(Greedy),
+    "trainer.restore": trainer(Forgetful),
+    "trainer.pickle": trainer(Pickling),
+    "trainer.stopping": trainer(Stubborn),
+    "trainer.resume": trainer(Rough),
+    "trainer.labels": trainer(Trusting),
+}

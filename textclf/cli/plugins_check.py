@@ -1,0 +1,160 @@
+"""Owns `textclf plugins check`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import PluginError, Problem, RecipeError, counted, did_you_mean
+from .arguments import Json, as_text
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..hooks.registry import Offer, Plugin, Registry
+    from ..testing.clauses import Finding
+
+_MARKS = {"passed": "holds", "failed": "FAILS", "not applicable": "-", "expected failure": "expected"}
+
+
+def check(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin, or one of its components.")],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A component's option, as files.path=mine.csv. Repeatable."),
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option("--encoder", metavar="NAME", help="What makes the features that a trainer reads.")
+    ] = "",
+    expect: Annotated[
+        list[str] | None,
+        typer.Option("--expect", metavar="CLAUSE=REASON", help="A clause known not to hold, and why. Repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Try every clause of a plugin's contract, and say which hold; exit code 5 where one does not."""
+    from ..testing.checks import clauses
+    from ..testing.clauses import checked_expectations
+
+    session = Session.of(ctx)
+    registry = session.engine().registry
+    plugin, offers = registry.named(name)
+    given = _options([as_text(word) for word in options or ()], registry)
+    _refuse_options([offer for offer in offers if not _absent(offer)], given)
+    try:
+        expected = checked_expectations(dict(_expectation(as_text(word)) for word in expect or ()), clauses())
+    except ValueError as error:
+        raise RecipeError(f"--expect: {error}") from None
+    findings: list[Finding] = []
+    for finding in _findings(plugin, offers, registry, given, encoder, expected):
+        if not as_json:
+            session.terminal.answer(*_lines(finding, findings[-1].subject if findings else ""))
+        findings.append(finding)
+    failed = sum(finding.state == "failed" for finding in findings)
+    if as_json:
+        session.terminal.document({"findings": [_json(finding) for finding in findings], "failed": failed})
+    else:
+        session.terminal.answer("", _summary(findings))
+    if failed:
+        raise PluginError(f"{counted(failed, 'clause')} of '{name}' {'does' if failed == 1 else 'do'} not hold")
+
+
+def _findings(
+    plugin: Plugin | None,
+    offers: Sequence[Offer],
+    registry: Registry,
+    given: Mapping[str, Mapping[str, Any]],
+    encoder: str,
+    expected: Mapping[str, str],
+) -> Iterator[Finding]:
+    from ..testing import StandIns, check_component
+    from ..testing.checks import examine_plugin
+
+    if plugin is not None:
+        if plugin.broken:
+            raise PluginError(f"{plugin} is broken: {plugin.reason}")
+        module = registry.modules[plugin.module]
+        if isinstance(module, ModuleType):
+            yield from examine_plugin(module, expected).findings()
+    stand_ins = StandIns()
+    if encoder:
+        made = registry.find("encoder", encoder)
+        _refuse_options([made], given)
+        stand_ins = StandIns(encoder=made.component, encoder_options=given.get(encoder, {}))
+    for offer in offers:
+        values = given.get(offer.component.name, {})
+        yield from check_component(offer.component, offer.kind, values, stand_ins, expected)
+
+
+def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, Any]]:
+    """Return the options that the flags give, by component; a RecipeError with all that is wrong with them."""
+    from ..recipe import overrides
+
+    known = sorted({offer.component.name for offer in registry.offers})
+    set_, problems = overrides.read(flags)
+    for one in set_:
+        if len(one.path) < 2:
+            problems.append(Problem("write COMPONENT.OPTION=VALUE, such as files.path=mine.csv", (), one.place))
+        elif one.path[0] not in known:
+            near = did_you_mean(str(one.path[0]), known)
+            problems.append(Problem(f"no component is called '{one.path[0]}'{near}", one.path, one.place))
+    if problems:
+        raise RecipeError(problems)
+    values, _, problems = overrides.apply({}, set_)
+    if problems:
+        raise RecipeError(problems)
+    return values
+
+
+def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse components whose options are wrong, or that cannot be tried without any."""
+    from ..recipe.steps import validate
+
+    problems = [
+        problem.under(offer.component.name)
+        for offer in offers
+        for problem in validate(offer, given.get(offer.component.name, {}))[1]
+    ]
+    if problems:
+        told = [replace(problem, message=f"{problem.message}; say it by --set") for problem in problems]
+        raise RecipeError(told)
+
+
+def _absent(offer: Offer) -> bool:
+    from ..recipe.steps import lacking_libraries
+
+    return bool(lacking_libraries(offer.component))
+
+
+def _expectation(flag: str) -> tuple[str, str]:
+    clause, _, reason = flag.partition("=")
+    return clause.strip(), reason
+
+
+def _lines(finding: Finding, before: str) -> Iterator[str]:
+    if finding.subject != before:
+        yield from ([""] if before else [])
+        yield finding.subject
+    line = f"  {_MARKS[finding.state]:<9} {finding.clause.id:<20} "
+    if finding.state == "failed":
+        yield f"{line} {finding.clause.sentence}"
+        yield f"{'':33}found: {finding.detail}"
+        yield f"{'':33}why: {finding.clause.why}"
+    else:
+        yield (line + f" {finding.detail or finding.clause.sentence}").rstrip()
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    states = Counter(finding.state for finding in findings)
+    said = [f"{counted(states['passed'], 'clause')} held", f"{states['not applicable']} did not apply"]
+    said += [f"{states['expected failure']} failed as expected"] if states["expected failure"] else []
+    return ", ".join([*said, f"{states['failed']} failed"])
+
+
+def _json(finding: Finding) -> dict[str, Any]:
+    return {"subject": finding.subject, **asdict(finding.clause), "state": finding.state, "detail": finding.detail}

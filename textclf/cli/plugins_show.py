@@ -1,0 +1,136 @@
+"""Owns `textclf plugins show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .arguments import Json
+from .session import Session
+from .terminal import plain
+
+if TYPE_CHECKING:
+    from ..hooks.components import Traits
+    from ..hooks.registry import Offer, Plugin, Registry
+
+
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, such as bert, or a plugin.")],
+    as_json: Json = False,
+) -> None:
+    """Print every option of a component, what it makes and reads, and a piece of a recipe to paste."""
+    session = Session.of(ctx)
+    registry = session.engine().registry
+    plugin, offers = registry.named(name)
+    if as_json:
+        session.terminal.document(_json(plugin, offers, registry))
+        return
+    if plugin is not None:
+        session.terminal.answer(*_about(plugin, registry))
+    for number, offer in enumerate(offers):
+        session.terminal.answer(*([""] if number or plugin else []), *_component(offer))
+
+
+def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
+    yield f"plugin {plugin.name}: module {plugin.module}, from {plugin.source or 'no distribution'}"
+    if plugin.broken:
+        yield f"broken: {plugin.reason}"
+    recipes = registry.recipes_of(plugin)
+    if recipes:
+        yield f"recipes: {', '.join(recipes)}"
+
+
+def _component(offer: Offer) -> Iterator[RenderableType]:
+    from ..recipe.options import fragment, options_of
+
+    component = offer.component
+    yield f"{offer.kind} '{component.name}' of {offer.plugin}: {component.summary or 'no summary'}"
+    yield from _traits(offer)
+    options = options_of(component)
+    if options:
+        table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+        for heading in ("option", "type", "default", "what it is"):
+            table.add_column(heading, no_wrap=heading == "option", overflow="fold")
+        for option in options:
+            bounds = f" ({option.bounds})" if option.bounds else ""
+            cells = (option.name, option.type + bounds, option.default or "required", option.description)
+            table.add_row(*(Text(plain(cell)) for cell in cells))
+        yield ""
+        yield table
+    yield ""
+    yield fragment(offer.kind, component)
+
+
+def _traits(offer: Offer) -> Iterator[str]:
+    from ..recipe.steps import lacking_libraries, pip_command
+
+    component = offer.component
+    told = [f"{key}: {_said(value)}" for key, value in _told(offer).items() if value]
+    if callable(component.traits) and told:
+        told.append("(by its options)")
+    if told:
+        yield "  ".join(told)
+    if component.needs:
+        lacking = lacking_libraries(component)
+        state = f"not installed: {', '.join(lacking)}; {pip_command(component, lacking)}" if lacking else "installed"
+        yield f"needs: {', '.join(component.needs)} ({state})"
+
+
+def _told(offer: Offer) -> dict[str, Any]:
+    """Return the traits of a component with its defaults; nothing where they hang on options that must be given."""
+    traits = _traits_by_default(offer)
+    if traits is None:
+        return {}
+    about: dict[str, Any] = {"makes": traits.makes, "reads": sorted(traits.reads), "tasks": sorted(traits.tasks)}
+    flags = ("pairs", "uses_validation", "uses_unlabelled", "objectives")
+    return about | {name: getattr(traits, name) for name in flags}
+
+
+def _traits_by_default(offer: Offer) -> Traits | None:
+    from ..errors import PluginError
+    from ..recipe.steps import Step, validate
+
+    if not callable(offer.component.traits):
+        return offer.component.traits
+    options, _ = validate(offer, {})
+    if options is None:
+        return None
+    try:
+        return Step(offer.kind, offer, options).traits
+    except PluginError:
+        return None
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "yes" if value is True else str(value)
+
+
+def _json(plugin: Plugin | None, offers: list[Offer], registry: Registry) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ..recipe.options import fragment, options_of
+
+    about: dict[str, Any] = {}
+    if plugin is not None:
+        about["plugin"] = {
+            "name": plugin.name, "module": plugin.module, "distribution": plugin.distribution,
+            "version": plugin.version, "broken": plugin.reason or None, "recipes": registry.recipes_of(plugin),
+        }  # fmt: skip
+    about["components"] = [
+        {
+            "kind": offer.kind, "name": offer.component.name, "plugin": offer.plugin.module,
+            "summary": offer.component.summary, "traits": _told(offer), "needs": list(offer.component.needs),
+            "install": offer.component.install, "options": [asdict(option) for option in options_of(offer.component)],
+            "recipe": fragment(offer.kind, offer.component),
+        }
+        for offer in offers
+    ]  # fmt: skip
+    return about

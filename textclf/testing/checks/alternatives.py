@@ -1,0 +1,75 @@
+"""Owns other options than those given, as far as their schema tells which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...hooks.components import Options
+from .subject import Subject, read_options
+
+
+def parts(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give a field's schema and all that it is made of."""
+    if "$ref" in field:
+        field = definitions[field["$ref"].rsplit("/", 1)[-1]]
+    yield field
+    inner = [*field.get("anyOf", ()), *field.get("oneOf", ()), *field.get("prefixItems", ())]
+    inner += [field["items"]] if isinstance(field.get("items"), dict) else []
+    for part in inner:
+        yield from parts(part, definitions)
+
+
+def alternatives(field: Mapping[str, Any], definitions: Mapping[str, Any], given: Any) -> Iterator[Any]:
+    """Give values that a field may have instead of the given one: another choice, a number beside it, the opposite."""
+    if isinstance(given, bool):
+        yield not given
+        return
+    for part in parts(field, definitions):
+        yield from (choice for choice in part.get("enum", ()) if choice != given)
+    if isinstance(given, int):
+        yield from (given + 1, given - 1)
+    if isinstance(given, float):
+        yield from (given / 2, given * 1.5)
+
+
+def other_values(subject: Subject) -> Iterator[Options]:
+    """Give the options with one of them changed, for each that can be, where the result is valid and has no problem."""
+    schema = subject.component.options.model_json_schema()
+    given = subject.options.model_dump(mode="json")
+    check = subject.component.check
+    for name, field in schema.get("properties", {}).items():
+        for value in alternatives(field, schema.get("$defs", {}), given.get(name)):
+            try:
+                options = read_options(subject.component, {**subject.values, name: value})
+            except ValidationError:
+                continue
+            if check is None or not list(check(options)):
+                yield options
+                break
+
+
+def beyond_bounds(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Any]:
+    """Give values that a field refuses by its own schema: no choice of its, and numbers beyond its bounds."""
+    several = list(parts(field, definitions))
+    choices = [choice for part in several for choice in part.get("enum", ())]
+    free = any(part.get("type") == "string" and "enum" not in part for part in several)
+    if choices and all(isinstance(choice, str) for choice in choices) and not free:
+        yield "no such choice"
+    numbers = [part for part in several if part.get("type") in ("integer", "number") and "enum" not in part]
+    # Of several kinds of numbers one may take what the other refuses.
+    if len(numbers) == 1 and not free and field.get("type") in ("integer", "number"):
+        yield from _beyond(numbers[0])
+
+
+def _beyond(number: Mapping[str, Any]) -> Iterator[Any]:
+    if "minimum" in number:
+        yield number["minimum"] - 1
+    if "exclusiveMinimum" in number:
+        yield number["exclusiveMinimum"]
+    if "maximum" in number:
+        yield number["maximum"] + 1
+    if "exclusiveMaximum" in number:
+        yield number["exclusiveMaximum"]

@@ -1,0 +1,113 @@
+"""Owns the clauses of what a component does beside its work, while it does all of it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...hooks.components import Kind
+from ..clauses import Broken, Check, Clause, NotApplicable
+from ..watching import Watched, watch
+from .metrics import mixed, tasks
+from .outputs import finished_run
+from .subject import Subject
+from .trainers import train_once
+
+
+def _load(subject: Subject) -> None:
+    subject.build().load(subject.context())
+
+
+def _encode(subject: Subject) -> None:
+    encoder, train = subject.build(), subject.dataset().train
+    encoder.fit(train, subject.context())
+    encoder.encode(train.texts, subject.context())
+    encoder.fingerprint()
+    encoder.save(subject.folder())
+
+
+def _train(subject: Subject) -> None:
+    trained = train_once(subject, next(iter(sorted(subject.traits.tasks, reverse=True))), again=True)
+    trained.scores(subject)
+    trained.model.save(subject.folder())
+
+
+def _measure(subject: Subject) -> None:
+    metric = subject.build()
+    for labels in tasks(subject):
+        metric(mixed(labels))
+
+
+def _write(subject: Subject) -> None:
+    subject.build().write(finished_run(subject), subject.folder())
+
+
+_WORK: Mapping[Kind, Callable[[Subject], None]] = {
+    "dataset": _load, "encoder": _encode, "trainer": _train, "metric": _measure, "output": _write,
+}  # fmt: skip
+
+
+def _watched(subject: Subject) -> Watched:
+    if "watched" not in subject.memory:
+        # What libraries set when they are imported is theirs: they are imported by the first time, the second counts.
+        for _ in range(2):
+            with watch() as seen:
+                try:
+                    _WORK[subject.kind](subject)
+                except NotApplicable:
+                    raise
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - the clauses of its kind tell what fails
+                    subject.memory["stuck"] = f"it does not get so far: {type(error).__name__}: {error}"
+        subject.memory["watched"] = seen
+    watched: Watched = subject.memory["watched"]
+    return watched
+
+
+def _finished_its_work(subject: Subject) -> Watched:
+    seen = _watched(subject)
+    if "stuck" in subject.memory:
+        raise NotApplicable(subject.memory["stuck"])
+    return seen
+
+
+def _leaves_the_world_alone(subject: Subject) -> None:
+    seen = _finished_its_work(subject)
+    if seen.world:
+        raise Broken("; ".join(seen.world))
+
+
+def _draws_from_its_seed(subject: Subject) -> None:
+    seen = _finished_its_work(subject)
+    if seen.chance:
+        raise Broken(f"{' and '.join(seen.chance)} is drawn from or seeded; use context.seed")
+
+
+def _is_quiet(subject: Subject) -> None:
+    seen = _finished_its_work(subject)
+    if seen.printed:
+        raise Broken(f"it prints {seen.printed[:60]!r}; use context.warn or logging")
+
+
+def _stays_offline(subject: Subject) -> None:
+    seen = _watched(subject)
+    if seen.connections:
+        raise Broken(seen.connections[0])
+
+
+WORK: tuple[Check[Subject], ...] = (
+    Check(
+        Clause("work.world", "it leaves working folder, environment and signal handlers alone", "they are the user's"),
+        _leaves_the_world_alone,
+    ),
+    Check(
+        Clause("work.chance", "it neither draws from global generators nor seeds them", "context.seed decides a run"),
+        _draws_from_its_seed,
+    ),
+    Check(
+        Clause("work.quiet", "it prints nothing to stdout", "stdout carries the answer of a command"),
+        _is_quiet,
+    ),
+    Check(
+        Clause("work.offline", "where context.offline is true it opens no connection", "`--offline` promises it"),
+        _stays_offline,
+    ),
+)

@@ -1,0 +1,42 @@
+"""Owns a finished run for outputs to write of: the toy plugin, really run."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ..engine import Engine
+from ..hooks.components import Component
+from ..hooks.contracts import Finished
+from . import toy
+
+_RECIPE: Mapping[str, Any] = {
+    "name": "finished", "dataset": {"use": "toy_texts", "size": 90, "labels": 3, "names": ["bad", "[b]fair[/b]", "=1"]},
+    "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5}, "metrics": ["toy_accuracy"],
+    "outputs": ["kept"], "report": {"draws": 100},
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An output that keeps what it is given."""
+
+    given: list[Finished] = field(default_factory=list)
+
+    def write(self, finished: Finished, folder: Path) -> None:
+        self.given.append(finished)
+
+
+def finished_run() -> Finished:
+    """Return a finished run of three labels, one with markup in its name: report, predictions and classifier."""
+    kept = _Kept()
+    keeping = types.ModuleType("textclf_kept")
+    component: Component[Any, Any] = Component(name="kept", build=lambda options: kept)
+    keeping.textclf_outputs = lambda: [component]  # type: ignore[attr-defined]
+    with TemporaryDirectory(prefix="textclf-finished-") as folder:
+        Engine(plugins=[toy, keeping], runs=folder, cache=Path(folder) / "cache", offline=True).run(dict(_RECIPE))
+    return kept.given[0]

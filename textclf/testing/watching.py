@@ -1,0 +1,125 @@
+"""Owns the watch over a component at work: what it does to the process beside its work."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Watched:
+    """What was seen: by clause, in words; nothing where there was nothing to see."""
+
+    world: list[str] = field(default_factory=list)
+    chance: list[str] = field(default_factory=list)
+    printed: str = ""
+    connections: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def put_right() -> Iterator[None]:
+    """Put right, when the block ends, what it changed of the process: folder, environment, handlers, paths."""
+    before = _world()
+    try:
+        yield
+    finally:
+        _mend(before)
+
+
+@contextmanager
+def watch() -> Iterator[Watched]:
+    """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile."""
+    seen, out = Watched(), io.StringIO()
+    with put_right(), _shaken() as draws:
+        before = _world()
+        try:
+            with redirect_stdout(out), _alone(seen.connections):
+                yield seen
+        finally:
+            seen.printed = out.getvalue()
+            after, now = _world(), _draws()
+            seen.world += [f"{what} is changed" for what in before if before[what] != after[what]]
+            seen.chance += [f"the generator of {name}" for name in now if draws.get(name, now[name]) != now[name]]
+
+
+def _world() -> dict[str, Any]:
+    return {
+        "the working folder": os.getcwd(),  # noqa: PTH109 - to be set again as it was
+        "the environment": dict(os.environ),
+        "a signal handler": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
+        "sys.path": list(sys.path),
+        "sys.excepthook": sys.excepthook,
+    }
+
+
+def _mend(before: Mapping[str, Any]) -> None:
+    os.chdir(before["the working folder"])
+    for name in set(os.environ) - set(before["the environment"]):
+        del os.environ[name]
+    os.environ.update(before["the environment"])
+    for number, handler in before["a signal handler"].items():
+        if signal.getsignal(number) is not handler:
+            with suppress(ValueError):  # only the main thread may
+                signal.signal(number, handler)
+    sys.path[:] = before["sys.path"]
+    sys.excepthook = before["sys.excepthook"]
+
+
+def _draws() -> dict[str, object]:
+    """Return where the global generators stand: Python's, and numpy's where that is loaded."""
+    found: dict[str, object] = {"random": random.getstate()}
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        name, keys, *rest = np.random.get_state(legacy=True)
+        found["numpy.random"] = (name, np.asarray(keys).tobytes(), *rest)
+    return found
+
+
+@contextmanager
+def _shaken() -> Iterator[dict[str, object]]:
+    """Yield where the generators stand, for a while at a place that no seed leads to: who seeds them is seen."""
+    python = random.getstate()
+    random.seed(os.urandom(16))
+    numpy = None
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        numpy = np.random.get_state(legacy=True)
+        np.random.seed(int.from_bytes(os.urandom(4), "little"))
+    try:
+        yield _draws()
+    finally:
+        random.setstate(python)
+        if numpy is not None:
+            np.random.set_state(numpy)
+
+
+@contextmanager
+def _alone(tried: list[str]) -> Iterator[None]:
+    """Refuse every connection to another machine, and note to which."""
+    asked, connected = socket.getaddrinfo, socket.socket.connect
+
+    def ask(host: Any, *rest: Any, **named: Any) -> Any:
+        tried.append(f"it asks where '{host}' is")
+        raise OSError("offline: no connection may be opened")
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family not in (socket.AF_INET, socket.AF_INET6):
+            return connected(self, address)
+        tried.append(f"it opens a connection to {address!r}")
+        raise OSError("offline: no connection may be opened")
+
+    socket.getaddrinfo, socket.socket.connect = ask, connect  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        socket.getaddrinfo, socket.socket.connect = asked, connected  # type: ignore[method-assign]
