@@ -24,6 +24,7 @@ def blocks(page: Path) -> list[tuple[int, str]]:
 def test_the_python_blocks_of_a_page_run(page, monkeypatch):
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
+    monkeypatch.syspath_prepend(ROOT / "examples" / "plugins")
     for line, source in blocks(page):
         # Empty lines in front make a traceback point into the page.
         exec(compile("\n" * line + source, str(page), "exec"), module.__dict__)

@@ -27,6 +27,20 @@ def test_each_hook_has_a_heading_with_its_exact_signature():
     assert re.findall(r"^### `(textclf_.*)`$", GUIDE, re.MULTILINE) == list(_specified().values())
 
 
+def test_each_hook_says_when_it_is_called_and_what_is_forbidden():
+    sections = re.split(r"^##+ ", GUIDE, flags=re.MULTILINE)
+    for signature in _specified().values():
+        (section,) = [section for section in sections if section.startswith(f"`{signature}`")]
+        assert re.search(r"\b[Cc]alled\b", section), signature
+        assert "Forbidden: " in section, signature
+
+
+def test_each_hook_has_a_test_of_its_name():
+    tree = ast.parse((ROOT / "tests" / "core" / "test_each_hook.py").read_text("utf-8"))
+    tests = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    assert tests == [f"test_{hook}" for hook in _specified()]
+
+
 def test_each_hook_of_the_page_is_driven_by_discovery():
     assert set(_specified()) == set(discovery._ALL_HOOKS)
 

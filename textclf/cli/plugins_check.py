@@ -113,16 +113,19 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
 
 def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse components whose options are wrong, or that cannot be tried without any."""
-    from ..recipe.steps import validate
+    from ..recipe.steps import Step, validate
 
-    problems = [
-        problem.under(offer.component.name)
-        for offer in offers
-        for problem in validate(offer, given.get(offer.component.name, {}))[1]
-    ]
+    problems: list[Problem] = []
+    for offer in offers:
+        values = given.get(offer.component.name, {})
+        options, found = validate(offer, values)
+        # With options of the user's what its own check says is for a clause to judge.
+        if options is not None and not values:
+            found = Step(offer.kind, offer, options).check()
+        problems += [problem.under(offer.component.name) for problem in found]
     if problems:
-        told = [replace(problem, message=f"{problem.message}; say it by --set") for problem in problems]
-        raise RecipeError(told)
+        said = [replace(problem, message=f"{problem.message} (options are given by --set)") for problem in problems]
+        raise RecipeError(said)
 
 
 def _absent(offer: Offer) -> bool:

@@ -15,6 +15,7 @@ _TYPES = {
     "integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "object": "mapping",
     "null": "null",
 }  # fmt: skip
+_MANY = {"whole number": "whole numbers", "number": "numbers", "text": "texts", "mapping": "mappings"}
 _SEVERAL: Mapping[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _DEEPEST = 8
 
@@ -94,7 +95,7 @@ def _type(branch: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         entries = [*branch.get("prefixItems", ()), branch.get("items")]
         inner = [_type(part, definitions) for entry in entries if isinstance(entry, Mapping)
                  for part in _branches(entry, definitions)]  # fmt: skip
-        return f"list of {' or '.join(dict.fromkeys(inner))}" if inner else "list"
+        return f"list of {' or '.join(_MANY.get(one, one) for one in dict.fromkeys(inner))}" if inner else "list"
     return "path" if branch.get("format") == "path" else _TYPES.get(str(kind), str(kind))
 
 
@@ -105,6 +106,8 @@ def _bounds(branch: Mapping[str, Any]) -> str:
         "maxLength": "{} characters or fewer", "minItems": "{} entries or more", "maxItems": "{} entries or fewer",
         "pattern": "matching {}",
     }  # fmt: skip
+    if "minItems" in branch and branch.get("maxItems") == branch["minItems"]:
+        return f"{branch['minItems']} entries"
     return ", ".join(said.format(branch[key]) for key, said in words.items() if key in branch)
 
 
@@ -114,4 +117,6 @@ def _written(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_written(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_written, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)
     return write({"x": value}).removeprefix("x:").strip()

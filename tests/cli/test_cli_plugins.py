@@ -1,0 +1,122 @@
+"""What can be asked of one plugin: `plugins show` and `plugins check`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.conftest import Answer, install
+from textclf.testing.checks import clauses
+
+Call = Callable[..., Answer]
+
+SHAPE = '''
+from textclf import Component, Field, Options, Traits
+
+
+class ShapeOptions(Options):
+    path: str = Field(min_length=1, description="a file")
+    size: int = Field(3, ge=1, le=9, description="how many")
+    rate: float | None = Field(None, gt=0, description="how fast")
+    words: tuple[str, ...] = Field((), description="which words")
+
+
+def textclf_metrics():
+    return [Component(name="odd", summary="", options=ShapeOptions, build=lambda options: print)]
+'''
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a plugin with a metric `odd` that has options, and is no metric."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "textclf_odd.py").write_text(SHAPE)
+    monkeypatch.syspath_prepend(install(site, odd="textclf_odd"))
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_component_is_shown_with_every_option_and_a_piece_of_a_recipe(call: Call) -> None:
+    answer = call("plugins", "show", "odd")
+    lines = [" ".join(line.split()) for line in answer.out.splitlines()]
+    assert answer.code == 0
+    assert "option type default what it is" in lines
+    assert "path text (1 characters or more) required a file" in lines
+    assert "size whole number (at least 1, at most 9) 3 how many" in lines
+    assert "rate number or null (above 0) null how fast" in lines
+    assert "words list of texts [] which words" in lines
+    piece = yaml.safe_load(answer.out[answer.out.index("metrics:") :])
+    assert piece == {"metrics": [{"use": "odd", "path": "..."}]}
+
+
+def test_a_plugin_is_shown_with_all_that_it_offers(call: Call) -> None:
+    answer = call("plugins", "show", "sklearn")
+    assert answer.out.startswith("plugin sklearn: module textclf_sklearn, from textclf-engine ")
+    for name in ("encoder 'tfidf'", "trainer 'logistic'", "metric 'accuracy'"):
+        assert f"\n{name} of plugin textclf_sklearn: " in answer.out
+    assert "\nneeds: sklearn, scipy, numpy (installed)\n" in answer.out
+
+
+def test_what_is_shown_is_one_document_for_programs(call: Call) -> None:
+    about = call("plugins", "show", "bert", "--json").json()
+    (component,) = about["components"]
+    assert (component["kind"], component["name"], component["traits"]["makes"]) == ("encoder", "bert", "tokens")
+    options = {option["name"]: option for option in component["options"]}
+    assert options["max_length"]["bounds"] == "at least 8"
+    assert options["adapt.mask"]["default"] == "0.15"
+    assert yaml.safe_load(component["recipe"]) == {"encoder": {"use": "bert"}}
+    assert call("plugins", "show", "sklearn", "--json").json()["plugin"]["module"] == "textclf_sklearn"
+
+
+def test_an_unknown_name_is_said_with_the_one_meant(call: Call) -> None:
+    for command in ("show", "check"):
+        answer = call("plugins", command, "brt")
+        words = "textclf: no component or plugin is called 'brt'; did you mean 'bert'?; see 'textclf plugins'\n"
+        assert answer == Answer(5, "", words)
+
+
+def test_a_sound_plugin_is_checked_clause_by_clause(call: Call) -> None:
+    answer = call("plugins", "check", "toy")
+    assert answer.code == 0, answer.err
+    assert "plugin textclf.testing.toy\n  holds     plugin.loads " in answer.out
+    assert "\n\nencoder 'toy_words'\n  holds     component.summary " in answer.out
+    assert "\n  -         encoder.spans         it does not tell where its features come from\n" in answer.out
+    assert answer.out.endswith(", 0 failed\n")
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> None:
+    answer = call("plugins", "check", "odd", "--set", "odd.path=here")
+    assert answer.code == 5
+    assert answer.err == "textclf: 2 clauses of 'odd' do not hold\n"
+    failed = [line.split()[1] for line in answer.out.splitlines() if line.startswith("  FAILS")]
+    assert failed == ["component.summary", "component.build"]
+    assert "found: its summary is empty\n" in answer.out
+    assert "why: lists and editors show it\n" in answer.out
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_known_fault_is_expected_with_its_reason(call: Call) -> None:
+    given = ("plugins", "check", "odd", "--set", "odd.path=here", "--json")
+    found = call(*given, "--expect", "component.summary=it says nothing").json()
+    states = {finding["id"]: finding["state"] for finding in found["findings"]}
+    assert states["component.summary"] == "expected failure"
+    assert found["failed"] == call(*given).json()["failed"] - 1
+    assert set(states) <= set(clauses())
+    wrong = call(*given, "--expect", "component.sumary=why")
+    words = "--expect: no clause is called 'component.sumary'; did you mean 'component.summary'?"
+    assert (wrong.code, wrong.json()["error"]["message"]) == (2, words)
+
+
+@pytest.mark.usefixtures("odd")
+def test_options_that_a_component_needs_are_asked_for_before_anything_is_tried(call: Call) -> None:
+    answer = call("plugins", "check", "odd")
+    assert answer.code == 2
+    assert re.match(r"odd\.path: is missing; metric 'odd' \(plugin textclf_odd.*\) needs it \(options", answer.err)
+    unknown = call("plugins", "check", "odd", "--set", "ood.path=here")
+    assert unknown.code == 2
+    assert "--set ood.path=here: ood.path: no component is called 'ood'; did you mean 'odd'?" in unknown.err

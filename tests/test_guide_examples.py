@@ -1,0 +1,72 @@
+"""The worked examples of the guide: each a file of its own, short, right, and word for word in the guide."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import textclf
+from textclf.testing import check_plugin, require, toy
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "examples" / "plugins").glob("*.py"))
+KINDS = {"notes": "datasets", "shape": "encoders", "centroid": "trainers", "error_rate": "metrics",
+         "mistakes": "outputs", "losses": "event"}  # fmt: skip
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(path.parent)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_is_an_example_of_each_kind():
+    assert {path.stem for path in FILES} == set(KINDS)
+    for path in FILES:
+        assert f"def textclf_{KINDS[path.stem]}(" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_is_in_the_guide_word_for_word(path):
+    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    assert f"```python\n{path.read_text('utf-8')}```\n" in guide
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_is_no_longer_than_it_takes(path):
+    lines = [line for line in path.read_text("utf-8").splitlines() if line.strip() and not line.startswith("from ")]
+    assert len(lines) <= (24 if path.stem == "centroid" else 19)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_keeps_every_contract(path, monkeypatch, tmp_path):
+    notes = tmp_path / "notes.json"
+    notes.write_text(json.dumps([["fine weather", "good"], ["rain again", "bad"]]), "utf-8")
+    findings = check_plugin(load(path, monkeypatch), options={"notes": {"path": str(notes)}})
+    require(findings)
+    kind = {"event": "plugin.observer"}.get(KINDS[path.stem], KINDS[path.stem].removesuffix("s") + ".")
+    assert any(one.state == "passed" and one.clause.id.startswith(kind) for one in findings)
+
+
+def test_the_examples_work_together_in_a_recipe(monkeypatch, tmp_path):
+    modules = [load(path, monkeypatch) for path in FILES]
+    rows = [(f"note {n}{'!' * (n % 4) if n % 2 else '?'}", "loud" if n % 2 else "unsure") for n in range(60)]
+    (tmp_path / "notes.json").write_text(json.dumps(rows), "utf-8")
+    recipe = {
+        "name": "examples", "dataset": {"use": "notes", "path": str(tmp_path / "notes.json")}, "encoder": "shape",
+        "trainer": "centroid", "metrics": ["error_rate"], "outputs": ["mistakes"], "report": {"draws": 100},
+    }  # fmt: skip
+    result = textclf.Engine(plugins=[toy, *modules], runs=tmp_path / "runs", cache=tmp_path / "cache").run(recipe)
+    assert result.report.metrics["error_rate"].value < 0.4
+    assert isinstance(json.loads((result.folder / "mistakes.json").read_text("utf-8")), list)
+    assert result.report.warnings == ()
