@@ -116,7 +116,7 @@ def test_a_known_fault_is_expected_with_its_reason(call: Call) -> None:
 def test_options_that_a_component_needs_are_asked_for_before_anything_is_tried(call: Call) -> None:
     answer = call("plugins", "check", "odd")
     assert answer.code == 2
-    assert re.match(r"odd\.path: is missing; metric 'odd' \(plugin textclf_odd.*\) needs it \(options", answer.err)
+    assert re.search(r"odd\.path: is missing; metric 'odd' \(plugin textclf_odd.*\) needs it \(options", answer.err)
     unknown = call("plugins", "check", "odd", "--set", "ood.path=here")
     assert unknown.code == 2
     assert "--set ood.path=here: ood.path: no component is called 'ood'; did you mean 'odd'?" in unknown.err
