@@ -44,12 +44,14 @@ def _write(subject: Subject) -> None:
 _WORK: Mapping[Kind, Callable[[Subject], None]] = {
     "dataset": _load, "encoder": _encode, "trainer": _train, "metric": _measure, "output": _write,
 }  # fmt: skip
+_TASKS = ("single-label", "multi-label")
 
 
 def _watched(subject: Subject) -> Watched:
     if "watched" not in subject.memory:
-        # What libraries set when they are imported is theirs: they are imported by the first time, the second counts.
-        for _ in range(2):
+        # What libraries set when they are imported is theirs: it is over when the component has worked before.
+        worked = any(key in subject.memory for key in ("loaded", "fitted", *(("trained", task) for task in _TASKS)))
+        for _ in range(1 if worked else 2):
             with watch() as seen:
                 try:
                     _WORK[subject.kind](subject)
