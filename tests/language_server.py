@@ -46,13 +46,12 @@ class Server:
         threading.Thread(target=_listen, args=(self.process.stdout, self._said), daemon=True).start()
 
     def start(self) -> None:
-        folder = {"uri": self.root.as_uri(), "name": self.root.name}
+        root = {"rootUri": self.root.as_uri(), "workspaceFolders": [{"uri": self.root.as_uri(), "name": "root"}]}
         able = {
             "workspace": {"configuration": True, "workspaceFolders": True},
             "textDocument": {"completion": {"completionItem": {"snippetSupport": True}}, "hover": {}},
         }
-        values = {"processId": os.getpid(), "rootUri": folder["uri"], "workspaceFolders": [folder], "capabilities": able}
-        self.ask("initialize", values)
+        self.ask("initialize", {"processId": os.getpid(), "capabilities": able, **root})
         self._send({"method": "initialized", "params": {}})
 
     def open(self, text: str) -> str:
@@ -135,7 +134,10 @@ def language_server(script: Path, root: Path) -> Iterator[Server]:
         yield server
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.wait(20)
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def _listen(stream: IO[bytes], said: queue.Queue[dict[str, Any] | None]) -> None:

@@ -15,7 +15,7 @@ def schema(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="FILE", help="Write it into this file or folder; an older schema is replaced; - is stdout."
+            "--output", metavar="FILE", help="Where to write it; an older schema is replaced. - is stdout."
         ),
     ] = None,
 ) -> None:

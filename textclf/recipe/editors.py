@@ -34,6 +34,8 @@ def names_schema(recipe: str) -> bool:
 def is_schema(path: Path) -> bool:
     """Tell whether a file is a schema that textclf wrote, so that it may be written anew."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return TITLE.encode() in file.read(1000)
     except OSError:
@@ -45,6 +47,21 @@ def write_schema(target: Path, registry: Registry) -> None:
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         taken = target.exists() or target.is_symlink()
-    if taken and not (target.is_file() and is_schema(target)):
+    if taken and not is_schema(target):
         raise RecipeError(f"{target} exists and is no schema of textclf; move it away or name another file")
-    write_text(target, json.dumps(json_schema(registry), indent=2, ensure_ascii=False) + "\n")
+    write_text(target, _text(registry))
+
+
+def stale_schema(recipe: Path, registry: Registry) -> Path | None:
+    """Return the schema beside a recipe where it is not that of the plugins installed now, and an editor goes wrong."""
+    beside = recipe.parent / FILE
+    if not recipe.is_file() or not is_schema(beside):
+        return None
+    try:
+        return None if beside.read_bytes() == _text(registry).encode("utf-8", "replace") else beside
+    except OSError:
+        return None
+
+
+def _text(registry: Registry) -> str:
+    return json.dumps(json_schema(registry), indent=2, ensure_ascii=False) + "\n"
