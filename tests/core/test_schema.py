@@ -6,6 +6,7 @@ import json
 
 import jsonschema
 import pytest
+from pydantic import ConfigDict
 
 from textclf import Component, Field, Options, Traits
 from textclf.hooks.discovery import discover
@@ -48,7 +49,9 @@ def test_a_sound_recipe_is_valid(validator, recipe):
         {**SOUND, "clean": ["html_break"]},
         {**SOUND, "split": {"tset": 0.1}},
         {**SOUND, "gates": {"acuracy": 0.9}},
+        {**SOUND, "select": "acuracy"},
         {**SOUND, "encoder": "brt"},
+        {**SOUND, "encoder": ["words"]},
         {**SOUND, "encoder": "linear"},
         {**SOUND, "encoder": {"use": "brt"}},
         {**SOUND, "dataset": "files"},
@@ -76,6 +79,8 @@ def test_editors_see_descriptions_defaults_and_summaries():
     shout = schema["$defs"]["encoder.shout"]
     assert shout["description"] == "counts words loudly"
     assert shout["properties"]["use"] == {"const": "shout"}
+    named = schema["$defs"]["encoder"]["properties"]["use"]
+    assert named["enumDescriptions"][named["enum"].index("shout")] == "counts words loudly"
     assert shout["properties"]["loudness"]["default"] == 1
     assert shout["properties"]["loudness"]["description"] == "how"
     assert schema["properties"]["seed"]["description"] == "seed of training; the split has its own"
@@ -97,6 +102,24 @@ def test_options_that_hold_themselves_and_names_offered_twice_make_a_valid_schem
     assert validator.is_valid({**SOUND, "encoder": {"use": "tree", "children": [below]}})
     assert not validator.is_valid({**SOUND, "encoder": {"use": "tree", "children": [{"nmae": "a"}]}})
     assert not validator.is_valid({**SOUND, "encoder": "words"})
+
+
+def test_defaults_are_written_as_a_recipe_says_them():
+    assert json_schema(registry())["properties"]["metrics"]["default"] == ["accuracy", "f1_macro"]
+
+
+class Awkward(Options):
+    model_config = ConfigDict(json_schema_extra={"secret": object()})
+
+    level: int = Field(1, description="of awkwardness")
+
+
+def test_options_without_a_schema_leave_the_rest_as_it_is():
+    component = Component(name="awkward", build=build, options=Awkward, traits=Traits(makes="matrix"))
+    schema = json_schema(registry(plugin("textclf_awkward", textclf_encoders=lambda: [component])))
+    validator = jsonschema.Draft202012Validator(json.loads(json.dumps(schema)))
+    assert validator.is_valid({**SOUND, "encoder": {"use": "awkward", "level": 2}})
+    assert not validator.is_valid({**SOUND, "encoder": {"use": "awkard"}})
 
 
 @pytest.mark.parametrize("stem", sorted(discover().recipes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +17,7 @@ from .terminal import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..hooks.registry import Registry
     from ..recipe.plan import Plan
     from ..recipe.steps import Step
 
@@ -22,14 +25,26 @@ if TYPE_CHECKING:
 def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:
     """Check a recipe without running it, and print the plan."""
     session = Session.of(ctx)
-    plan = session.engine().plan(recipe, overrides=[as_text(word) for word in overrides or ()])
+    engine = session.engine()
+    plan = engine.plan(recipe, overrides=[as_text(word) for word in overrides or ()])
     if as_json:
         session.terminal.document(_json(plan))
         return
     session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is sound; nothing was run", "", _table(plan))
     for warning in plan.warnings:
         session.terminal.note(f"warning: {warning}")
+    _warn_of_editors(plan, engine.registry, session)
     session.terminal.answer("", f"next: textclf run {recipe}")
+
+
+def _warn_of_editors(plan: Plan, registry: Registry, session: Session) -> None:
+    """Say where an editor goes by an old schema, and so may underline what was just found sound."""
+    from ..recipe.editors import stale_schema
+
+    stale = stale_schema(Path(plan.recipe.source), registry)
+    if stale is not None:
+        renew = f"textclf schema --output {shlex.quote(str(stale))}"
+        session.terminal.note(f"warning: {stale}, which editors read, is not of the plugins installed now; {renew}")
 
 
 def _steps(plan: Plan) -> Iterator[Step[Any]]:

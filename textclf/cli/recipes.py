@@ -34,11 +34,13 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def _first_sentence(recipe: Traversable) -> str:
-    """Return the first sentence of the recipe's opening comment."""
+    """Return the first sentence of the recipe's opening comment, but for what it says to editors."""
+    from ..recipe.editors import is_modeline
+
     try:
         lines = recipe.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         return f"cannot be read: {error}"
     comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
-    words = " ".join(line.removeprefix("#").strip() for line in comment)
+    words = " ".join(line.removeprefix("#").strip() for line in comment if not is_modeline(line))
     return words.partition(". ")[0].rstrip(".")

@@ -1,16 +1,21 @@
-"""Owns the JSON Schema of recipes with all installed plugins, for editors that complete and check while one types."""
+"""Owns the JSON Schema of recipes with all installed plugins, for editors that complete and check while one types.
+
+Its shape is what the YAML language server completes and complains best by: no alternatives of mappings, of which it
+would guess the one meant, but one mapping of a step to which the options of the component it names are added.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import Any
-
-from pydantic.errors import PydanticInvalidForJsonSchema
 
 from ..errors import PluginError
 from ..hooks.components import Component, Kind
 from ..hooks.registry import Registry
-from .settings import Settings
+from .settings import DEFAULT_METRICS, Settings
 
+TITLE = "A recipe of textclf"
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SINGLE: tuple[Kind, ...] = ("dataset", "encoder", "trainer")
 _SEVERAL: dict[str, Kind] = {"metrics": "metric", "outputs": "output"}
 
@@ -20,6 +25,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     schema = Settings.model_json_schema()
     definitions = schema["$defs"]
     definitions.pop("StepSettings")
+    for name, definition in definitions.items():
+        definition["title"] = name.removesuffix("Settings").lower()
     properties = schema["properties"]
     for kind in (*_SINGLE, *_SEVERAL.values()):
         definitions[kind] = _step(kind, registry, definitions)
@@ -27,34 +34,60 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         properties[kind] = {"description": properties[kind]["description"], "$ref": f"#/$defs/{kind}"}
     for key, kind in _SEVERAL.items():
         properties[key]["items"] = {"$ref": f"#/$defs/{kind}"}
+    properties["metrics"]["default"] = list(DEFAULT_METRICS)
+    metrics = _found("metric", registry)
+    properties["select"]["anyOf"][0] = {"type": "string", **_one_of(metrics)}
     properties["gates"]["propertyNames"] = {"enum": registry.names("metric")}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A recipe of textclf"}
+    schema.pop("title")
+    return {"$schema": _DRAFT, "title": TITLE, **schema}
 
 
 def _step(kind: Kind, registry: Registry, definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a step: a bare name, or a mapping whose `use` decides which options it may have."""
-    bare: list[str] = []
+    found = _found(kind, registry)
+    bare: list[Component[Any, Any]] = []
     branches: list[dict[str, Any]] = []
-    for name in registry.names(kind):
-        try:
-            component = registry.find(kind, name).component
-        except PluginError:
-            continue  # offered twice: a recipe cannot use it
+    for component in found:
         options = _options(kind, component, definitions)
         if not options.get("required"):
-            bare.append(name)
-        definitions[f"{kind}.{name}"] = _with_use(name, component.summary, options)
-        chosen = {"properties": {"use": {"const": name}}, "required": ["use"]}
-        branches.append({"if": chosen, "then": {"$ref": f"#/$defs/{kind}.{name}"}})
-    names = [branch["if"]["properties"]["use"]["const"] for branch in branches]
-    mapping = {"type": "object", "properties": {"use": {"enum": names}}, "required": ["use"], "allOf": branches}
-    return {"oneOf": [{"type": "string", "enum": bare}, mapping]}
+            bare.append(component)
+        reference = f"{kind}.{component.name}"
+        definitions[reference] = _with_use(kind, component, options)
+        # Not `const`: while one types, the server takes any beginning of a constant for the whole of it.
+        named = {"type": "string", "pattern": f"^{component.name}$"}
+        chosen = {"type": "object", "properties": {"use": named}, "required": ["use"]}
+        branches.append({"if": chosen, "then": {"$ref": f"#/$defs/{reference}"}})
+    said = f"which {kind}; everything beside it is an option of that {kind}"
+    return {
+        "title": kind,
+        "properties": {"use": {"title": kind, "description": said, "type": "string", **_one_of(found)}},
+        "required": ["use"],
+        # The mapping first: of two that fail alike, the server complains of the first, unless that is of another type.
+        "oneOf": [{"type": "object"}, {"type": "string", **_one_of(bare)}],
+        "allOf": branches,
+    }
 
 
-def _with_use(name: str, summary: str, options: dict[str, Any]) -> dict[str, Any]:
-    described = {"description": summary} if summary else {}
-    properties = {"use": {"const": name}, **options.get("properties", {})}
-    return {**options, "title": name, **described, "properties": properties}
+def _found(kind: Kind, registry: Registry) -> list[Component[Any, Any]]:
+    """Return the components that a recipe can use, which are those whose name is offered once."""
+    found = []
+    for name in registry.names(kind):
+        try:
+            found.append(registry.find(kind, name).component)
+        except PluginError:
+            continue
+    return found
+
+
+def _one_of(components: list[Component[Any, Any]]) -> dict[str, Any]:
+    """Return an enumeration of names, each with what editors show beside it."""
+    return {"enum": [each.name for each in components], "enumDescriptions": [each.summary for each in components]}
+
+
+def _with_use(kind: Kind, component: Component[Any, Any], options: dict[str, Any]) -> dict[str, Any]:
+    described = {"description": component.summary} if component.summary else {}
+    properties = {"use": {"const": component.name}, **options.get("properties", {})}
+    return {**options, "title": f"{kind} {component.name}", **described, "properties": properties}
 
 
 def _options(kind: Kind, component: Component[Any, Any], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +95,9 @@ def _options(kind: Kind, component: Component[Any, Any], definitions: dict[str, 
     prefix = f"{kind}.{component.name}."
     try:
         schema: dict[str, Any] = component.options.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
-    except PydanticInvalidForJsonSchema:
-        return {"type": "object"}  # types of a plugin's own that have no schema are checked when the recipe is
+        json.dumps(schema, allow_nan=False)
+    except Exception:  # noqa: BLE001 - types of a plugin's own may have no schema; they are checked when the recipe is
+        return {"type": "object"}
     for model, definition in schema.pop("$defs", {}).items():
         definitions[prefix + model] = definition
     if "$ref" in schema:  # options that hold themselves

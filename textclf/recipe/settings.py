@@ -19,15 +19,16 @@ from .nodes import KeyPath
 DEFAULT_METRICS = ("accuracy", "f1_macro")
 SEED_LIMIT = 2**32 - 1
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._\-]{0,99}$"
+_NAMES_A_FOLDER = (
+    "must be 1 to 100 letters, digits, '.', '_' and '-', not beginning with '.' or '-', since it names a folder"
+)
 
 
 def _run_name(name: str) -> str:
     if name == "latest":
         raise ValueError("'latest' means the newest run of all; choose another name")
     if not re.fullmatch(_NAME.strip("^$"), name):
-        raise ValueError(
-            "must be 1 to 100 letters, digits, '.', '_' and '-', not beginning with '.' or '-', since it names a folder"
-        )
+        raise ValueError(_NAMES_A_FOLDER)
     return name
 
 
@@ -45,7 +46,12 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-Name = Annotated[str, AfterValidator(_run_name), Field(json_schema_extra={"pattern": _NAME})]
+# Editors say what is behind `patternErrorMessage` where the pattern itself would tell nobody anything.
+Name = Annotated[
+    str,
+    AfterValidator(_run_name),
+    Field(json_schema_extra={"pattern": _NAME, "patternErrorMessage": _NAMES_A_FOLDER}),
+]
 Cleaner = Annotated[str, AfterValidator(_cleaner), Field(json_schema_extra={"enum": list(CLEANERS)})]
 Seed = Annotated[int, Field(ge=0, le=SEED_LIMIT)]
 Share = Annotated[float, Field(ge=0, le=1)]
