@@ -12,6 +12,7 @@ from datetime import date
 from keyword import iskeyword
 from pathlib import Path
 from string import Template
+from unicodedata import normalize
 
 from ..durable import disk_errors
 from ..errors import RecipeError, did_you_mean, with_article
@@ -100,11 +101,12 @@ def _plain_name(given: str) -> str:
     """Return `shape` for `shape`, `textclf-shape` and `textclf_shape`; refuse what cannot name a module."""
     name = given.removeprefix("textclf-").removeprefix("textclf_")
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
-        near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST].rstrip("_")
+        plain = normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+        near = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_LONGEST].rstrip("_")
         meant = f"; did you mean '{near}'?" if _NAME.fullmatch(near) and near != name else ""
         raise RecipeError(
-            f"'{given}' cannot name a plugin{meant} (up to {_LONGEST} lower-case letters, digits and single '_' or '-', "
-            "a letter first)"
+            f"'{given}' cannot name a plugin{meant} (up to {_LONGEST} lower-case letters, digits and single '_' or "
+            "'-', a letter first)"
         )
     name = name.replace("-", "_")
     if iskeyword(name) or name in _YAML_WORDS:
