@@ -3,7 +3,7 @@
     python benchmarks/startup.py
     python benchmarks/startup.py --plugins 30
 
-Prints the median of 20 alternated runs of both, and their ratio, which is to stay at most 1.6. With `--plugins` it makes
+Prints the median of 20 alternated runs of both, and their ratio, which is to be at most 1.6. With `--plugins` it makes
 so many packages as `textclf plugins new` does, with more options, installs them, and prints the CPU seconds of `check`
 and `--help` without them, and how many more with them: for 30, check is to take at most 0.2 s more.
 """
