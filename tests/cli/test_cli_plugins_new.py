@@ -29,9 +29,10 @@ next:
   cd textclf-shape
   pip install -e ".[test]"
   pytest
+  textclf plugins show shape
   textclf run recipe.yaml
 
-the function to fill in: measure, textclf-shape/textclf_shape.py:25
+the function to fill in: measure, textclf-shape/textclf_shape.py:17
 """
 
 
@@ -42,7 +43,7 @@ def test_a_package_is_written_and_what_comes_next_is_said(call: Call, tmp_path: 
     files = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
     assert sorted(files) == [line.strip() for line in SAID.splitlines()[1:9]]
     assert [path.name for path in tmp_path.iterdir()] == ["textclf-shape"]
-    assert "def measure(" in Path("textclf-shape/textclf_shape.py").read_text("utf-8").splitlines()[24]
+    assert "def measure(" in Path("textclf-shape/textclf_shape.py").read_text("utf-8").splitlines()[16]
 
 
 def test_json_is_one_document(call: Call, tmp_path: Path) -> None:
@@ -55,7 +56,8 @@ def test_json_is_one_document(call: Call, tmp_path: Path) -> None:
             "tests/test_contract.py", "textclf_diary.py",
         ],
         "function": "line", "module": "textclf_diary.py", "line": 16,
-        "next": ["cd 'my place/textclf-diary'", 'pip install -e ".[test]"', "pytest", "textclf run reviews_tfidf"],
+        "next": ["cd 'my place/textclf-diary'", 'pip install -e ".[test]"', "pytest",
+                 "textclf plugins show diary", "textclf run reviews_tfidf"],
     }  # fmt: skip
     assert Path("my place/textclf-diary/LICENSE").is_file()
 

@@ -57,8 +57,9 @@ def new(
 
 
 def _following(made: Package, folder: Path) -> list[str]:
-    last = "textclf run recipe.yaml" if "recipe.yaml" in made.files else "textclf run reviews_tfidf"
-    return [f"cd {shlex.quote(str(folder))}", 'pip install -e ".[test]"', "pytest", last]
+    recipe = "recipe.yaml" if "recipe.yaml" in made.files else "reviews_tfidf"
+    prepared = [f"cd {shlex.quote(str(folder))}", 'pip install -e ".[test]"', "pytest"]
+    return [*prepared, f"textclf plugins show {made.name}", f"textclf run {recipe}"]
 
 
 def _refuse_taken(made: Package, registry: Registry) -> None:
