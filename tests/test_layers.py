@@ -20,6 +20,8 @@ LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enume
 LAYERS["testing"] = set(ORDER[: ORDER.index("cli")])
 LAYERS["cli"].add("testing")
 LAYERS["__main__"] = {"cli"}
+LAYERS["scaffold"] = {"version", "errors", "durable"}
+LAYERS["cli"] |= {"scaffold"}
 
 # What each folder of the core may import when it is imported, beside the standard library and the core itself.
 LIBRARIES: dict[str, set[str]] = {

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from .arguments import Json
 from .plugins_check import check
+from .plugins_new import new
 from .plugins_show import show
 from .session import Command, Group, Session
 from .terminal import plain
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COMMANDS: tuple[Callable[..., None], ...] = (
     show,
     check,
+    new,
 )
 
 

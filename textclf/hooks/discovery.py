@@ -68,9 +68,9 @@ def discover(plugins: Sequence[ModuleType | object] = (), *, entry_points: bool 
 
 
 def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
-    dist = entry.dist
-    identity = (entry.name, entry.value, dist.name if dist else "", dist.version if dist else "")
-    bounds = versions.refused(dist.requires or () if dist else (), VERSION)
+    name, version, requires = _read(entry.dist)
+    identity = (entry.name, entry.value, name, version)
+    bounds = versions.refused(requires, VERSION)
     if bounds:
         needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {VERSION}"
         return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
@@ -200,6 +200,14 @@ def _check_hook(name: str, function: Callable[..., Any]) -> None:
             raise _Broken(f"{name}() takes the argument '{argument}', which the hook does not give{gives}")
     if any(argument not in taken for argument in given):
         raise _Broken(f"{name}() does not take the argument '{given[0]}', which the hook gives")
+
+
+def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
+    """Return a distribution's name, version and requirements from one look: each of its properties parses all anew."""
+    if dist is None:
+        return "", "", ()
+    about = dist.metadata
+    return about["Name"], about["Version"], about.get_all("Requires-Dist") or dist.requires or ()
 
 
 def _call(hook: str, function: Callable[..., Any]) -> Any:

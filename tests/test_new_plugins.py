@@ -1,0 +1,78 @@
+"""A stranger's first ten minutes: `textclf plugins new`, pip, pytest and a run, in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.packages import ROOT
+from textclf.scaffold import KINDS
+
+pytestmark = pytest.mark.slow
+
+
+def call(*command: str | Path, cwd: Path, timeout: float = 280, **environment: str) -> str:
+    there = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=cwd, env={**there, **environment}, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where textclf is installed as a user would install it, without extras; downloaded once for all kinds."""
+    place = tmp_path_factory.mktemp("ours") / "environment"
+    venv.create(place, with_pip=True)
+    pins = ROOT / "constraints.txt"
+    call(place / "bin" / "pip", "install", "--quiet", "-c", pins, ROOT, cwd=place, timeout=600)
+    return place
+
+
+@pytest.fixture
+def python(ours: Path, tmp_path: Path) -> Path:
+    """The Python of an environment that holds textclf and nothing else."""
+    place = tmp_path / "environment"
+    venv.create(place, with_pip=True)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = ours / "lib" / version / "site-packages"
+    (place / "lib" / version / "site-packages" / "textclf_is_there.pth").write_text(f"{packages}\n")
+    return place / "bin" / "python"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_passes_its_own_tests_and_runs_with_no_edit(kind: str, python: Path, tmp_path: Path) -> None:
+    call(python, "-m", "textclf", "plugins", "new", "shape", "--kind", kind, cwd=tmp_path)
+    folder = tmp_path / "textclf-shape"
+    call(python, "-m", "pip", "install", "--quiet", "-e", ".[test]", cwd=folder)
+    tested = call(python, "-m", "pytest", cwd=folder, timeout=60)
+    assert " passed" in tested
+    assert "failed" not in tested
+    assert "textclf-shape" in call(python, "-m", "textclf", "plugins", cwd=tmp_path)
+    recipe = "recipe.yaml" if (folder / "recipe.yaml").exists() else "reviews_tfidf"
+    diary = tmp_path / "diary.jsonl"
+    ran = call(python, "-m", "textclf", "run", recipe, cwd=folder, TEXTCLF_SHAPE_DIARY=str(diary))
+    assert "accuracy" in ran
+    assert diary.exists() == (kind == "observer")
+    written = {path.name for path in folder.rglob("shape.jsonl")}
+    assert written == ({"shape.jsonl"} if kind == "output" else set())
+
+
+def test_a_wheel_of_a_new_plugin_holds_its_module_and_its_licence(ours: Path, tmp_path: Path) -> None:
+    python = ours / "bin" / "python"
+    call(python, "-m", "textclf", "plugins", "new", "shape", "--kind", "dataset", cwd=tmp_path)
+    folder = tmp_path / "textclf-shape"
+    call(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, folder, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = call(python, "-m", "zipfile", "--list", wheel, cwd=tmp_path)
+    inside = [line.split()[0] for line in names.splitlines()[1:]]
+    about = "textclf_shape-0.1.0.dist-info"
+    assert [name for name in inside if not name.startswith(about)] == ["textclf_shape.py"]
+    assert f"{about}/licenses/LICENSE" in inside
