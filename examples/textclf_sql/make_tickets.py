@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 source, target = map(Path, sys.argv[1:])
+if target.exists():
+    sys.exit(f"{target} is already there; remove it, or name another")
 with source.open(encoding="utf-8", newline="") as file, closing(sqlite3.connect(target)) as database:
     tickets = list(csv.DictReader(file))
     teams = {name: number for number, name in enumerate(sorted({ticket["team"] for ticket in tickets}))}
