@@ -108,7 +108,7 @@ def _checked(told: Attributions, trainer: Step[Any]) -> Attributions:
     import numpy as np
 
     if len(told.units) != len(told.values) or not np.isfinite([*told.values, told.logit, told.baseline]).all():
-        raise PluginError(f"{trainer}: attributions are NaN or infinite, or not one for each unit")
+        raise trainer.fault("attributions are NaN or infinite, or not one for each unit")
     return told
 
 
@@ -143,7 +143,7 @@ def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
         return list(range(len(words.places)))
     told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
     if len(told) != len(given):
-        raise PluginError(f"{encoder} tells what it reads of {len(told)} texts, where {len(given)} were asked for")
+        raise encoder.fault(f"reads tells of {len(told)} texts, where {len(given)} were asked for")
     return words.touched(told[0])
 
 

@@ -29,7 +29,7 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
     session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is sound; nothing was run", "", _table(plan))
     for warning in plan.warnings:
         session.terminal.note(f"warning: {warning}")
-    session.terminal.answer("", f"next: textclf run {recipe}")
+    session.terminal.answer("", f"next: {session.name} run {recipe}")
 
 
 def _steps(plan: Plan) -> Iterator[Step[Any]]:

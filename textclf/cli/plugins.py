@@ -49,7 +49,7 @@ def _table(registry: Registry) -> Table:
     for heading in ("plugin", "from", "offers", "name", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for plugin in registry.plugins:
-        first = [plugin.name, f"{plugin.distribution} {plugin.version}".strip()]
+        first = [plugin.name, plugin.origin]
         components = [(offer.kind, offer.component) for offer in registry.of(plugin)]
         offers: list[tuple[str, str, str]] = [(kind, found.name, found.summary) for kind, found in components]
         offers += [("recipe", stem, "") for stem in _recipes(plugin, registry)]
@@ -70,6 +70,8 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
         "module": plugin.module,
         "distribution": plugin.distribution,
         "version": plugin.version,
+        "file": plugin.file or None,
+        "sha256": plugin.sha256 or None,
         "broken": plugin.reason or None,
         "offers": [
             {

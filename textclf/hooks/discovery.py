@@ -9,17 +9,20 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import pluggy
 
-from ..errors import closest, did_you_mean, kind_of
+from ..errors import PluginError, closest, did_you_mean, kind_of, said
 from ..version import VERSION
-from . import hookspecs, versions
+from . import hookspecs, loose, trace, versions
 from .components import Component, Kind, Options, Traits
 from .events import Event
 from .registry import Offer, Plugin, Registry, sorted_plugins
@@ -36,6 +39,8 @@ _PREFIX = "textclf_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _ALL_HOOKS = (*_HOOKS, "textclf_recipes", "textclf_event")
 
+_Found = tuple[Plugin, object | None]
+
 
 class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
@@ -49,25 +54,61 @@ class _Manager(pluggy.PluginManager):
         return opts
 
 
-def discover(plugins: Sequence[ModuleType | object] = (), *, entry_points: bool = True) -> Registry:
-    """Load installed plugins and the given modules, call their hooks, and return what they offer.
+def discover(
+    plugins: Sequence[ModuleType | object | str | Path] = (),
+    *,
+    entry_points: bool = True,
+    say: trace.Say | None = None,
+) -> Registry:
+    """Load installed plugins, the given modules and Python files, call their hooks, and return what they offer.
 
-    The names in the environment variable TEXTCLF_BLOCK, separated by commas, are kept out.
+    The names in the environment variable TEXTCLF_BLOCK, separated by commas, are kept out. say: takes a line about
+    each step and each answer. A PluginError where a file does not do: it was asked for by name.
     """
+    found = list(_installed(say)) if entry_points else []
+    for given in plugins:
+        plugin, module = _given(given, say)
+        if not any(module is other for _, other in found):
+            found.append((plugin, module))
+    _refuse_namesakes([plugin for plugin, _ in found])
+    return _collect(found, say)
+
+
+def _installed(say: trace.Say | None) -> Iterable[_Found]:
     blocked = {name.strip() for name in os.environ.get("TEXTCLF_BLOCK", "").split(",")}
-    found: list[tuple[Plugin, object | None]] = []
-    if entry_points:
-        found += [_load(e) for e in metadata.entry_points(group=GROUP) if e.name not in blocked]
-    installed = [module for _, module in found]
-    for module in plugins:
-        if any(module is other for other in installed):
-            continue
-        name = getattr(module, "__name__", type(module).__name__)
-        found.append((Plugin(name.removeprefix("textclf_"), name), module))
-    return _collect(found)
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.name not in blocked:
+            with trace.timed(say) as told:
+                plugin, module = _load(entry)
+                told(f"{trace.named(plugin)} {plugin.reason or 'is imported'}")
+            yield plugin, module
+        elif say:
+            say(f"plugin '{entry.name}' is kept out by TEXTCLF_BLOCK")
 
 
-def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
+def _given(given: object, say: trace.Say | None) -> _Found:
+    if isinstance(given, (str, Path)):
+        with trace.timed(say) as told:
+            plugin, module = loose.load(str(given))
+            told(f"{trace.named(plugin)} is run")
+        return plugin, module
+    name = getattr(given, "__name__", type(given).__name__)
+    return Plugin(name.removeprefix(_PREFIX), name, sha256=loose.digest_of(given)), given
+
+
+def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
+    """Refuse a file that is called like another plugin: records and models tell plugins by their modules."""
+    for plugin in plugins:
+        others = [other for other in plugins if other is not plugin and other.module == plugin.module]
+        if plugin.file and others:
+            other = others[0]
+            installed = not other.file and other.distribution
+            way = f", or keep the installed one out: TEXTCLF_BLOCK={other.name}" if installed else ""
+            whence = trace.named(other) if installed else str(other)
+            raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
+
+
+def _load(entry: metadata.EntryPoint) -> _Found:
     dist = entry.dist
     identity = (entry.name, entry.value, dist.name if dist else "", dist.version if dist else "")
     bounds = versions.refused(dist.requires or () if dist else (), VERSION)
@@ -79,10 +120,10 @@ def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
-        return Plugin(*identity, reason=f"fails at import: {_say(error)}"), None
+        return Plugin(*identity, reason=f"fails at import: {said(error)}"), None
 
 
-def _collect(found: Iterable[tuple[Plugin, object | None]]) -> Registry:
+def _collect(found: Iterable[_Found], say: trace.Say | None) -> Registry:
     plugins: list[Plugin] = []
     offers: list[Offer] = []
     recipes: dict[str, list[tuple[Plugin, Traversable]]] = {}
@@ -92,9 +133,13 @@ def _collect(found: Iterable[tuple[Plugin, object | None]]) -> Registry:
             plugins.append(plugin)
             continue
         try:
-            mine = _Answers(plugin, module)
+            mine = _Answers(plugin, module, say)
         except _Broken as broken:
-            plugins.append(Plugin(plugin.name, plugin.module, plugin.distribution, plugin.version, str(broken)))
+            if say:
+                say(f"{trace.named(plugin)} is broken: {broken}")
+            if plugin.file:
+                raise PluginError(f"{plugin}: {broken}") from None
+            plugins.append(replace(plugin, reason=str(broken)))
             continue
         plugins.append(plugin)
         offers += mine.offers
@@ -111,8 +156,8 @@ class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught on
 class _Answers:
     """What one plugin answers to each hook, checked."""
 
-    def __init__(self, plugin: Plugin, module: object) -> None:
-        self.plugin = plugin
+    def __init__(self, plugin: Plugin, module: object, say: trace.Say | None) -> None:
+        self.plugin, self._say = plugin, say
         self.offers: list[Offer] = []
         self.recipes: dict[str, Traversable] = {}
         self.observers: list[tuple[Plugin, Callable[[Event], None]]] = []
@@ -121,11 +166,21 @@ class _Answers:
         _register(manager, module)
         for hook, kind in _HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
-                self.offers += self._components(kind, hook, _call(hook, implementation.function))
+                with self._traced(hook) as answer:
+                    made = self._components(kind, hook, _call(hook, implementation.function))
+                    answer([f"{kind} '{offer.component.name}'" for offer in made])
+                self.offers += made
         for implementation in manager.hook.textclf_recipes.get_hookimpls():
-            self._recipes(_call("textclf_recipes", implementation.function))
+            with self._traced("textclf_recipes") as answer:
+                self._recipes(_call("textclf_recipes", implementation.function))
+                answer([f"recipe '{stem}'" for stem in self.recipes])
         for implementation in manager.hook.textclf_event.get_hookimpls():
             self.observers.append((plugin, cast(Callable[[Event], None], implementation.function)))
+
+    @contextmanager
+    def _traced(self, hook: str) -> Iterator[Callable[[list[str]], None]]:
+        with trace.timed(self._say) as told:
+            yield lambda made: told(f"{hook}() of {trace.named(self.plugin)} answers {', '.join(made) or 'nothing'}")
 
     def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
         if not isinstance(answer, Iterable) or isinstance(answer, str):
@@ -147,7 +202,7 @@ class _Answers:
                 if entry.name.endswith(".yaml") and entry.is_file():
                     self.recipes[entry.name.removesuffix(".yaml")] = entry
         except Exception as error:  # noqa: BLE001 - a Traversable of the plugin's own may raise anything
-            raise _Broken(f"textclf_recipes() returns no readable folder: {_say(error)}") from None
+            raise _Broken(f"textclf_recipes() returns no readable folder: {said(error)}") from None
 
 
 def _flaw(component: Any) -> str:
@@ -207,8 +262,4 @@ def _call(hook: str, function: Callable[..., Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's, and named so
-        raise _Broken(f"{hook}() fails: {_say(error)}") from None
-
-
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+        raise _Broken(f"{hook}() fails: {said(error)}") from None

@@ -19,7 +19,7 @@ def checked_features(features: Any, texts: int, step: Step[Any]) -> Any:
     import numpy as np
 
     def broken(what: str) -> PluginError:
-        return PluginError(f"{step}: encode {what}")
+        return step.fault(f"encode {what}")
 
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
@@ -50,7 +50,7 @@ def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> 
     else:
         fault = fault_of_scores(scores, texts, labels)
     if fault:
-        raise PluginError(f"{step}: Model.scores returned {fault}")
+        raise step.fault(f"Model.scores returned {fault}")
     found: NDArray[np.float32] = scores
     return found
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Texts
 from ..data.predictions import Counts, Predictions
-from ..errors import PluginError
 from ..hooks.contracts import Judgement, Metric
 from ..recipe.plan import Step
 from .report import Estimate, LabelRow
@@ -60,10 +59,10 @@ class CheckedMetric:
         value = self._step.call("__call__", lambda: self._metric(predictions, weights))
         if weights is not None:
             if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise PluginError(f"{self._step}: __call__ returned {_shown(value)} for {len(weights)} weightings")
+                raise self._step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings")
             return value.astype(np.float64)
         if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
-            raise PluginError(f"{self._step}: __call__ returned {_shown(value)}, not a number")
+            raise self._step.fault(f"__call__ returned {_shown(value)}, not a number")
         return float(value)
 
 

@@ -12,7 +12,7 @@ from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.predictions import Decision, Encoded, Predictions
 from ..data.soundness import unsound
 from ..data.text import clean, strings_digest, texts_digest
-from ..errors import DataError, PluginError, RecipeError
+from ..errors import DataError, RecipeError
 from ..hooks.context import Judge, RunContext
 from ..hooks.contracts import Encoder, Judgement, Metric, Model
 from ..recipe.border import checked_features, checked_scores
@@ -35,10 +35,10 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
         provider = step.build()
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
-            raise PluginError(f"{step}: load returned a {type(data).__name__}, not a textclf.Dataset")
+            raise step.fault(f"load returned a {type(data).__name__}, not a textclf.Dataset")
         reason = unsound(data)
         if reason:
-            raise PluginError(f"{step}: load returned a dataset whose {reason}")
+            raise step.fault(f"load returned a dataset whose {reason}")
     else:
         reason = unsound(data)
         if reason:
@@ -102,7 +102,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     step.call("fit", lambda: encoder.fit(parts.train, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise PluginError(f"{step}: fingerprint returned a {type(fingerprint).__name__}, not a str")
+        raise step.fault(f"fingerprint returned a {type(fingerprint).__name__}, not a str")
     # Two plugins may well use the same words for different features.
     key = f"{step.offer.plugin.module}:{fingerprint}" if fingerprint else ""
 
@@ -151,7 +151,7 @@ def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) 
     )
     for method in ("scores", "save"):
         if not callable(getattr(model, method, None)):
-            raise PluginError(f"{step}: train returned a {type(model).__name__} without a method '{method}'")
+            raise step.fault(f"train returned a {type(model).__name__} without a method '{method}'")
     return model
 
 
