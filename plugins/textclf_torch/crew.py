@@ -233,7 +233,7 @@ def _refuse_strangers(job: Job, size: int) -> None:
     }
     if step["plugin"] not in installed:
         raise PluginError(
-            f"trainer.devices is {size}, but plugin {step['plugin']}, which offers encoder '{step['use']}', is not "
+            f"trainer.devices is {size}, but plugin {step.get('file', step['plugin'])}, which offers encoder '{step['use']}', is not "
             "installed, so other processes cannot find it; install it, or set trainer.devices to 1"
         )
 

@@ -248,8 +248,8 @@ def test_attributions_that_break_the_contract_name_the_plugin(toy: Classifier):
     with pytest.raises(PluginError) as error:
         weighing(toy, logit=math.nan).explain(["good"])
     assert str(error.value) == (
-        "trainer 'toy_linear' (plugin textclf.testing.toy): attributions are NaN or infinite, or not one for each unit; "
-        "see `textclf.testing.check_plugin(textclf.testing.toy)`"
+        "trainer 'toy_linear' (plugin textclf.testing.toy): attributions are NaN or infinite, or not one for each "
+        "unit; see `textclf.testing.check_plugin(textclf.testing.toy)`"
     )
 
 

@@ -93,7 +93,8 @@ def _run(name: str, path: Path, source: bytes, plugin: Plugin) -> ModuleType:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise PluginError(f"{plugin} fails at import{_line(error, path)}: {said(error)}{_hint(error, path)}") from error
-    if not any(name.startswith("textclf_") and inspect.isroutine(value) for name, value in vars(module).items()):
+    if not any(key.startswith("textclf_") and inspect.isroutine(value) for key, value in vars(module).items()):
+        sys.modules.pop(name, None)
         raise PluginError(f"{plugin} has no hook; define one, such as textclf_encoders()")
     return module
 
@@ -112,4 +113,4 @@ def _hint(error: BaseException, path: Path) -> str:
     beside = wanted and any(place.exists() for place in (path.with_name(f"{wanted}.py"), path.with_name(wanted)))
     if beside or "relative import" in str(error):
         return "; --plugin takes one file and does not look beside it: make a package of them, and install it"
-    return f"; pip install {wanted}" if isinstance(error, ModuleNotFoundError) and wanted else ""
+    return f"; install the library that brings '{wanted}'" if isinstance(error, ModuleNotFoundError) and wanted else ""

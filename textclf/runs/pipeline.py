@@ -103,8 +103,9 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
         raise step.fault(f"fingerprint returned a {type(fingerprint).__name__}, not a str")
-    # Two plugins may well use the same words for different features.
-    key = f"{step.offer.plugin.module}:{fingerprint}" if fingerprint else ""
+    # Two plugins may well use the same words for different features, and so may a file that is being written.
+    plugin = step.offer.plugin
+    key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
 
     def features(texts: Texts) -> Any:
         return cache.features(context.cache, key, texts, partial(_encode, plan, encoder, texts, context))
