@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,11 +19,13 @@ from typing import Any, cast
 
 import pluggy
 
-from ..errors import PluginError, closest, did_you_mean, kind_of, said
+from ..errors import PluginError, kind_of, said
 from ..version import VERSION
 from . import hookspecs, loose, trace, versions
-from .components import Component, Kind, Options, Traits
+from .components import Kind
 from .events import Event
+from .flaws import PREFIX, flaw_of_component, flaw_of_hook
+from .guard import put_back
 from .registry import Offer, Plugin, Registry, sorted_plugins
 
 GROUP = "textclf"
@@ -35,8 +36,6 @@ _HOOKS: dict[str, Kind] = {
     "textclf_metrics": "metric",
     "textclf_outputs": "output",
 }
-_PREFIX = "textclf_"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _ALL_HOOKS = (*_HOOKS, "textclf_recipes", "textclf_event")
 
 _Found = tuple[Plugin, object | None]
@@ -46,7 +45,7 @@ class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Count every function called `textclf_*` as an implementation, so that a misspelt one is found."""
         opts = super().parse_hookimpl_opts(plugin, name)
-        if opts is None and name.startswith(_PREFIX) and inspect.isroutine(getattr(plugin, name, None)):
+        if opts is None and name.startswith(PREFIX) and inspect.isroutine(getattr(plugin, name, None)):
             opts = {
                 "wrapper": False, "hookwrapper": False, "optionalhook": False,
                 "tryfirst": False, "trylast": False, "specname": None,
@@ -93,7 +92,7 @@ def _given(given: object, say: trace.Say | None) -> _Found:
             told(f"{trace.named(plugin)} is run")
         return plugin, module
     name = getattr(given, "__name__", type(given).__name__)
-    return Plugin(name.removeprefix(_PREFIX), name, sha256=loose.digest_of(given)), given
+    return Plugin(name.removeprefix(PREFIX), name, sha256=loose.digest_of(given)), given
 
 
 def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
@@ -116,7 +115,8 @@ def _load(entry: metadata.EntryPoint) -> _Found:
         needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {VERSION}"
         return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
-        return Plugin(*identity), entry.load()
+        with put_back():
+            return Plugin(*identity), entry.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
@@ -133,7 +133,7 @@ def _collect(found: Iterable[_Found], say: trace.Say | None) -> Registry:
             plugins.append(plugin)
             continue
         try:
-            mine = _Answers(plugin, module, say)
+            mine = _asked(plugin, module, say)
         except _Broken as broken:
             if say:
                 say(f"{trace.named(plugin)} is broken: {broken}")
@@ -147,6 +147,17 @@ def _collect(found: Iterable[_Found], say: trace.Say | None) -> Registry:
         for stem, recipe in mine.recipes.items():
             recipes.setdefault(stem, []).append((plugin, recipe))
     return Registry(sorted_plugins(plugins), offers, recipes, observers)
+
+
+def _asked(plugin: Plugin, module: object, say: trace.Say | None) -> _Answers:
+    """Return what a plugin answers; whatever it, or looking at it, raises is that plugin's."""
+    try:
+        with put_back():
+            return _Answers(plugin, module, say)
+    except (_Broken, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a property or a signature of the plugin's own may raise anything
+        raise _Broken(f"cannot be looked at: {said(error)}") from None
 
 
 class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught one screen above
@@ -187,7 +198,7 @@ class _Answers:
             raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
         components = _call(hook, lambda: list(answer))
         for component in components:
-            flaw = _flaw(component)
+            flaw = flaw_of_component(component)
             if flaw:
                 raise _Broken(f"{hook}() {flaw}")
         names = [component.name for component in components]
@@ -205,55 +216,17 @@ class _Answers:
             raise _Broken(f"textclf_recipes() returns no readable folder: {said(error)}") from None
 
 
-def _flaw(component: Any) -> str:
-    """Say what is wrong with a component as it is offered, or nothing."""
-    if not isinstance(component, Component):
-        return f"returns {kind_of(component)} in its list, not a Component"
-    if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
-        return f"offers a component with the unusable name {component.name!r}: letters, digits, '_' and '-' are allowed"
-    named = f"offers '{component.name}'"
-    if not (isinstance(component.options, type) and issubclass(component.options, Options)):
-        return f"{named} with options that are not a subclass of textclf.Options"
-    if "use" in component.options.model_fields:
-        return f"{named} with an option called 'use', which in a recipe names the component"
-    for field in ("build", "restore", "check"):
-        value = getattr(component, field)
-        if not callable(value) and (value is not None or field == "build"):
-            return f"{named} with {kind_of(value)} as {field}, not a function"
-    if not callable(component.traits) and not isinstance(component.traits, Traits):
-        return f"{named} with {kind_of(component.traits)} as traits, not textclf.Traits"
-    if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
-        return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
-    return ""
-
-
 def _register(manager: _Manager, module: object) -> None:
     for name in dir(module):
-        if name.startswith(_PREFIX) and inspect.isroutine(getattr(module, name, None)):
-            _check_hook(name, getattr(module, name))
+        if name.startswith(PREFIX):
+            flaw = flaw_of_hook(name, getattr(module, name, None), _ALL_HOOKS)
+            if flaw:
+                raise _Broken(flaw)
     try:
         manager.register(module)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _Broken(" ".join(str(error).split())) from None
-
-
-def _check_hook(name: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that no hook is called like, or that takes other arguments than its hook gives."""
-    if name not in _ALL_HOOKS:
-        # Without the prefix, which makes any two names look alike.
-        near = closest(name.removeprefix(_PREFIX), [hook.removeprefix(_PREFIX) for hook in _ALL_HOOKS])
-        meant = f"; did you mean '{_PREFIX}{near}'?" if near else f" (hooks: {', '.join(_ALL_HOOKS)})"
-        raise _Broken(f"defines '{name}', which is no hook{meant}")
-    given = list(inspect.signature(getattr(hookspecs, name)).parameters)
-    taken = inspect.signature(function).parameters
-    for argument, parameter in taken.items():
-        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if argument not in given and parameter.default is parameter.empty and not variadic:
-            gives = did_you_mean(argument, given) or f" (it gives {', '.join(given) or 'none'})"
-            raise _Broken(f"{name}() takes the argument '{argument}', which the hook does not give{gives}")
-    if any(argument not in taken for argument in given):
-        raise _Broken(f"{name}() does not take the argument '{given[0]}', which the hook gives")
 
 
 def _call(hook: str, function: Callable[..., Any]) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import PluginError, RecipeError, did_you_mean, said
+from .guard import put_back
 from .registry import Plugin
 
 # `sys.modules` has it while classes are made: dataclasses and pydantic look up their module there.
@@ -87,7 +88,8 @@ def _run(name: str, path: Path, source: bytes, plugin: Plugin) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with put_back():
+            spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from ..durable import is_full
 from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
-from ..hooks.components import Component, Kind, Options, Traits
+from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
+from ..hooks.guard import put_back
 from ..hooks.registry import Offer
 from .messages import explain
 
@@ -34,6 +35,11 @@ CONTRACTS: dict[Kind, tuple[str, ...]] = {
     "metric": ("__call__",),
     "output": ("write",),
 }
+MODEL = ("scores", "save")  # what a trainer trains and restores
+
+
+def _ignore(message: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,9 @@ class Step(Generic[T]):
         traits = self.call("traits", lambda: self.component.traits_of(self.options))
         if not isinstance(traits, Traits):
             raise self.fault(f"traits() returns {kind_of(traits)}, not textclf.Traits")
+        flaw = flaw_of_traits(traits)
+        if flaw:
+            raise self.fault(f"traits() returns Traits with {flaw}")
         return traits
 
     def build(self) -> T:
@@ -77,7 +86,7 @@ class Step(Generic[T]):
         if check is None:
             return []
         found = self.call("check", lambda: list(check(self.options)))
-        if not all(isinstance(problem, Problem) for problem in found):
+        if not all(_is_problem(problem) for problem in found):
             raise self.fault("check() returns something other than textclf.Problem")
         return list(found)
 
@@ -85,13 +94,17 @@ class Step(Generic[T]):
         """Return name, plugin module, version, where the plugin is from, and every option; `restored_step` reads it."""
         plugin = self.offer.plugin
         origin = {"distribution": plugin.distribution, "file": Path(plugin.file).name, "sha256": plugin.sha256}
-        known = {key: value for key, value in origin.items() if value}
-        options = self.options.model_dump(mode="json", by_alias=True)
-        return {"use": self.name, "plugin": plugin.module, "version": plugin.version, **known, "options": options}
+        about = {"plugin": plugin.module, "version": plugin.version, **{k: v for k, v in origin.items() if v}}
+        return {"use": self.name, **about, "options": self._dumped()}
 
     def to_recipe(self) -> dict[str, Any]:
         """Return the step as a recipe says it, every default written out."""
-        return {"use": self.name, **self.options.model_dump(mode="json", by_alias=True)}
+        return {"use": self.name, **self._dumped()}
+
+    def _dumped(self) -> dict[str, Any]:
+        """Return the options as JSON has them; a PluginError where they hold what JSON cannot."""
+        dumped: dict[str, Any] = self.call("options", lambda: self.options.model_dump(mode="json", by_alias=True))
+        return dumped
 
     def __str__(self) -> str:
         return f"{self.kind} '{self.name}' ({self.offer.plugin})"
@@ -100,10 +113,17 @@ class Step(Generic[T]):
         """Return the error that tells whose fault it is, which contract was broken, and what can be done."""
         return PluginError(f"{self}: {what}{self.offer.plugin.remedy(self.name)}")
 
-    def call(self, method: str, function: Callable[[], Any]) -> Any:
-        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's."""
+    def call(self, method: str, function: Callable[[], Any], warn: Callable[[str], None] = _ignore) -> Any:
+        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's.
+
+        What it must leave alone is put back, and told to `warn`.
+        """
         try:
-            return function()
+            with put_back() as changed:
+                answer = function()
+            if changed:
+                warn(f"{self}: {method} changed {' and '.join(changed)}, which was put back")
+            return answer
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except ImportError as error:
@@ -116,14 +136,24 @@ class Step(Generic[T]):
             raise self.fault(f"{method}() fails: {said(error)}") from error
 
     def _kept(self, built: Any, method: str) -> T:
-        lacking = [name for name in CONTRACTS[self.kind] if not callable(getattr(built, name, None))]
-        if self.kind == "metric" and not isinstance(getattr(built, "greater_is_better", None), bool):
-            lacking.append("greater_is_better")
+        direction = ("greater_is_better",) if self.kind == "metric" else ()
+        self.require(method, built, CONTRACTS[self.kind], _CONTRACT_NAMES[self.kind], direction)
+        return built  # type: ignore[no-any-return]
+
+    def require(
+        self, method: str, built: Any, methods: tuple[str, ...], contract: str, flags: tuple[str, ...] = ()
+    ) -> None:
+        """Raise the fault where what a method returned lacks methods, or flags, that a contract asks for."""
+
+        def look() -> list[str]:
+            lacking = [name for name in methods if not callable(getattr(built, name, None))]
+            return lacking + [name for name in flags if not isinstance(getattr(built, name, None), bool)]
+
+        lacking = self.call(method, look)
         if lacking:
             words = ", ".join(f"'{name}'" for name in lacking)
-            asks = f"which the contract of textclf.{_CONTRACT_NAMES[self.kind]} asks for"
+            asks = f"which the contract of textclf.{contract} asks for"
             raise self.fault(f"{method}() returns {kind_of(built)} without {words}, {asks}")
-        return built  # type: ignore[no-any-return]
 
 
 _CONTRACT_NAMES: dict[Kind, str] = {
@@ -148,6 +178,15 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
         remedy = offer.plugin.remedy(offer.component.name)
         return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{remedy}", exit_code=5)]
+
+
+def _is_problem(found: Any) -> bool:
+    return (
+        isinstance(found, Problem)
+        and isinstance(found.message, str)
+        and isinstance(found.path, tuple)
+        and type(found.exit_code) is int
+    )
 
 
 def lacking_libraries(component: Component[Any, Any]) -> list[str]:

@@ -51,7 +51,7 @@ class CheckedMetric:
     def __init__(self, step: Step[Metric]) -> None:
         self._step, self._metric = step, step.build()
         self.greater_is_better = self._metric.greater_is_better
-        self.reads_scores = bool(getattr(self._metric, "reads_scores", True))
+        self.reads_scores = step.call("reads_scores", lambda: bool(getattr(self._metric, "reads_scores", True)))
 
     def __call__(self, predictions: Predictions, weights: NDArray[np.float64] | None = None) -> Any:
         import numpy as np
