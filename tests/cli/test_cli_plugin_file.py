@@ -137,3 +137,14 @@ def test_what_a_file_prints_is_no_answer(site: Path) -> None:
     )  # fmt: skip
     assert json.loads(done.stdout)["recipe"]["encoder"] == {"use": "shape", "scale": 2.0}
     assert set(done.stderr.split()) == {"loud", "louder"}
+
+
+def test_a_trace_leaves_the_one_document_alone(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTCLF_TRACE", "1")
+    answer = call("check", "toys.yaml", "--json", "--plugin", "mine.py")
+    assert answer.json()["recipe"]["encoder"] == {"use": "shape", "scale": 2.0}
+    said = [line for line in answer.err.splitlines() if "mine" in line]
+    assert [line.rpartition(" (")[0] for line in said] == [
+        "textclf: trace: plugin mine (mine.py) is run",
+        "textclf: trace: textclf_encoders() of plugin mine (mine.py) answers encoder 'shape'",
+    ]

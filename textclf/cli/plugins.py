@@ -42,6 +42,8 @@ def plugins(ctx: typer.Context, as_json: Json = False) -> None:
         for plugin in registry.plugins:
             if plugin.broken:
                 session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
+            for note in plugin.notes:
+                session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
 
 
 def _table(registry: Registry) -> Table:
@@ -73,6 +75,7 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
         "file": plugin.file or None,
         "sha256": plugin.sha256 or None,
         "broken": plugin.reason or None,
+        "deprecated": list(plugin.notes),
         "offers": [
             {
                 "kind": offer.kind,

@@ -48,9 +48,20 @@ class _Manager(pluggy.PluginManager):
         if opts is None and name.startswith(PREFIX) and inspect.isroutine(getattr(plugin, name, None)):
             opts = {
                 "wrapper": False, "hookwrapper": False, "optionalhook": False,
-                "tryfirst": False, "trylast": False, "specname": None,
+                "tryfirst": False, "trylast": False, "specname": _now(name) if name in hookspecs.DEPRECATED else None,
             }  # fmt: skip
         return opts
+
+
+def _now(hook: str) -> str:
+    """Return what a hook is called today."""
+    return hookspecs.DEPRECATED.get(hook, (hook, ""))[0]
+
+
+def _notes(module: object) -> tuple[str, ...]:
+    """Return what of a plugin goes in a later version, and what takes its place."""
+    old = [(name, *renamed) for name, renamed in hookspecs.DEPRECATED.items() if hasattr(module, name)]
+    return tuple(f"{name}() is now {new}(); the old name goes in textclf-engine {until}" for name, new, until in old)
 
 
 def discover(
@@ -133,6 +144,7 @@ def _collect(found: Iterable[_Found], say: trace.Say | None) -> Registry:
             plugins.append(plugin)
             continue
         try:
+            plugin = replace(plugin, notes=_notes(module))
             mine = _asked(plugin, module, say)
         except _Broken as broken:
             if say:
@@ -219,7 +231,7 @@ class _Answers:
 def _register(manager: _Manager, module: object) -> None:
     for name in dir(module):
         if name.startswith(PREFIX):
-            flaw = flaw_of_hook(name, getattr(module, name, None), _ALL_HOOKS)
+            flaw = flaw_of_hook(name, _now(name), getattr(module, name, None), _ALL_HOOKS)
             if flaw:
                 raise _Broken(flaw)
     try:

@@ -15,16 +15,19 @@ PREFIX = "textclf_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
-def flaw_of_hook(name: str, found: Any, hooks: Sequence[str]) -> str:
-    """Say what is wrong with a name of a plugin that looks like a hook, or nothing where it is one, or is none."""
+def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
+    """Say what is wrong with a name of a plugin that looks like a hook, or nothing where it is one, or is none.
+
+    today: the hook's name, where `name` is an old one.
+    """
     if not inspect.isroutine(found):
-        return f"'{name}' is {kind_of(found)}, not a function" if name in hooks else ""
-    if name not in hooks:
+        return f"'{name}' is {kind_of(found)}, not a function" if today in hooks else ""
+    if today not in hooks:
         # Without the prefix, which makes any two names look alike.
         near = closest(name.removeprefix(PREFIX), [hook.removeprefix(PREFIX) for hook in hooks])
         meant = f"; did you mean '{PREFIX}{near}'?" if near else f" (hooks: {', '.join(hooks)})"
         return f"defines '{name}', which is no hook{meant}"
-    given = list(inspect.signature(getattr(hookspecs, name)).parameters)
+    given = list(inspect.signature(getattr(hookspecs, today)).parameters)
     taken = inspect.signature(found).parameters
     for argument, parameter in taken.items():
         variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
