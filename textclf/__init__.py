@@ -43,6 +43,9 @@ _HOMES = {
 
 __all__ = ["Field", "__version__", *_HOMES]
 
+# Public names that have another name now: {"Old": ("New", "0.3")} is known until textclf-engine 0.3, and warns.
+_DEPRECATED: dict[str, tuple[str, str]] = {}
+
 if TYPE_CHECKING:
     from pydantic import Field as Field
 
@@ -123,6 +126,13 @@ def __getattr__(name: str) -> Any:
         from pydantic import Field
 
         return Field
+    if name in _DEPRECATED:
+        import warnings
+
+        new, until = _DEPRECATED[name]
+        message = f"textclf.{name} is now textclf.{new}; the old name goes in textclf-engine {until}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)  # at the line of who uses it, and for each who does
+        return __getattr__(new)
     if name not in _HOMES:
         raise AttributeError(f"module 'textclf' has no attribute '{name}'")
     value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

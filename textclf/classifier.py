@@ -27,6 +27,7 @@ from .hooks.events import Event
 from .hooks.registry import Registry
 from .recipe.border import checked_features, checked_scores
 from .recipe.plan import Step, restored_step
+from .recipe.steps import MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -198,7 +199,9 @@ class Classifier:
         except (TypeError, ValueError, AttributeError, DataError) as error:
             raise ArtefactError(f"{folder / FILE} is damaged, or not of textclf's writing: {error}") from None
         encoder = steps["encoder"].restore(folder)
-        model = steps["trainer"].call("restore", lambda: steps["trainer"].build().restore(folder, encoder, labels))
+        trainer = steps["trainer"]
+        model = trainer.call("restore", lambda: trainer.build().restore(folder, encoder, labels))
+        trainer.require("restore", model, MODEL, "Model")
         return cls(labels, encoder, model, steps, cleaning, decision, pairs, cache)  # type: ignore[arg-type]
 
     def with_decision(self, decision: Decision) -> Classifier:

@@ -17,9 +17,10 @@ from .hooks.context import never
 from .hooks.discovery import discover
 from .hooks.events import Event
 from .hooks.registry import Registry
+from .hooks.trace import asked_for, observing
 from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
-from .runs import asked, comparing, evaluation, execution, finding, folder, given, reading, study
+from .runs import asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
 from .runs.report import Report, Summary
@@ -47,7 +48,8 @@ class Result:
 class Engine:
     """Plans and runs recipes with the plugins that are installed, and those given here.
 
-    plugins: modules or objects with textclf hooks, beside the installed ones. observers: called with each event.
+    plugins: modules or objects with textclf hooks, or the paths of Python files, beside the installed ones. observers:
+    called with each event.
     runs: where run folders go. cache: the folder shared between runs; by default TEXTCLF_CACHE or the system's.
     offline: open no socket. stopping: asked between steps; True ends a run so that it can be resumed.
     """
@@ -71,7 +73,7 @@ class Engine:
     @cached_property
     def registry(self) -> Registry:
         """What the plugins offer; they are looked up when this is first read."""
-        return discover(self._plugins, entry_points=self._entry_points)
+        return discover(self._plugins, entry_points=self._entry_points, say=asked_for())
 
     def plan(
         self,
@@ -123,9 +125,11 @@ class Engine:
         dataset = None if data is None else given.dataset_of(data)
         if opened.record.get("given") and dataset is None:
             raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
+        changes.refuse_absent(opened, self.registry)
         plan = self._planned(path / folder.RECIPE, dataset, (), None, None)
         if not allow_changed:
-            folder.refuse_changes(opened, plan.plugins())
+            changes.refuse_changes(opened, plan.plugins())
+        changes.keep_plugins(opened, plan)
         if opened.record.get("kind") == folder.STUDY:
             settings = plan.settings
             each = study.members(settings.seed, settings.seeds, settings.split.folds)
@@ -196,18 +200,21 @@ class Engine:
         seed: int | None,
         seeds: Sequence[int] | None,
     ) -> Plan:
-        changes = [*overrides]
-        changes += [] if seed is None else [f"seed={seed}"]
-        changes += [] if seeds is None else [f"seeds=[{', '.join(map(str, seeds))}]"]
+        asked_also = [*overrides]
+        asked_also += [] if seed is None else [f"seed={seed}"]
+        asked_also += [] if seeds is None else [f"seeds=[{', '.join(map(str, seeds))}]"]
         if isinstance(recipe, Mapping):
-            read = Recipe.from_mapping(recipe, changes)
+            read = Recipe.from_mapping(recipe, asked_also)
         else:
-            read = parse(locate(recipe, self.registry), changes)
+            read = parse(locate(recipe, self.registry), asked_also)
         return make_plan(read, self.registry, data_traits=None if data is None else given.traits_of(data))
 
     def _around(self) -> execution.Surroundings:
-        observers = [*self.registry.observers]
-        named = [(plugin.module, observer) for plugin, observer in observers]
+        say = asked_for()
+        named = [
+            (str(plugin).removeprefix("plugin "), observing(plugin, observer, say))
+            for plugin, observer in self.registry.observers
+        ]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
         return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping)
 
@@ -218,10 +225,12 @@ class Engine:
         return Classifier.load(model, self.registry, self._cache_folder())
 
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
-        return folder.create(
+        made = folder.create(
             self.runs, plan.settings.name, plan.resolved(), suffix=suffix, source=plan.recipe.source,
-            plugins=plan.plugins(), given=data is not None, **record,
+            given=data is not None, **changes.made_with(plan), **record,
         )  # fmt: skip
+        changes.keep_plugins(made, plan)
+        return made
 
     def _execute(
         self, plan: Plan, into: folder.RunFolder, data: Dataset | None, fold: int | None, *, allow_changed: bool = False

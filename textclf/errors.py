@@ -182,3 +182,12 @@ def with_article(noun: str) -> str:
 def kind_of(value: object) -> str:
     """Say in words what a value is: "nothing", "a dict", "an int"."""
     return "nothing" if value is None else with_article(type(value).__name__)
+
+
+def said(error: BaseException) -> str:
+    """Return "ValueError: no", also of an exception that cannot say what it is."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - whoever raises it may have written its `__str__`
+        words = ""
+    return f"{type(error).__name__}: {words}".rstrip(": ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -66,7 +67,7 @@ def explain(parts: Parts, texts: Texts, wishes: Sequence[Wish], asked: Asked) ->
         raise RecipeError(f"method '{asked}': {why_not}; use auto or occlusion")
     if why_not:
         return [_occluded(parts, texts, wish) for wish in wishes]
-    method: Method = parts.model.explains_by
+    method: Method = parts.steps[1].call("explains_by", lambda: parts.model.explains_by)
     if asked not in ("auto", method):
         known = f"{parts.steps[1]} is explained by '{method}'"
         raise RecipeError(f"method '{asked}': {known}; use auto, {method} or occlusion")
@@ -99,7 +100,7 @@ def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Meth
     explained = []
     for row, (wish, places, told) in enumerate(zip(wishes, spans, found, strict=True)):
         words = _Words(given, row)
-        values, remainder = words.shared(places, _checked(told, trainer))
+        values, remainder = encoder.call("spans", partial(words.shared, places, _checked(told, trainer)))
         explained.append(_explanation(parts, given, row, wish, method, words.told(values), remainder, told))
     return explained
 
@@ -107,8 +108,10 @@ def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Meth
 def _checked(told: Attributions, trainer: Step[Any]) -> Attributions:
     import numpy as np
 
+    if not isinstance(told, Attributions):
+        raise trainer.fault(f"attributions returned {kind_of(told)} for a text, not textclf.Attributions")
     if len(told.units) != len(told.values) or not np.isfinite([*told.values, told.logit, told.baseline]).all():
-        raise PluginError(f"{trainer}: attributions are NaN or infinite, or not one for each unit")
+        raise trainer.fault("attributions are NaN or infinite, or not one for each unit")
     return told
 
 
@@ -143,8 +146,9 @@ def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
         return list(range(len(words.places)))
     told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
     if len(told) != len(given):
-        raise PluginError(f"{encoder} tells what it reads of {len(told)} texts, where {len(given)} were asked for")
-    return words.touched(told[0])
+        raise encoder.fault(f"reads tells of {len(told)} texts, where {len(given)} were asked for")
+    touched: list[int] = encoder.call("reads", lambda: words.touched(told[0]))
+    return touched
 
 
 def _logits(parts: Parts, variants: Iterator[tuple[str, ...]], total: int, column: int) -> list[float]:

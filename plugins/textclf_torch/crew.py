@@ -232,8 +232,9 @@ def _refuse_strangers(job: Job, size: int) -> None:
         if offer.kind == "encoder" and offer.component.name == step["use"]
     }
     if step["plugin"] not in installed:
+        name = step.get("file", step["plugin"])
         raise PluginError(
-            f"trainer.devices is {size}, but plugin {step['plugin']}, which offers encoder '{step['use']}', is not "
+            f"trainer.devices is {size}, but plugin {name}, which offers encoder '{step['use']}', is not "
             "installed, so other processes cannot find it; install it, or set trainer.devices to 1"
         )
 

@@ -75,8 +75,8 @@ def test_a_flag_that_leads_nowhere_is_named(call: Call, recipe: str) -> None:
     *problems, count = answer.err.splitlines()
     assert sorted(problems) == [
         "--set seed: write KEY=VALUE, such as trainer.epochs=1",
-        "--set trainer.epohcs=3: trainer.epohcs: unknown option of trainer 'toy_linear' (plugin textclf.testing.toy); "
-        "did you mean 'epochs'?",
+        "--set trainer.epohcs=3: trainer.epohcs: unknown option of trainer 'toy_linear' (plugin textclf.testing.toy "
+        "of toy 1.0); did you mean 'epochs'?",
         "--set trainer.rate=-1: trainer.rate: must be greater than 0, not -1",
     ]
     assert count == "3 problems; nothing was run"
@@ -101,7 +101,8 @@ def test_with_json_an_error_is_the_one_document(call: Call, recipe: str) -> None
     answer = call("run", recipe, "--json", "--set", "trainer.epohcs=3")
     assert (answer.code, answer.err) == (2, "")
     problem = {
-        "message": "unknown option of trainer 'toy_linear' (plugin textclf.testing.toy); did you mean 'epochs'?",
+        "message": "unknown option of trainer 'toy_linear' (plugin textclf.testing.toy of toy 1.0); "
+        "did you mean 'epochs'?",
         "path": "trainer.epohcs",
         "source": "--set trainer.epohcs=3",
         "line": None,

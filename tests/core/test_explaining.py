@@ -186,7 +186,8 @@ def test_an_encoder_that_tells_what_it_reads_of_too_few_texts_is_named(toy: Clas
     with pytest.raises(PluginError) as error:
         dataclasses.replace(weighing(toy), encoder=Silent()).explain("good", method="occlusion")  # type: ignore[arg-type]
     assert str(error.value) == (
-        "encoder 'toy_words' (plugin textclf.testing.toy) tells what it reads of 0 texts, where 1 were asked for"
+        "encoder 'toy_words' (plugin textclf.testing.toy): reads tells of 0 texts, where 1 were asked for; "
+        "see `textclf.testing.check_plugin(textclf.testing.toy)`"
     )
 
 
@@ -247,7 +248,8 @@ def test_attributions_that_break_the_contract_name_the_plugin(toy: Classifier):
     with pytest.raises(PluginError) as error:
         weighing(toy, logit=math.nan).explain(["good"])
     assert str(error.value) == (
-        "trainer 'toy_linear' (plugin textclf.testing.toy): attributions are NaN or infinite, or not one for each unit"
+        "trainer 'toy_linear' (plugin textclf.testing.toy): attributions are NaN or infinite, or not one for each "
+        "unit; see `textclf.testing.check_plugin(textclf.testing.toy)`"
     )
 
 

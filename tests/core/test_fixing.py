@@ -13,8 +13,9 @@ from tests.core.killing import deaths
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import Chosen, Stopped
 from textclf.durable import digest
+from textclf.runs.changes import refuse_changes
 from textclf.runs.fixing import fix
-from textclf.runs.folder import create, open_run, refuse_changes
+from textclf.runs.folder import create, open_run
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, linear_traits
 
 RATE = Chosen(what="rate", choice=0.5, options={"trainer.rate": 0.5})

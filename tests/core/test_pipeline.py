@@ -148,7 +148,9 @@ def test_a_trainer_that_returns_no_model_is_named() -> None:
         def train(self, *steps: Any) -> Any:
             return "a model"
 
-    assert refusal("trainer", lambda: Odd(LinearOptions())) == "train returned a str without a method 'scores'"
+    assert refusal("trainer", lambda: Odd(LinearOptions())) == (
+        "train() returns a str without 'scores', 'save', which the contract of textclf.Model asks for"
+    )
 
 
 def test_a_metric_that_returns_a_text_is_named() -> None:

@@ -98,5 +98,5 @@ def test_a_study_is_refused_where_a_single_run_is_meant_and_after_changes() -> N
     about["plugins"]["textclf.testing.toy"] = "9"
     about["state"] = "interrupted"
     (done.folder / "record.json").write_text(json.dumps(about))
-    with pytest.raises(ArtefactError, match=r"textclf\.testing\.toy was 9 and is without a version"):
+    with pytest.raises(ArtefactError, match=r"textclf\.testing\.toy was 9 and is sha256:[0-9a-f]{12};"):
         engine().resume(done.folder)

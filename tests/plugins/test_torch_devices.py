@@ -146,6 +146,23 @@ def test_a_plugin_that_is_not_installed_cannot_be_found_by_other_processes():
     )
 
 
+def test_a_file_that_is_a_plugin_cannot_be_found_by_other_processes(tmp_path: Path):
+    file = tmp_path / "mine.py"
+    file.write_text("""
+from tests.plugins.letters import Letters, LettersOptions
+from textclf import Component, Traits
+
+def textclf_encoders():
+    return [Component(name="mine", build=Letters, options=LettersOptions, traits=Traits(makes="tokens"))]
+""")
+    with pytest.raises(PluginError) as error:
+        Engine(plugins=[file]).run(recipe() | {"encoder": "mine"}, DATA)
+    assert str(error.value) == (
+        "trainer.devices is 2, but plugin mine.py, which offers encoder 'mine', is not installed, so other processes "
+        "cannot find it; install it, or set trainer.devices to 1"
+    )
+
+
 def test_what_several_processes_cannot_do_is_said_by_the_plan(installed: None):
     """R08: senseless numbers of processes are refused before anything runs."""
     def said(**trainer: Any) -> tuple[str, int]:

@@ -34,7 +34,7 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
     for warning in plan.warnings:
         session.terminal.note(f"warning: {warning}")
     _warn_of_editors(plan, engine.registry, session)
-    session.terminal.answer("", f"next: textclf run {recipe}")
+    session.terminal.answer("", f"next: {session.name} run {recipe}")
 
 
 def _warn_of_editors(plan: Plan, registry: Registry, session: Session) -> None:

@@ -40,11 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _invoke(session: Session) -> int:
+    _refuse_no_files(session.plugins)
     command = get_command(make())
-    arguments = [word for word in session.arguments if word != "--debug" or not session.debug]
-    outcome = command.main(args=arguments, prog_name="textclf", standalone_mode=False, obj=session)
+    outcome = command.main(args=list(session.words), prog_name="textclf", standalone_mode=False, obj=session)
     # A number is the code of a typer.Exit; commands themselves return nothing.
     return outcome if isinstance(outcome, int) else 0
+
+
+def _refuse_no_files(plugins: Sequence[str]) -> None:
+    """Refuse a --plugin that is no file, whatever the command does with plugins."""
+    if plugins:
+        from ..hooks.loose import read
+
+        for file in plugins:
+            read(file)
 
 
 def _ended(error: BaseException, session: Session) -> int:

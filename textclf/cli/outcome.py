@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GateError
 from ..runs.report import Gate, Report
 from .console import report_parts, summary_parts
-from .terminal import Terminal
+from .session import Session
 from .words import fixed
 
 if TYPE_CHECKING:
     from ..engine import Result
 
 
-def show_result(terminal: Terminal, result: Result, runs: str) -> None:
+def show_result(session: Session, result: Result, runs: str) -> None:
     """Print a run's report or a study's summary; a GateError where a gate is not met."""
+    terminal = session.terminal
     failed = unmet_gates(result)
     if terminal.as_json:
         terminal.document(result_json(result, failed))
@@ -28,7 +29,7 @@ def show_result(terminal: Terminal, result: Result, runs: str) -> None:
         terminal.answer(*report_parts(result.report))
     else:
         terminal.answer(*summary_parts(result.report))
-    terminal.answer("", f"everything is in {result.folder}", f"next: {next_command(result, runs)}")
+    terminal.answer("", f"everything is in {result.folder}", f"next: {session.name} {next_command(result, runs)}")
     if failed:
         raise GateError("\n".join(failed))
 
@@ -59,8 +60,8 @@ def _sentence(gate: Gate) -> str:
 
 
 def next_command(result: Result, runs: str) -> str:
-    """Return the command by which a person tries the new classifier."""
+    """Return the command, behind `textclf`, by which a person tries the new classifier."""
     one = result.members[0] if result.members else result
     name = one.report.name
     plain = runs == "runs" and not result.members and one.folder.parent == Path(runs) / name
-    return f'textclf predict {shlex.quote(name if plain else str(one.folder))} "a text of your own"'
+    return f'predict {shlex.quote(name if plain else str(one.folder))} "a text of your own"'

@@ -49,6 +49,8 @@ def plugins(ctx: typer.Context, as_json: Json = False) -> None:
         for plugin in registry.plugins:
             if plugin.broken:
                 session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
+            for note in plugin.notes:
+                session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
 
 
 def _table(registry: Registry) -> Table:
@@ -56,7 +58,7 @@ def _table(registry: Registry) -> Table:
     for heading in ("plugin", "from", "offers", "name", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for plugin in registry.plugins:
-        first = [plugin.name, plugin.source]
+        first = [plugin.name, plugin.origin]
         components = [(offer.kind, offer.component) for offer in registry.of(plugin)]
         offers: list[tuple[str, str, str]] = [(kind, found.name, found.summary) for kind, found in components]
         offers += [("recipe", stem, "") for stem in registry.recipes_of(plugin)]
@@ -73,7 +75,10 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
         "module": plugin.module,
         "distribution": plugin.distribution,
         "version": plugin.version,
+        "file": plugin.file or None,
+        "sha256": plugin.sha256 or None,
         "broken": plugin.reason or None,
+        "deprecated": list(plugin.notes),
         "offers": [
             {
                 "kind": offer.kind,

@@ -38,7 +38,7 @@ def show(
 
 
 def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
-    yield f"plugin {plugin.name}: module {plugin.module}, from {plugin.source or 'no distribution'}"
+    yield f"plugin {plugin.name}: module {plugin.module}, from {plugin.origin or 'no distribution'}"
     if plugin.broken:
         yield f"broken: {plugin.reason}"
     recipes = registry.recipes_of(plugin)

@@ -27,4 +27,4 @@ def resume(
     with session.watching() as watcher:
         engine = session.engine(runs=runs, offline=offline, observers=[watcher])
         result = engine.resume(run, allow_changed=allow_changed)
-    show_result(session.terminal, result, runs)
+    show_result(session, result, runs)

@@ -32,4 +32,4 @@ def run(
         engine = session.engine(runs=runs, offline=offline, observers=[watcher])
         chosen = None if seeds is None else range(1, seeds + 1)
         result = engine.run(recipe, overrides=[as_text(word) for word in overrides or ()], seed=seed, seeds=chosen)
-    show_result(session.terminal, result, runs)
+    show_result(session, result, runs)

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import Cancelled, RecipeError, Stopped, TextclfError
+from .anywhere import taken
 from .interrupts import Interrupts
 from .terminal import Terminal
 
@@ -25,11 +26,9 @@ class Session:
     """One call of the command, reached by commands through `Session.of(ctx)`."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        options = list(arguments)
-        options = options[: options.index("--")] if "--" in options else options
-        self.arguments = tuple(arguments)
-        self.debug = "--debug" in options
-        self.terminal = Terminal(as_json="--json" in options)
+        given = taken(arguments)
+        self.words, self.debug, self.plugins = given.words, given.debug, given.plugins
+        self.terminal = Terminal(as_json="--json" in given.options)
         self.interrupts = Interrupts()
 
     @classmethod
@@ -38,12 +37,19 @@ class Session:
         assert isinstance(session, cls)
         return session
 
+    @property
+    def name(self) -> str:
+        """Return how a command begins that is to be typed next: with the same plugins."""
+        return " ".join(["textclf", *(f"--plugin {shlex.quote(file)}" for file in self.plugins)])
+
     def engine(
         self, *, runs: str = "runs", offline: bool = False, observers: Sequence[Callable[[Any], None]] = ()
     ) -> Engine:
         from ..engine import Engine
 
-        return Engine(runs=runs, offline=offline, observers=observers, stopping=self.interrupts.stopping)
+        return Engine(
+            plugins=self.plugins, runs=runs, offline=offline, observers=observers, stopping=self.interrupts.stopping
+        )
 
     @contextmanager
     def watching(self) -> Iterator[Watcher]:
@@ -54,15 +60,14 @@ class Session:
             try:
                 yield watcher
             except Stopped as stop:
-                raise _stopped(str(stop), self.interrupts, watcher.run) from None
+                raise self._stopped(str(stop), watcher.run) from None
             except KeyboardInterrupt:
-                raise _stopped("stopped at once", self.interrupts, watcher.run) from None
+                raise self._stopped("stopped at once", watcher.run) from None
 
-
-def _stopped(message: str, interrupts: Interrupts, run: str) -> Stopped:
-    hint = f"; go on with: textclf resume {shlex.quote(_whole(run))}" if run else ""
-    kind = Stopped if interrupts.exit_code == Stopped.exit_code else Cancelled
-    return kind(message.partition("; `textclf resume`")[0] + hint)
+    def _stopped(self, message: str, run: str) -> Stopped:
+        hint = f"; go on with: {self.name} resume {shlex.quote(_whole(run))}" if run else ""
+        kind = Stopped if self.interrupts.exit_code == Stopped.exit_code else Cancelled
+        return kind(message.partition("; `textclf resume`")[0] + hint)
 
 
 def _whole(run: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from ..data.dataset import Task
-from ..errors import Problem
+from ..errors import Problem, kind_of
 
 Kind = Literal["dataset", "encoder", "trainer", "metric", "output"]
 KINDS: tuple[Kind, ...] = ("dataset", "encoder", "trainer", "metric", "output")
@@ -56,6 +56,22 @@ class Traits:
     uses_validation: bool = False
     uses_unlabelled: bool = False
     objectives: bool = False
+
+
+def flaw_of_traits(traits: Traits) -> str:
+    """Say which trait is of a wrong type, or nothing."""
+    for name in ("reads", "tasks"):
+        value = getattr(traits, name)
+        if not isinstance(value, frozenset) or not all(isinstance(word, str) for word in value):
+            return f"{kind_of(value)} as {name}, not a frozenset of str"
+    strange = sorted(traits.tasks.difference(get_args(Task)))
+    if strange or not traits.tasks:
+        return f"{strange[0]!r} among its tasks" if strange else "no tasks"
+    if traits.makes is not None and not isinstance(traits.makes, str):
+        return f"{kind_of(traits.makes)} as makes, not a str"
+    flags = ("pairs", "uses_validation", "uses_unlabelled", "objectives")
+    wrong = [name for name in flags if not isinstance(getattr(traits, name), bool)]
+    return f"{kind_of(getattr(traits, wrong[0]))} as {wrong[0]}, not a bool" if wrong else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,4 +53,4 @@ class RunContext:
         return self.judging(scores)
 
     def warn(self, message: str) -> None:
-        self.emit(Warned(message=message, stage=self.stage))
+        self.emit(Warned(message=str(message), stage=self.stage))

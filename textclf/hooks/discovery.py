@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import pluggy
 
-from ..errors import closest, did_you_mean, kind_of
+from ..errors import PluginError, kind_of, said
 from ..version import VERSION
-from . import hookspecs, versions
-from .components import Component, Kind, Options, Traits
+from . import hookspecs, loose, trace, versions
+from .components import Kind
 from .events import Event
+from .flaws import PREFIX, flaw_of_component, flaw_of_hook
+from .guard import put_back
 from .registry import Offer, Plugin, Registry, sorted_plugins
 
 GROUP = "textclf"
@@ -32,42 +36,89 @@ _HOOKS: dict[str, Kind] = {
     "textclf_metrics": "metric",
     "textclf_outputs": "output",
 }
-_PREFIX = "textclf_"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _ALL_HOOKS = (*_HOOKS, "textclf_recipes", "textclf_event")
+
+_Found = tuple[Plugin, object | None]
 
 
 class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Count every function called `textclf_*` as an implementation, so that a misspelt one is found."""
         opts = super().parse_hookimpl_opts(plugin, name)
-        if opts is None and name.startswith(_PREFIX) and inspect.isroutine(getattr(plugin, name, None)):
+        if opts is None and name.startswith(PREFIX) and inspect.isroutine(getattr(plugin, name, None)):
             opts = {
                 "wrapper": False, "hookwrapper": False, "optionalhook": False,
-                "tryfirst": False, "trylast": False, "specname": None,
+                "tryfirst": False, "trylast": False, "specname": _now(name) if name in hookspecs.DEPRECATED else None,
             }  # fmt: skip
         return opts
 
 
-def discover(plugins: Sequence[ModuleType | object] = (), *, entry_points: bool = True) -> Registry:
-    """Load installed plugins and the given modules, call their hooks, and return what they offer.
+def _now(hook: str) -> str:
+    """Return what a hook is called today."""
+    return hookspecs.DEPRECATED.get(hook, (hook, ""))[0]
 
-    The names in the environment variable TEXTCLF_BLOCK, separated by commas, are kept out.
+
+def _notes(module: object) -> tuple[str, ...]:
+    """Return what of a plugin goes in a later version, and what takes its place."""
+    old = [(name, *renamed) for name, renamed in hookspecs.DEPRECATED.items() if hasattr(module, name)]
+    return tuple(f"{name}() is now {new}(); the old name goes in textclf-engine {until}" for name, new, until in old)
+
+
+def discover(
+    plugins: Sequence[ModuleType | object | str | Path] = (),
+    *,
+    entry_points: bool = True,
+    say: trace.Say | None = None,
+) -> Registry:
+    """Load installed plugins, the given modules and Python files, call their hooks, and return what they offer.
+
+    The names in the environment variable TEXTCLF_BLOCK, separated by commas, are kept out. say: takes a line about
+    each step and each answer. A PluginError where a file does not do: it was asked for by name.
     """
+    found = list(_installed(say)) if entry_points else []
+    for given in plugins:
+        plugin, module = _given(given, say)
+        if not any(module is other for _, other in found):
+            found.append((plugin, module))
+    _refuse_namesakes([plugin for plugin, _ in found])
+    return _collect(found, say)
+
+
+def _installed(say: trace.Say | None) -> Iterable[_Found]:
     blocked = {name.strip() for name in os.environ.get("TEXTCLF_BLOCK", "").split(",")}
-    found: list[tuple[Plugin, object | None]] = []
-    if entry_points:
-        found += [_load(e) for e in metadata.entry_points(group=GROUP) if e.name not in blocked]
-    installed = [module for _, module in found]
-    for module in plugins:
-        if any(module is other for other in installed):
-            continue
-        name = getattr(module, "__name__", type(module).__name__)
-        found.append((Plugin(name.removeprefix("textclf_"), name), module))
-    return _collect(found)
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.name not in blocked:
+            with trace.timed(say) as told:
+                plugin, module = _load(entry)
+                told(f"{trace.named(plugin)} {plugin.reason or 'is imported'}")
+            yield plugin, module
+        elif say:
+            say(f"plugin '{entry.name}' is kept out by TEXTCLF_BLOCK")
 
 
-def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
+def _given(given: object, say: trace.Say | None) -> _Found:
+    if isinstance(given, (str, Path)):
+        with trace.timed(say) as told:
+            plugin, module = loose.load(str(given))
+            told(f"{trace.named(plugin)} is run")
+        return plugin, module
+    name = getattr(given, "__name__", type(given).__name__)
+    return Plugin(name.removeprefix(PREFIX), name, sha256=loose.digest_of(given)), given
+
+
+def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
+    """Refuse a file that is called like another plugin: records and models tell plugins by their modules."""
+    for plugin in plugins:
+        others = [other for other in plugins if other is not plugin and other.module == plugin.module]
+        if plugin.file and others:
+            other = others[0]
+            installed = not other.file and other.distribution
+            way = f", or keep the installed one out: TEXTCLF_BLOCK={other.name}" if installed else ""
+            whence = trace.named(other) if installed else str(other)
+            raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
+
+
+def _load(entry: metadata.EntryPoint) -> _Found:
     name, version, requires = _read(entry.dist)
     identity = (entry.name, entry.value, name, version)
     bounds = versions.refused(requires, VERSION)
@@ -75,14 +126,15 @@ def _load(entry: metadata.EntryPoint) -> tuple[Plugin, object | None]:
         needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {VERSION}"
         return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
-        return Plugin(*identity), entry.load()
+        with put_back():
+            return Plugin(*identity), entry.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
-        return Plugin(*identity, reason=f"fails at import: {_say(error)}"), None
+        return Plugin(*identity, reason=f"fails at import: {said(error)}"), None
 
 
-def _collect(found: Sequence[tuple[Plugin, object | None]]) -> Registry:
+def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
     plugins: list[Plugin] = []
     offers: list[Offer] = []
     recipes: dict[str, list[tuple[Plugin, Traversable]]] = {}
@@ -92,9 +144,14 @@ def _collect(found: Sequence[tuple[Plugin, object | None]]) -> Registry:
             plugins.append(plugin)
             continue
         try:
-            mine = _Answers(plugin, module)
+            plugin = replace(plugin, notes=_notes(module))
+            mine = _asked(plugin, module, say)
         except _Broken as broken:
-            plugins.append(Plugin(plugin.name, plugin.module, plugin.distribution, plugin.version, str(broken)))
+            if say:
+                say(f"{trace.named(plugin)} is broken: {broken}")
+            if plugin.file:
+                raise PluginError(f"{plugin}: {broken}") from None
+            plugins.append(replace(plugin, reason=str(broken)))
             continue
         plugins.append(plugin)
         offers += mine.offers
@@ -105,6 +162,17 @@ def _collect(found: Sequence[tuple[Plugin, object | None]]) -> Registry:
     return Registry(sorted_plugins(plugins), offers, recipes, observers, modules)
 
 
+def _asked(plugin: Plugin, module: object, say: trace.Say | None) -> _Answers:
+    """Return what a plugin answers; whatever it, or looking at it, raises is that plugin's."""
+    try:
+        with put_back():
+            return _Answers(plugin, module, say)
+    except (_Broken, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a property or a signature of the plugin's own may raise anything
+        raise _Broken(f"cannot be looked at: {said(error)}") from None
+
+
 class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught one screen above
     pass
 
@@ -112,8 +180,8 @@ class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught on
 class _Answers:
     """What one plugin answers to each hook, checked."""
 
-    def __init__(self, plugin: Plugin, module: object) -> None:
-        self.plugin = plugin
+    def __init__(self, plugin: Plugin, module: object, say: trace.Say | None) -> None:
+        self.plugin, self._say = plugin, say
         self.offers: list[Offer] = []
         self.recipes: dict[str, Traversable] = {}
         self.observers: list[tuple[Plugin, Callable[[Event], None]]] = []
@@ -122,18 +190,28 @@ class _Answers:
         _register(manager, module)
         for hook, kind in _HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
-                self.offers += self._components(kind, hook, _call(hook, implementation.function))
+                with self._traced(hook) as answer:
+                    made = self._components(kind, hook, _call(hook, implementation.function))
+                    answer([f"{kind} '{offer.component.name}'" for offer in made])
+                self.offers += made
         for implementation in manager.hook.textclf_recipes.get_hookimpls():
-            self._recipes(_call("textclf_recipes", implementation.function))
+            with self._traced("textclf_recipes") as answer:
+                self._recipes(_call("textclf_recipes", implementation.function))
+                answer([f"recipe '{stem}'" for stem in self.recipes])
         for implementation in manager.hook.textclf_event.get_hookimpls():
             self.observers.append((plugin, cast(Callable[[Event], None], implementation.function)))
+
+    @contextmanager
+    def _traced(self, hook: str) -> Iterator[Callable[[list[str]], None]]:
+        with trace.timed(self._say) as told:
+            yield lambda made: told(f"{hook}() of {trace.named(self.plugin)} answers {', '.join(made) or 'nothing'}")
 
     def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
         if not isinstance(answer, Iterable) or isinstance(answer, str):
             raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
         components = _call(hook, lambda: list(answer))
         for component in components:
-            flaw = _flaw(component)
+            flaw = flaw_of_component(component)
             if flaw:
                 raise _Broken(f"{hook}() {flaw}")
         names = [component.name for component in components]
@@ -148,58 +226,20 @@ class _Answers:
                 if entry.name.endswith(".yaml") and entry.is_file():
                     self.recipes[entry.name.removesuffix(".yaml")] = entry
         except Exception as error:  # noqa: BLE001 - a Traversable of the plugin's own may raise anything
-            raise _Broken(f"textclf_recipes() returns no readable folder: {_say(error)}") from None
-
-
-def _flaw(component: Any) -> str:
-    """Say what is wrong with a component as it is offered, or nothing."""
-    if not isinstance(component, Component):
-        return f"returns {kind_of(component)} in its list, not a Component"
-    if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
-        return f"offers a component with the unusable name {component.name!r}: letters, digits, '_' and '-' are allowed"
-    named = f"offers '{component.name}'"
-    if not (isinstance(component.options, type) and issubclass(component.options, Options)):
-        return f"{named} with options that are not a subclass of textclf.Options"
-    if "use" in component.options.model_fields:
-        return f"{named} with an option called 'use', which in a recipe names the component"
-    for field in ("build", "restore", "check"):
-        value = getattr(component, field)
-        if not callable(value) and (value is not None or field == "build"):
-            return f"{named} with {kind_of(value)} as {field}, not a function"
-    if not callable(component.traits) and not isinstance(component.traits, Traits):
-        return f"{named} with {kind_of(component.traits)} as traits, not textclf.Traits"
-    if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
-        return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
-    return ""
+            raise _Broken(f"textclf_recipes() returns no readable folder: {said(error)}") from None
 
 
 def _register(manager: _Manager, module: object) -> None:
     for name in dir(module):
-        if name.startswith(_PREFIX) and inspect.isroutine(getattr(module, name, None)):
-            _check_hook(name, getattr(module, name))
+        if name.startswith(PREFIX):
+            flaw = flaw_of_hook(name, _now(name), getattr(module, name, None), _ALL_HOOKS)
+            if flaw:
+                raise _Broken(flaw)
     try:
         manager.register(module)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _Broken(" ".join(str(error).split())) from None
-
-
-def _check_hook(name: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that no hook is called like, or that takes other arguments than its hook gives."""
-    if name not in _ALL_HOOKS:
-        # Without the prefix, which makes any two names look alike.
-        near = closest(name.removeprefix(_PREFIX), [hook.removeprefix(_PREFIX) for hook in _ALL_HOOKS])
-        meant = f"; did you mean '{_PREFIX}{near}'?" if near else f" (hooks: {', '.join(_ALL_HOOKS)})"
-        raise _Broken(f"defines '{name}', which is no hook{meant}")
-    given = list(inspect.signature(getattr(hookspecs, name)).parameters)
-    taken = inspect.signature(function).parameters
-    for argument, parameter in taken.items():
-        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if argument not in given and parameter.default is parameter.empty and not variadic:
-            gives = did_you_mean(argument, given) or f" (it gives {', '.join(given) or 'none'})"
-            raise _Broken(f"{name}() takes the argument '{argument}', which the hook does not give{gives}")
-    if any(argument not in taken for argument in given):
-        raise _Broken(f"{name}() does not take the argument '{given[0]}', which the hook gives")
 
 
 def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
@@ -216,8 +256,4 @@ def _call(hook: str, function: Callable[..., Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's, and named so
-        raise _Broken(f"{hook}() fails: {_say(error)}") from None
-
-
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+        raise _Broken(f"{hook}() fails: {said(error)}") from None

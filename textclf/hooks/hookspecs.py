@@ -21,6 +21,10 @@ PROJECT = "textclf"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
+# Hooks that have another name now: {"textclf_old": ("textclf_new", "0.3")} is taken for the new one until
+# textclf-engine 0.3, and noted on the plugin.
+DEPRECATED: dict[str, tuple[str, str]] = {}
+
 
 @hookspec
 def textclf_datasets() -> Iterable[Component[Any, Any]]:  # type: ignore[empty-body]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
@@ -10,29 +11,58 @@ from typing import Any
 from ..errors import PluginError, closest, did_you_mean, listing, with_article
 from .components import KINDS, Component, Kind
 from .events import Event
+from .versions import DISTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One plugin module: its entry point's name, its distribution and version, and, when broken, why."""
+    """One plugin: its entry point's name, its module, distribution and version, and, when broken, why.
+
+    file: that it was read from where it is no package, as it was named. sha256: of that file, or of the files of a
+    module that a program gave. notes: what of it is deprecated.
+    """
 
     name: str
     module: str
     distribution: str = ""
     version: str = ""
     reason: str = ""
+    file: str = ""
+    sha256: str = ""
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"plugin {self.module}"
-
-    @property
-    def source(self) -> str:
-        """Return the distribution and version that it came with, or an empty string."""
-        return f"{self.distribution} {self.version}".strip()
+        if self.file:
+            return f"plugin {self.file}"
+        return f"plugin {self.module} of {self.origin}" if self.strange else f"plugin {self.module}"
 
     @property
     def broken(self) -> bool:
         return bool(self.reason)
+
+    @property
+    def strange(self) -> bool:
+        """Tell whether it comes from a distribution that is not textclf's own."""
+        return self.distribution not in ("", DISTRIBUTION)
+
+    @property
+    def origin(self) -> str:
+        """Return the file, or the distribution with its version; nothing of a module that a program gave."""
+        return self.file or f"{self.distribution} {self.version}".strip()
+
+    @property
+    def edition(self) -> str:
+        """Return what tells one content of the plugin from another: the version, or the digest of a file."""
+        return f"sha256:{self.sha256}" if self.sha256 else self.version
+
+    def remedy(self, component: str) -> str:
+        """Return what can be done about a component of it that breaks its contract, to stand behind the fault."""
+        check = f"plugins check {component}"
+        if self.file:
+            return f"; see `textclf --plugin {shlex.quote(self.file)} {check}`"
+        if self.strange:
+            return f"; report it to the authors of {self.distribution}, or see `textclf {check}`"
+        return f"; see `textclf.testing.check_plugin({self.module})`" if self.sha256 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +112,10 @@ class Registry:
         """Return the one component of that kind and name; a PluginError where there is none, or more than one."""
         found = [offer for offer in self.offers if offer.kind == kind and offer.component.name == name]
         if len(found) > 1:
-            both = " and ".join(f"{o.plugin.module} ({o.plugin.distribution or 'no distribution'})" for o in found)
-            raise PluginError(f"{kind} '{name}' is offered by {both}; uninstall one of them")
+            both = " and ".join(f"{o.plugin.module} ({_whence(o.plugin)})" for o in found)
+            loose = [o.plugin.file for o in found if o.plugin.file]
+            way = f"rename that of {loose[0]}" if loose else "uninstall one of them"
+            raise PluginError(f"{kind} '{name}' is offered by {both}; {way}")
         if found:
             return found[0]
         raise PluginError(self.missing(kind, name))
@@ -100,7 +132,7 @@ class Registry:
         message += f" (installed: {listing(self.names(kind)) or 'none'})"
         broken = [p for p in self.plugins if p.broken]
         if broken:
-            message += "; broken plugins: " + "; ".join(f"{p.name} ({p.reason})" for p in broken)
+            message += "; broken plugins: " + "; ".join(f"{_named(p)} ({p.reason})" for p in broken)
         return message
 
     def broken_offering(self, name: str) -> Plugin | None:
@@ -118,6 +150,14 @@ def check_recipes(recipes: Mapping[str, Sequence[tuple[Plugin, Traversable]]], s
         both = " and ".join(plugin.module for plugin, _ in found)
         raise PluginError(f"recipe '{stem}' is offered by {both}; uninstall one of them or name a file")
     return found[0][1]
+
+
+def _whence(plugin: Plugin) -> str:
+    return plugin.file or plugin.distribution or "no distribution"
+
+
+def _named(plugin: Plugin) -> str:
+    return f"{plugin.name} of {plugin.origin}" if plugin.strange else plugin.name
 
 
 def sorted_plugins(plugins: Iterable[Plugin]) -> list[Plugin]:

@@ -1,4 +1,4 @@
-"""Owns the question whether a plugin's requirement on textclf-engine allows the version that is running."""
+"""Owns comparing versions: textclf-engine's with what a plugin requires, a plugin's with what a model needs."""
 
 from __future__ import annotations
 
@@ -28,3 +28,27 @@ def refused(requirements: Iterable[str], version: str) -> str:
         if not requirement.specifier.contains(version, prereleases=True):
             return str(requirement.specifier)
     return ""
+
+
+def older(installed: str, saved: str) -> bool:
+    """Tell whether the installed version is certainly older than the one that saved a model."""
+    if installed == saved or not installed or not saved:
+        return False
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(installed) < Version(saved)
+    except InvalidVersion:
+        return False
+
+
+def to_install(distribution: str, version: str) -> str:
+    """Return the command that installs a distribution in a version, or a newer one."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        # A specifier takes no local part, such as 1.2+cpu.
+        least = f">={Version(version).public}"
+    except InvalidVersion:
+        return f"pip install {distribution}"
+    return f"pip install '{distribution}{least}'"

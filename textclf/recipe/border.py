@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Labels
 from ..data.tokens import Tokens
-from ..errors import PluginError, counted
+from ..errors import counted
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -16,29 +16,35 @@ if TYPE_CHECKING:
 
 def checked_features(features: Any, texts: int, step: Step[Any]) -> Any:
     """Refuse features that break the contract, naming the plugin, before anything reads them."""
-    import numpy as np
+    fault = step.call("encode", lambda: _fault_of_features(features, texts, step.traits.makes))
+    if fault:
+        raise step.fault(f"encode returned {fault}")
+    return features
 
-    def broken(what: str) -> PluginError:
-        return PluginError(f"{step}: encode {what}")
+
+def _fault_of_features(features: Any, texts: int, makes: str | None) -> str:
+    """Return in words what keeps features from being those of so many texts; nothing where they are sound."""
+    import numpy as np
 
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
     except (TypeError, IndexError):
-        raise broken(f"returned a {type(features).__name__}, which has no rows") from None
+        return f"a {type(features).__name__}, which has no rows"
     if rows != texts:
-        raise broken(f"returned {rows} rows of features for {texts} texts")
-    makes = step.traits.makes
+        return f"{rows} rows of features for {texts} texts"
     if makes == "tokens" and not isinstance(features, Tokens):
-        raise broken(f"returned a {type(features).__name__}, but its traits say 'tokens'")
+        return f"a {type(features).__name__}, but its traits say 'tokens'"
     if makes in ("matrix", "counts"):
         if len(getattr(features, "shape", ())) != 2 or not hasattr(features, "dtype"):
-            raise broken(f"returned a {type(features).__name__}, but its traits say '{makes}'")
+            return f"a {type(features).__name__}, but its traits say '{makes}'"
+        if np.dtype(features.dtype).kind not in "biuf":
+            return f"features of the type {features.dtype}, which are no numbers"
         values = features if isinstance(features, np.ndarray) else getattr(features, "data", None)
         if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise broken("returned features that are NaN or infinite")
+            return "features that are NaN or infinite"
         if makes == "counts" and isinstance(values, np.ndarray) and values.size and values.min() < 0:
-            raise broken("returned negative features, but its traits say 'counts'")
-    return features
+            return "negative features, but its traits say 'counts'"
+    return ""
 
 
 def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> NDArray[np.float32]:
@@ -50,7 +56,7 @@ def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> 
     else:
         fault = fault_of_scores(scores, texts, labels)
     if fault:
-        raise PluginError(f"{step}: Model.scores returned {fault}")
+        raise step.fault(f"Model.scores returned {fault}")
     found: NDArray[np.float32] = scores
     return found
 

@@ -22,10 +22,10 @@ from .fit import (
 )
 from .nodes import KeyPath
 from .recipe import Recipe
+from .restoring import restored_step as restored_step
 from .settings import DEFAULT_METRICS, Settings
 from .steps import Step as Step
 from .steps import lacking_libraries, pip_command, validate
-from .steps import restored_step as restored_step
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _SEED_UNUSED = "seed is not used: seeds names the seeds of the study's runs"
@@ -77,8 +77,13 @@ class Plan:
         return {step.kind: step.to_json() for step in single if step is not None}
 
     def plugins(self) -> dict[str, str]:
-        """Return the version of each plugin module that the plan uses."""
-        return {step.offer.plugin.module: step.offer.plugin.version for step in self.steps()}
+        """Return the version of each plugin module that the plan uses, or the digest of its file."""
+        return {step.offer.plugin.module: step.offer.plugin.edition for step in self.steps()}
+
+    def plugin_files(self) -> dict[str, tuple[str, str]]:
+        """Return the file and its sha256 of each plugin module that is no package."""
+        plugins = [step.offer.plugin for step in self.steps()]
+        return {plugin.module: (plugin.file, plugin.sha256) for plugin in plugins if plugin.file}
 
     def with_seed(self, seed: int) -> Plan:
         """Return the same plan for one run of a study."""

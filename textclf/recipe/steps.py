@@ -16,9 +16,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from ..durable import is_full
-from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of
-from ..hooks.components import Component, Kind, Options, Traits
-from ..hooks.registry import Offer, Registry
+from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
+from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
+from ..hooks.guard import put_back
+from ..hooks.registry import Offer
 from .messages import explain
 
 T = TypeVar("T")
@@ -34,6 +35,11 @@ CONTRACTS: dict[Kind, tuple[str, ...]] = {
     "metric": ("__call__",),
     "output": ("write",),
 }
+MODEL = ("scores", "save")  # what a trainer trains and restores
+
+
+def _ignore(message: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ class Step(Generic[T]):
         """Return what these options make, read and can do; a PluginError where the plugin cannot say."""
         traits = self.call("traits", lambda: self.component.traits_of(self.options))
         if not isinstance(traits, Traits):
-            raise PluginError(f"{self}: traits() returns {kind_of(traits)}, not textclf.Traits")
+            raise self.fault(f"traits() returns {kind_of(traits)}, not textclf.Traits")
+        flaw = flaw_of_traits(traits)
+        if flaw:
+            raise self.fault(f"traits() returns Traits with {flaw}")
         return traits
 
     def build(self) -> T:
@@ -77,49 +86,74 @@ class Step(Generic[T]):
         if check is None:
             return []
         found = self.call("check", lambda: list(check(self.options)))
-        if not all(isinstance(problem, Problem) for problem in found):
-            raise PluginError(f"{self}: check() returns something other than textclf.Problem")
+        if not all(_is_problem(problem) for problem in found):
+            raise self.fault("check() returns something other than textclf.Problem")
         return list(found)
 
     def to_json(self) -> dict[str, Any]:
-        """Return name, plugin module and version, and every option; `restored_step` reads it."""
+        """Return name, plugin module, version, where the plugin is from, and every option; `restored_step` reads it."""
         plugin = self.offer.plugin
-        options = self.options.model_dump(mode="json", by_alias=True)
-        return {"use": self.name, "plugin": plugin.module, "version": plugin.version, "options": options}
+        origin = {"distribution": plugin.distribution, "file": Path(plugin.file).name, "sha256": plugin.sha256}
+        about = {"plugin": plugin.module, "version": plugin.version, **{k: v for k, v in origin.items() if v}}
+        return {"use": self.name, **about, "options": self._dumped()}
 
     def to_recipe(self) -> dict[str, Any]:
         """Return the step as a recipe says it, every default written out."""
-        return {"use": self.name, **self.options.model_dump(mode="json", by_alias=True)}
+        return {"use": self.name, **self._dumped()}
+
+    def _dumped(self) -> dict[str, Any]:
+        """Return the options as JSON has them; a PluginError where they hold what JSON cannot."""
+        dumped: dict[str, Any] = self.call("options", lambda: self.options.model_dump(mode="json", by_alias=True))
+        return dumped
 
     def __str__(self) -> str:
         return f"{self.kind} '{self.name}' ({self.offer.plugin})"
 
-    def call(self, method: str, function: Callable[[], Any]) -> Any:
-        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's."""
+    def fault(self, what: str) -> PluginError:
+        """Return the error that tells whose fault it is, which contract was broken, and what can be done."""
+        return PluginError(f"{self}: {what}{self.offer.plugin.remedy(self.name)}")
+
+    def call(self, method: str, function: Callable[[], Any], warn: Callable[[str], None] = _ignore) -> Any:
+        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's.
+
+        What it must leave alone is put back, and told to `warn`.
+        """
         try:
-            return function()
+            with put_back() as changed:
+                answer = function()
+            if changed:
+                warn(f"{self}: {method} changed {' and '.join(changed)}, which was put back")
+            return answer
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except ImportError as error:
-            raise PluginError(f"{self}: {method}() fails: {_say(error)}{_way_out(self.component)}") from error
+            raise PluginError(f"{self}: {method}() fails: {said(error)}{_way_out(self.component)}") from error
         except BaseException as error:
             if isinstance(error, OSError) and is_full(error):
-                raise ResourceError(f"{self}: {method}() fails: {_say(error)}; free some space") from error
+                raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and error.errno in _UNREADABLE:
-                raise DataError(f"{self}: {method}() cannot read its data: {_say(error)}") from error
-            raise PluginError(f"{self}: {method}() fails: {_say(error)}") from error
+                raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
+            raise self.fault(f"{method}() fails: {said(error)}") from error
 
     def _kept(self, built: Any, method: str) -> T:
-        lacking = [name for name in CONTRACTS[self.kind] if not callable(getattr(built, name, None))]
-        if self.kind == "metric" and not isinstance(getattr(built, "greater_is_better", None), bool):
-            lacking.append("greater_is_better")
+        direction = ("greater_is_better",) if self.kind == "metric" else ()
+        self.require(method, built, CONTRACTS[self.kind], _CONTRACT_NAMES[self.kind], direction)
+        return built  # type: ignore[no-any-return]
+
+    def require(
+        self, method: str, built: Any, methods: tuple[str, ...], contract: str, flags: tuple[str, ...] = ()
+    ) -> None:
+        """Raise the fault where what a method returned lacks methods, or flags, that a contract asks for."""
+
+        def look() -> list[str]:
+            lacking = [name for name in methods if not callable(getattr(built, name, None))]
+            return lacking + [name for name in flags if not isinstance(getattr(built, name, None), bool)]
+
+        lacking = self.call(method, look)
         if lacking:
             words = ", ".join(f"'{name}'" for name in lacking)
-            raise PluginError(
-                f"{self}: {method}() returns {kind_of(built)} without {words}, which the contract of "
-                f"textclf.{_CONTRACT_NAMES[self.kind]} asks for"
-            )
-        return built  # type: ignore[no-any-return]
+            asks = f"which the contract of textclf.{contract} asks for"
+            raise self.fault(f"{method}() returns {kind_of(built)} without {words}, {asks}")
 
 
 _CONTRACT_NAMES: dict[Kind, str] = {
@@ -142,28 +176,17 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of the plugin's may raise anything
         what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-        return None, [Problem(f"the options of {what} cannot be checked: {_say(error)}", exit_code=5)]
+        remedy = offer.plugin.remedy(offer.component.name)
+        return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{remedy}", exit_code=5)]
 
 
-def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> Step[Any]:
-    """Return the step that `to_json` wrote, its options migrated; a PluginError where the plugin cannot read them."""
-    name, plugin, version = (str(saved.get(key, "")) for key in ("use", "plugin", "version"))
-    values = dict(saved.get("options", {}))
-    try:
-        offer = registry.find(kind, name)
-    except PluginError as error:
-        saver = f"; it was saved by plugin {plugin} {version}".rstrip() + ": install that plugin" if plugin else ""
-        raise PluginError(f"{error}{saver}") from None
-    try:
-        values = offer.component.options.migrate(version, values)
-    except Exception as error:
-        raise PluginError(f"{kind} '{name}' ({offer.plugin}): migrate() fails: {_say(error)}") from error
-    options, problems = validate(offer, values)
-    if options is None:
-        reasons = "; ".join(str(problem) for problem in problems)
-        versions = f"saved by version {version}, installed is {offer.plugin.version or 'an unknown version'}"
-        raise PluginError(f"{kind} '{name}' ({offer.plugin}) cannot read its saved options ({versions}): {reasons}")
-    return Step(kind, offer, options)
+def _is_problem(found: Any) -> bool:
+    return (
+        isinstance(found, Problem)
+        and isinstance(found.message, str)
+        and isinstance(found.path, tuple)
+        and type(found.exit_code) is int
+    )
 
 
 def lacking_libraries(component: Component[Any, Any]) -> list[str]:
@@ -195,7 +218,3 @@ def _is_there(name: str) -> bool:
 def _way_out(component: Component[Any, Any]) -> str:
     lacking = lacking_libraries(component)
     return f"; {pip_command(component, lacking)}" if lacking or component.install else ""
-
-
-def _say(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -35,7 +35,8 @@ def features(folder: Path | None, fingerprint: str, texts: Texts, make: Callable
     """
     if folder is None or not fingerprint:
         return make()
-    key = hashlib.sha256(f"{FORMAT}:{fingerprint}:{texts_digest(texts)}".encode()).hexdigest()[:40]
+    named = f"{FORMAT}:{fingerprint}:{texts_digest(texts)}".encode("utf-8", "surrogatepass")
+    key = hashlib.sha256(named).hexdigest()[:40]
     entry = folder / "features" / key
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

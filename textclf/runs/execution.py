@@ -16,10 +16,11 @@ from ..data.dataset import Dataset
 from ..data.predictions import Predictions, named, shortest
 from ..data.table_writer import write_table
 from ..durable import disk_errors, write_file
-from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
+from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError, said
 from ..hooks.context import RunContext
 from ..hooks.contracts import Finished
 from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
+from ..hooks.guard import put_back
 from ..recipe.plan import Plan
 from . import pipeline
 from .checkpoints import CheckpointStore
@@ -63,8 +64,10 @@ def execute(
     allow_changed: bool = False,
 ) -> Finish:
     """Run a plan in its locked folder; running it again in the same folder resumes it."""
+    # While a plugin works, the current folder may be another: what is written meanwhile still belongs here.
+    here = replace(folder, path=folder.path.absolute())
     journal = Journal(
-        list(around.observers), folder.observe, warnings=folder.warnings(), choices=folder.choices(),
+        list(around.observers), here.observe, warnings=folder.warnings(), choices=folder.choices(),
         accounts=folder.accounts(),
     )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
@@ -74,8 +77,8 @@ def execute(
         folder.update(state="running", error=None)
         journal.emit(RunStarted(name=folder.name, folder=str(folder.path), resumed=resumed))
         context = RunContext(
-            plan.settings.seed, folder.work, journal.emit, cache=around.cache, offline=around.offline,
-            stopping=around.stopping, steps=plan.described(),
+            plan.settings.seed, here.work, journal.emit, cache=around.cache and around.cache.absolute(),
+            offline=around.offline, stopping=around.stopping, steps=plan.described(),
         )  # fmt: skip
         for warning in plan.warnings:
             journal.emit(Warned(message=warning))
@@ -184,7 +187,7 @@ class _Stages:
             self.journal.emit(CheckpointSaved(step=step, folder=str(path)))
 
         context = self.context.at("train", self.plan.trainer.name)
-        store = CheckpointStore(self.folder.checkpoints, context.warn, saved)
+        store = CheckpointStore(self.folder.checkpoints.absolute(), context.warn, saved)
         return replace(context, checkpoints=store, judging=pipeline.judge_of(self.plan, parts, found))
 
     def _write(
@@ -218,9 +221,13 @@ class _Stages:
     def _output(self, step: Any, finished: Finished) -> None:
         """Let an output write; one that fails is a warning, since the result is already there."""
         try:
-            step.build().write(finished, self.folder.path)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an output raises must not cost the run
-            self.context.warn(f"{step}: write fails, the run goes on: {type(error).__name__}: {error}")
+            with put_back():
+                step.build().write(finished, self.folder.path)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
+            remedy = step.offer.plugin.remedy(step.name)
+            self.context.warn(f"{step}: write fails, the run goes on: {said(error)}{remedy}")
 
     def _stop_if_asked(self) -> None:
         if self.context.stopping():

@@ -170,30 +170,6 @@ def create(runs: Path, name: str, recipe: Mapping[str, Any], *, suffix: str = ""
     return folder
 
 
-def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
-    """Refuse to go on with a run whose recipe, plugins or libraries are not those it began with."""
-    then: dict[str, Any] = {**folder.record.get("versions", {}), **folder.record.get("plugins", {})}
-    now: dict[str, Any] = {**versions(), **plugins}
-    changed = [
-        f"{name} was {_version(then, name)} and is {_version(now, name)}"
-        for name in sorted({*then, *now})
-        if then.get(name) != now.get(name)
-    ]
-    # As it was asked for, or with the options that fix what was chosen: `runs.fixing` may be killed between the two.
-    written = {folder.record.get("recipe_sha256"), folder.record.get("recipe_asked_sha256")}
-    if digest(folder.path / RECIPE) not in written:
-        changed.insert(0, f"{RECIPE} was edited")
-    if changed:
-        raise ArtefactError(
-            f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
-            f"run the recipe anew, or resume with --allow-changed"
-        )
-
-
-def _version(versions: Mapping[str, Any], name: str) -> str:
-    return str(versions.get(name, "absent")) or "without a version"
-
-
 def open_run(path: Path) -> RunFolder:
     record = read_json(path / RECORD)
     if not isinstance(record, dict) or not {"state", "started", "versions"} <= set(record):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import said
 from ..hooks.events import (
     Accounted,
     Chosen,
@@ -98,6 +99,8 @@ class Journal:
                 continue  # it failed at the warning about another one
             try:
                 observer(event)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not be able to end a run
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
-                self.emit(Warned(message=f"observer {name} fails and is left out: {type(error).__name__}: {error}"))
+                self.emit(Warned(message=f"observer {name} fails and is left out: {said(error)}"))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Texts
 from ..data.predictions import Counts, Predictions
-from ..errors import PluginError
 from ..hooks.contracts import Judgement, Metric
 from ..recipe.plan import Step
 from .report import Estimate, LabelRow
@@ -52,7 +51,7 @@ class CheckedMetric:
     def __init__(self, step: Step[Metric]) -> None:
         self._step, self._metric = step, step.build()
         self.greater_is_better = self._metric.greater_is_better
-        self.reads_scores = bool(getattr(self._metric, "reads_scores", True))
+        self.reads_scores = step.call("reads_scores", lambda: bool(getattr(self._metric, "reads_scores", True)))
 
     def __call__(self, predictions: Predictions, weights: NDArray[np.float64] | None = None) -> Any:
         import numpy as np
@@ -60,10 +59,10 @@ class CheckedMetric:
         value = self._step.call("__call__", lambda: self._metric(predictions, weights))
         if weights is not None:
             if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise PluginError(f"{self._step}: __call__ returned {_shown(value)} for {len(weights)} weightings")
+                raise self._step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings")
             return value.astype(np.float64)
         if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
-            raise PluginError(f"{self._step}: __call__ returned {_shown(value)}, not a number")
+            raise self._step.fault(f"__call__ returned {_shown(value)}, not a number")
         return float(value)
 
 

@@ -12,11 +12,12 @@ from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.predictions import Decision, Encoded, Predictions
 from ..data.soundness import unsound
 from ..data.text import clean, strings_digest, texts_digest
-from ..errors import DataError, PluginError, RecipeError
+from ..errors import DataError, RecipeError
 from ..hooks.context import Judge, RunContext
 from ..hooks.contracts import Encoder, Judgement, Metric, Model
 from ..recipe.border import checked_features, checked_scores
 from ..recipe.plan import Plan
+from ..recipe.steps import MODEL
 from . import cache, metrics
 from .deciding import tune
 from .splitting import Parts
@@ -33,12 +34,12 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
             raise RecipeError("the recipe has no dataset step, and no data was given in its place")
         step = plan.dataset
         provider = step.build()
-        data = step.call("load", lambda: provider.load(context))
+        data = step.call("load", lambda: provider.load(context), context.warn)
         if not isinstance(data, Dataset):
-            raise PluginError(f"{step}: load returned a {type(data).__name__}, not a textclf.Dataset")
-        reason = unsound(data)
+            raise step.fault(f"load returned a {type(data).__name__}, not a textclf.Dataset")
+        reason = step.call("load", partial(unsound, data))
         if reason:
-            raise PluginError(f"{step}: load returned a dataset whose {reason}")
+            raise step.fault(f"load returned a dataset whose {reason}")
     else:
         reason = unsound(data)
         if reason:
@@ -99,12 +100,13 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     """Fit the encoder on the training split and encode every split, from the cache where that was done before."""
     step = plan.encoder
     encoder: Encoder = step.build()
-    step.call("fit", lambda: encoder.fit(parts.train, context))
+    step.call("fit", lambda: encoder.fit(parts.train, context), context.warn)
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise PluginError(f"{step}: fingerprint returned a {type(fingerprint).__name__}, not a str")
-    # Two plugins may well use the same words for different features.
-    key = f"{step.offer.plugin.module}:{fingerprint}" if fingerprint else ""
+        raise step.fault(f"fingerprint returned a {type(fingerprint).__name__}, not a str")
+    # Two plugins may well use the same words for different features, and so may a file that is being written.
+    plugin = step.offer.plugin
+    key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
 
     def features(texts: Texts) -> Any:
         return cache.features(context.cache, key, texts, partial(_encode, plan, encoder, texts, context))
@@ -117,7 +119,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
 
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
-    features = step.call("encode", lambda: encoder.encode(texts, context))
+    features = step.call("encode", lambda: encoder.encode(texts, context), context.warn)
     return checked_features(features, len(texts), step)
 
 
@@ -148,10 +150,9 @@ def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) 
         lambda: trainer.train(
             encoded.encoder, encoded.splits["train"], encoded.splits.get("validation"), parts.labels, context
         ),
+        context.warn,
     )
-    for method in ("scores", "save"):
-        if not callable(getattr(model, method, None)):
-            raise PluginError(f"{step}: train returned a {type(model).__name__} without a method '{method}'")
+    step.require("train", model, MODEL, "Model")
     return model
 
 
@@ -176,13 +177,20 @@ def score(
 ) -> NDArray[np.float32]:
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
-    scores = step.call("scores", lambda: model.scores(split.features, context))
+    scores = step.call("scores", lambda: model.scores(split.features, context), context.warn)
     return checked_scores(scores, len(split.labels), parts.labels, step)
 
 
 def predictions(parts: Parts, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:
-    decided = decision.decide(scores, parts.labels)
-    return Predictions(parts.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
+    truth, decided, scored = map(_fixed, (split.labels, decision.decide(scores, parts.labels), scores))
+    return Predictions(parts.labels, truth, decided, scored, split.texts, split.ids, split.groups)
+
+
+def _fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that no metric or output can write into: all read the same."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def classifier(plan: Plan, parts: Parts, encoded: EncodedParts, model: Model, decision: Decision) -> Classifier:

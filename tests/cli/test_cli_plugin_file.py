@@ -1,0 +1,150 @@
+"""`--plugin FILE`: one Python file is a plugin for one call, wherever the option stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.core.loose_files import SHAPE, write
+from textclf.cli.anywhere import taken
+
+Call = Callable[..., Any]
+RECIPE = """\
+name: toys
+dataset: {use: toy_texts, size: 60}
+encoder: {use: shape, scale: 2.0}
+trainer: {use: toy_linear, epochs: 5}
+metrics: [toy_accuracy]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXTCLF_CACHE", str(tmp_path / "cache"))
+    Path("toys.yaml").write_text(RECIPE, "utf-8")
+    write("mine.py")
+
+
+@pytest.fixture
+def run(call: Call) -> Path:
+    answer = call("--plugin", "mine.py", "run", "toys.yaml", "--json")
+    assert answer.code == 0, answer.out
+    return Path(answer.json()["folder"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--plugin", "mine.py", "check", "toys.yaml"],
+        ["check", "toys.yaml", "--plugin", "./mine.py"],
+        ["check", "--plugin=mine.py", "toys.yaml"],
+        ["--debug", "check", "--plugin", "mine.py", "--plugin", "other.py", "toys.yaml"],
+    ],
+)
+def test_the_option_stands_anywhere_before_the_two_dashes(call: Call, arguments: list[str]) -> None:
+    write("other.py", SHAPE.replace('"shape"', '"form"'))
+    answer = call(*arguments)
+    assert (answer.code, answer.err) == (0, "")
+    assert "encoder  shape" in answer.out
+
+
+def test_behind_the_two_dashes_it_is_a_text() -> None:
+    given = taken(["explain", "--debug", "toys", "--", "--plugin", "mine.py", "--debug"])
+    assert given.words == ("explain", "toys", "--", "--plugin", "mine.py", "--debug")
+    assert (given.plugins, given.debug) == ((), True)
+
+
+@pytest.mark.parametrize("arguments", [["--plugin"], ["check", "toys.yaml", "--plugin"]])
+def test_the_option_without_a_file_is_wrong_usage(call: Call, arguments: list[str]) -> None:
+    answer = call(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "textclf: option '--plugin' requires an argument; see 'textclf --help'\n"
+
+
+@pytest.mark.parametrize("command", [["check", "toys.yaml"], ["runs"], ["plugins"], ["frobnicate"]])
+def test_a_file_that_is_not_there_is_said_before_anything_else(call: Call, command: list[str]) -> None:
+    answer = call("--plugin", "nine.py", *command)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "textclf: plugin 'nine.py': no such file; did you mean 'mine.py'?\n"
+
+
+def test_with_json_the_error_is_the_one_document(call: Call) -> None:
+    write("mine.py", "def textclf_encoders(): 1 / 0")
+    answer = call("check", "toys.yaml", "--json", "--plugin", "mine.py")
+    assert (answer.code, answer.err) == (5, "")
+    assert answer.json()["error"]["message"] == (
+        "plugin mine.py: textclf_encoders() fails: ZeroDivisionError: division by zero"
+    )
+
+
+def test_the_list_of_plugins_shows_the_file(call: Call) -> None:
+    sha256 = write("mine.py")
+    line = next(line for line in call("plugins", "--plugin", "./mine.py").out.splitlines() if line.startswith("mine"))
+    assert line.split() == ["mine", "./mine.py", "encoder", "shape"]
+    listed = call("--plugin", "./mine.py", "plugins", "--json").json()["plugins"]
+    about = next(plugin for plugin in listed if plugin["name"] == "mine")
+    assert (about["file"], about["sha256"], about["broken"]) == ("./mine.py", sha256, None)
+
+
+def test_what_to_type_next_names_the_file(call: Call) -> None:
+    write("my plugin.py")
+    checked = call("--plugin", "my plugin.py", "check", "toys.yaml")
+    assert checked.out.splitlines()[-1] == "next: textclf --plugin 'my plugin.py' run toys.yaml"
+    done = call("--plugin", "my plugin.py", "run", "toys.yaml")
+    last = done.out.splitlines()[-1]
+    assert last == "next: textclf --plugin 'my plugin.py' predict toys \"a text of your own\""
+
+
+def test_every_command_that_reads_a_model_takes_the_file(call: Call, run: Path) -> None:
+    other = call("--plugin", "mine.py", "run", "toys.yaml", "--seed", "7", "--json").json()["folder"]
+    for words in (
+        ["predict", "toys", "a text"], ["evaluate", "toys", run / "predictions.csv"], ["explain", "toys", "a text"],
+        ["compare", run, other], ["resume", run], ["schema"], ["recipes"], ["runs"], ["runs", "show", "toys"],
+    ):  # fmt: skip
+        answer = call("--plugin", "mine.py", *words)
+        assert answer.code == 0, (words, answer.err)
+    assert '"shape"' in call("schema", "--plugin", "mine.py").out
+
+
+def test_without_the_file_each_says_what_to_type(call: Call, run: Path) -> None:
+    """C12: a model whose plugin is missing."""
+    answer = call("predict", "toys", "a text")
+    assert (answer.code, answer.out) == (5, "")
+    assert "give that file, as in `textclf --plugin mine.py ...`" in answer.err
+    about = json.loads((run / "record.json").read_text("utf-8"))
+    (run / "record.json").write_text(json.dumps({**about, "state": "interrupted"}), "utf-8")
+    answer = call("resume", run)
+    assert (answer.code, answer.err) == (
+        5, f"textclf: {run} was made with the plugin file 'mine.py': textclf --plugin mine.py resume {run}\n"
+    )  # fmt: skip
+
+
+def test_what_a_file_prints_is_no_answer(site: Path) -> None:
+    """P06: also with --json, also below Python's own stdout."""
+    write("mine.py", "import os\nprint('loud')\nos.write(1, b'louder\\n')\n" + SHAPE)
+    done = subprocess.run(
+        [sys.executable, "-m", "textclf", "--plugin", "mine.py", "check", "toys.yaml", "--json"],
+        env={**__import__("os").environ, "PYTHONPATH": f"{site}:{os.environ['PYTHONPATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["recipe"]["encoder"] == {"use": "shape", "scale": 2.0}
+    assert set(done.stderr.split()) == {"loud", "louder"}
+
+
+def test_a_trace_leaves_the_one_document_alone(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTCLF_TRACE", "1")
+    answer = call("check", "toys.yaml", "--json", "--plugin", "mine.py")
+    assert answer.json()["recipe"]["encoder"] == {"use": "shape", "scale": 2.0}
+    said = [line for line in answer.err.splitlines() if "mine" in line]
+    assert [line.rpartition(" (")[0] for line in said] == [
+        "textclf: trace: plugin mine (mine.py) is run",
+        "textclf: trace: textclf_encoders() of plugin mine (mine.py) answers encoder 'shape'",
+    ]

@@ -1,0 +1,74 @@
+"""Names that have another name now: known for one minor version more, and told with what takes their place."""
+
+from __future__ import annotations
+
+import linecache
+import warnings
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+import textclf
+from textclf import Component, Traits
+from textclf.hooks import hookspecs
+from textclf.hooks.discovery import discover
+
+from .sample import plugin
+
+
+def words() -> list[object]:
+    return [Component(name="words", build=lambda options: None, traits=Traits(makes="matrix"))]
+
+
+def test_no_name_is_kept_past_its_version_and_each_replacement_is_there():
+    """The tables are empty, or say what this version still keeps."""
+    hooks = [name for name in vars(hookspecs) if name.startswith("textclf_")]
+    for table, known in ((textclf._DEPRECATED, textclf.__all__), (hookspecs.DEPRECATED, hooks)):
+        for old, (new, until) in table.items():
+            assert Version(textclf.__version__) < Version(until), f"{old} was to go in {until}"
+            assert new in known
+            assert old not in known
+
+
+def test_an_old_public_name_warns_at_the_line_that_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(textclf._DEPRECATED, "Ingredient", ("Component", "0.3"))
+    lines = ["x = 1", "from textclf import Ingredient", "import textclf", "textclf.Ingredient", ""]
+    (tmp_path / "old_plugin.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("default")
+        import old_plugin
+    assert old_plugin.Ingredient is Component
+    assert {(Path(each.filename).name, each.lineno) for each in heard} == {("old_plugin.py", 2), ("old_plugin.py", 4)}
+    assert {(each.category, str(each.message)) for each in heard} == {
+        (DeprecationWarning, "textclf.Ingredient is now textclf.Component; the old name goes in textclf-engine 0.3")
+    }
+    assert linecache.getline(heard[0].filename, heard[0].lineno) == "from textclf import Ingredient\n"
+    assert "Ingredient" not in dir(textclf)
+
+
+def test_an_old_hook_is_taken_for_the_new_one_and_noted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(hookspecs.DEPRECATED, "textclf_vectorisers", ("textclf_encoders", "0.3"))
+    found = discover([plugin("textclf_odd", textclf_vectorisers=words)], entry_points=False)
+    [known] = found.plugins
+    assert found.names("encoder") == ["words"]
+    assert (known.broken, known.notes) == (
+        False, ("textclf_vectorisers() is now textclf_encoders(); the old name goes in textclf-engine 0.3",)
+    )  # fmt: skip
+    assert found.of(known)
+
+
+def test_an_old_hook_is_kept_to_the_contract_of_the_new_one(monkeypatch: pytest.MonkeyPatch):
+    """P02: an unknown argument is named with the name that the plugin uses."""
+    monkeypatch.setitem(hookspecs.DEPRECATED, "textclf_vectorisers", ("textclf_encoders", "0.3"))
+    odd = plugin("textclf_odd", textclf_vectorisers=lambda registry: [])
+    [known] = discover([odd], entry_points=False).plugins
+    assert known.reason == (
+        "textclf_vectorisers() takes the argument 'registry', which the hook does not give (it gives none)"
+    )
+
+
+def test_a_name_that_never_was_is_none_of_them():
+    with pytest.raises(AttributeError, match=r"^module 'textclf' has no attribute 'Ingredient'$"):
+        _ = textclf.Ingredient

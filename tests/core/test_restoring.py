@@ -1,0 +1,120 @@
+"""A model and the plugins it was saved with: missing, older, newer, another one, or of a time that told less."""
+
+from __future__ import annotations
+
+import pytest
+
+from textclf import Component, Field, Options, PluginError, Traits
+from textclf.hooks.registry import Offer, Plugin, Registry
+from textclf.hooks.versions import older, to_install
+from textclf.recipe.plan import Step, restored_step
+
+from .sample import build
+
+SAVED = {
+    "use": "shape", "plugin": "textclf_shape", "version": "1.2", "distribution": "textclf-shape",
+    "options": {"size": 3},
+}  # fmt: skip
+
+
+class ShapeOptions(Options):
+    size: int = Field(1, ge=1, description="of something")
+
+    @classmethod
+    def migrate(cls, version, values):
+        if version == "0":
+            raise LookupError("no version")
+        return values
+
+
+def registry(*plugins: Plugin) -> Registry:
+    component = Component(name="shape", build=build, options=ShapeOptions, traits=Traits(makes="matrix"))
+    return Registry(plugins, [Offer("encoder", component, plugin) for plugin in plugins])
+
+
+def shape(version: str = "1.2", distribution: str = "textclf-shape", module: str = "textclf_shape") -> Plugin:
+    return Plugin("shape", module, distribution, version)
+
+
+def refused(saved: dict[str, object], *plugins: Plugin) -> str:
+    with pytest.raises(PluginError) as caught:
+        restored_step("encoder", saved, registry(*plugins))
+    assert caught.value.exit_code == 5
+    return str(caught.value)
+
+
+def test_a_step_tells_the_distribution_it_came_from():
+    step = restored_step("encoder", SAVED, registry(shape()))
+    assert step.to_json() == SAVED
+    assert str(step) == "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2)"
+
+
+def test_a_missing_plugin_is_answered_with_the_command_that_installs_it():
+    """C12: the distribution and the version."""
+    assert refused(SAVED) == (
+        "no encoder is called 'shape' (installed: none); it was saved by plugin textclf_shape of textclf-shape 1.2: "
+        "pip install 'textclf-shape>=1.2'"
+    )
+
+
+def test_an_older_plugin_is_refused_with_both_versions():
+    """C12: it cannot know what a newer one saved, even where it can read the options."""
+    assert refused(SAVED, shape("1.0")) == (
+        "encoder 'shape' (plugin textclf_shape of textclf-shape 1.0) has version 1.0, older than 1.2, which saved this "
+        "model; pip install 'textclf-shape>=1.2'"
+    )
+
+
+def test_an_older_textclf_is_refused_with_both_versions():
+    saved = {**SAVED, "plugin": "textclf_sklearn", "version": "0.9", "distribution": "textclf-engine"}
+    assert refused(saved, shape("0.1.0", "textclf-engine", "textclf_sklearn")) == (
+        "encoder 'shape' (plugin textclf_sklearn) has version 0.1.0 of textclf-engine, older than 0.9, which saved "
+        "this model; pip install 'textclf-engine>=0.9'"
+    )
+
+
+@pytest.mark.parametrize("installed", ["1.2", "1.2.0", "1.10", "2.0rc1", "someday", ""])
+def test_a_newer_plugin_reads_what_an_older_one_saved(installed):
+    """C12: so does one whose version says nothing."""
+    assert restored_step("encoder", SAVED, registry(shape(installed))).options == ShapeOptions(size=3)
+
+
+def test_another_plugin_that_offers_the_name_is_none_to_read_the_model():
+    assert refused(SAVED, shape("7.0", "textclf-form", "textclf_form")) == (
+        "encoder 'shape' (plugin textclf_form of textclf-form 7.0) is what is installed, but it was saved by plugin "
+        "textclf_shape of textclf-shape 1.2; pip install 'textclf-shape>=1.2', and uninstall the other"
+    )
+
+
+def test_a_plugin_may_move_within_its_distribution_or_to_another():
+    for moved in (shape(module="textclf_shape.main"), shape(distribution="textclf-forms")):
+        assert isinstance(restored_step("encoder", SAVED, registry(moved)), Step)
+
+
+def test_a_model_of_a_time_that_named_no_distribution_is_read():
+    """Format 1 as version 0.1.0 began with it."""
+    early = {key: value for key, value in SAVED.items() if key != "distribution"}
+    assert isinstance(restored_step("encoder", early, registry(shape("1.0"))), Step)
+    assert refused(early).endswith("; it was saved by plugin textclf_shape 1.2: install that plugin")
+
+
+def test_a_file_that_became_a_package_reads_what_the_file_saved():
+    saved = {"use": "shape", "plugin": "textclf_shape", "version": "", "file": "textclf_shape.py", "sha256": "a" * 64}
+    assert isinstance(restored_step("encoder", saved, registry(shape())), Step)
+
+
+def test_a_fault_in_migrating_is_reported_with_the_distribution():
+    assert refused({**SAVED, "version": "0"}, shape()) == (
+        "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2): migrate() fails: LookupError: no version; report "
+        "it to the authors of textclf-shape, or see `textclf plugins check shape`"
+    )
+
+
+def test_versions_are_compared_as_pip_does():
+    assert older("1.9", "1.10")
+    assert not older("1.10", "1.9")
+    assert not older("1.0", "1.0.0")
+    assert not older("", "1.0")
+    assert not older("1.0", "nightly")
+    assert to_install("textclf-shape", "1.2+cpu") == "pip install 'textclf-shape>=1.2'"
+    assert to_install("textclf-shape", "nightly") == "pip install textclf-shape"

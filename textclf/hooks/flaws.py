@@ -1,0 +1,66 @@
+"""Owns what may be wrong with what a plugin defines and offers, as it stands there: hooks and components."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import closest, did_you_mean, kind_of
+from . import hookspecs
+from .components import Component, Options, Traits, flaw_of_traits
+
+PREFIX = "textclf_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
+    """Say what is wrong with a name of a plugin that looks like a hook, or nothing where it is one, or is none.
+
+    today: the hook's name, where `name` is an old one.
+    """
+    if not inspect.isroutine(found):
+        return f"'{name}' is {kind_of(found)}, not a function" if today in hooks else ""
+    if today not in hooks:
+        # Without the prefix, which makes any two names look alike.
+        near = closest(name.removeprefix(PREFIX), [hook.removeprefix(PREFIX) for hook in hooks])
+        meant = f"; did you mean '{PREFIX}{near}'?" if near else f" (hooks: {', '.join(hooks)})"
+        return f"defines '{name}', which is no hook{meant}"
+    given = list(inspect.signature(getattr(hookspecs, today)).parameters)
+    taken = inspect.signature(found).parameters
+    for argument, parameter in taken.items():
+        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if argument not in given and parameter.default is parameter.empty and not variadic:
+            gives = did_you_mean(argument, given) or f" (it gives {', '.join(given) or 'none'})"
+            return f"{name}() takes the argument '{argument}', which the hook does not give{gives}"
+    if any(argument not in taken for argument in given):
+        return f"{name}() does not take the argument '{given[0]}', which the hook gives"
+    return ""
+
+
+def flaw_of_component(component: Any) -> str:
+    """Say what is wrong with a component as it is offered, or nothing."""
+    if not isinstance(component, Component):
+        return f"returns {kind_of(component)} in its list, not a Component"
+    if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
+        return f"offers a component with the unusable name {component.name!r}: letters, digits, '_' and '-' are allowed"
+    named = f"offers '{component.name}'"
+    if not (isinstance(component.options, type) and issubclass(component.options, Options)):
+        return f"{named} with options that are not a subclass of textclf.Options"
+    if "use" in component.options.model_fields:
+        return f"{named} with an option called 'use', which in a recipe names the component"
+    for field in ("build", "restore", "check"):
+        value = getattr(component, field)
+        if not callable(value) and (value is not None or field == "build"):
+            return f"{named} with {kind_of(value)} as {field}, not a function"
+    if not callable(component.traits) and not isinstance(component.traits, Traits):
+        return f"{named} with {kind_of(component.traits)} as traits, not textclf.Traits"
+    if isinstance(component.traits, Traits) and (flaw := flaw_of_traits(component.traits)):
+        return f"{named} with {flaw}"
+    for field in ("summary", "install"):
+        if not isinstance(getattr(component, field), str):
+            return f"{named} with {kind_of(getattr(component, field))} as {field}, not a str"
+    if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
+        return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
+    return ""

@@ -1,0 +1,93 @@
+"""Owns the way from what a model says of its components back to Steps, and what to do where a plugin has changed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import PluginError, said
+from ..hooks.components import Kind
+from ..hooks.registry import Offer, Plugin, Registry
+from ..hooks.versions import DISTRIBUTION, older, to_install
+from .steps import Step, validate
+
+
+def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> Step[Any]:
+    """Return the step that `to_json` wrote, its options migrated.
+
+    A PluginError where its plugin is missing, is another one, is older than the one that wrote it, or cannot read it.
+    """
+    name = str(saved.get("use", ""))
+    try:
+        offer = registry.find(kind, name)
+    except PluginError as error:
+        raise PluginError(f"{error}{_saver(saved)}") from None
+    reason = _another(offer.plugin, saved)
+    if reason:
+        raise PluginError(f"{kind} '{name}' ({offer.plugin}) {reason}")
+    return Step(kind, offer, _options(offer, saved))
+
+
+def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:
+    what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
+    version, values = str(saved.get("version", "")), dict(saved.get("options", {}))
+    try:
+        values = offer.component.options.migrate(version, values)
+        options, problems = validate(offer, values)
+    except Exception as error:
+        remedy = offer.plugin.remedy(offer.component.name)
+        raise PluginError(f"{what}: migrate() fails: {said(error)}{remedy}") from error
+    if options is None:
+        reasons = "; ".join(str(problem) for problem in problems)
+        versions = f"saved by version {version}, installed is {offer.plugin.version or 'an unknown version'}"
+        raise PluginError(f"{what} cannot read its saved options ({versions}): {reasons}")
+    return options
+
+
+def _saver(saved: Mapping[str, Any]) -> str:
+    """Say which plugin saved a step, and how to have it again."""
+    module, version, distribution, file, sha256 = _identity(saved)
+    if file:
+        return (
+            f"; it was saved by the plugin file '{file}' (sha256 {sha256[:12]}): give that file, as in "
+            f"`textclf --plugin {shlex.quote(file)} ...` or Engine(plugins=['{file}'])"
+        )
+    if sha256:
+        return f"; it was saved by the module {module} (sha256 {sha256[:12]}): give it, Engine(plugins=[{module}])"
+    if distribution:
+        return f"; it was saved by plugin {module} of {distribution} {version}: {to_install(distribution, version)}"
+    return f"; it was saved by plugin {module} {version}".rstrip() + ": install that plugin" if module else ""
+
+
+def _another(plugin: Plugin, saved: Mapping[str, Any]) -> str:
+    """Say why a plugin cannot stand in for the one that saved a step, or nothing where it can.
+
+    A file has no versions, so nothing says that another content still means the same: it is refused, since what it
+    answers might be wrong without a sign. A package promises to read what its older versions saved, never what its
+    newer ones did.
+    """
+    module, version, distribution, file, sha256 = _identity(saved)
+    if sha256 and plugin.sha256 and sha256 != plugin.sha256:
+        kept = ", which the run that made it keeps in its folder 'plugins'," if file else ""
+        return (
+            f"is not what saved this model: {file or module} had sha256 {sha256[:12]}, and this has "
+            f"{plugin.sha256[:12]}; give the one it was saved with{kept} or train again"
+        )
+    if not distribution or not plugin.distribution:
+        return ""
+    if module != plugin.module and distribution != plugin.distribution:
+        found = f"but it was saved by plugin {module} of {distribution} {version}"
+        return f"is what is installed, {found}; {to_install(distribution, version)}, and uninstall the other"
+    if older(plugin.version, version):
+        whole = "" if plugin.strange else f" of {DISTRIBUTION}"
+        found = f"has version {plugin.version}{whole}, older than {version}, which saved this model"
+        return f"{found}; {to_install(plugin.distribution, version)}"
+    return ""
+
+
+def _identity(saved: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return plugin module, version, distribution, file and digest; models of 0.1.0 tell only the first two."""
+    keys = ("plugin", "version", "distribution", "file", "sha256")
+    module, version, distribution, file, sha256 = (str(saved.get(key, "")) for key in keys)
+    return module, version, distribution, file, sha256

@@ -1,0 +1,86 @@
+"""Owns what a run was made with, and whether it can be gone on with: its recipe, its plugins and the libraries."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..durable import digest, write_file
+from ..errors import ArtefactError, PluginError
+from ..hooks.registry import Registry
+from ..recipe.plan import Plan
+from .folder import RECIPE, RunFolder, versions
+
+# Where a run keeps the files that were its plugins, for a person to look at and to give again; nothing loads them.
+PLUGINS = "plugins"
+
+
+def made_with(plan: Plan) -> dict[str, Any]:
+    """Return what the record tells of the plan's plugins: their versions or digests, and the files that were given."""
+    files = {module: file for module, (file, _) in plan.plugin_files().items()}
+    return {"plugins": plan.plugins(), **({"plugin_files": files} if files else {})}
+
+
+def keep_plugins(folder: RunFolder, plan: Plan) -> None:
+    """Copy the files that are plugins into the run; one that has changed since it was read is left out."""
+    for module, (file, sha256) in plan.plugin_files().items():
+        kept = folder.path / PLUGINS / f"{module}.py"
+        with suppress(OSError):
+            source = Path(file).read_bytes()
+            if hashlib.sha256(source).hexdigest() == sha256:
+                kept.parent.mkdir(exist_ok=True)
+                write_file(kept, partial(_write, source))
+
+
+def refuse_absent(folder: RunFolder, registry: Registry) -> None:
+    """Refuse to go on with a run one of whose plugins is not here, and say how to bring it."""
+    here = {plugin.module for plugin in registry.plugins}
+    files: Mapping[str, str] = folder.record.get("plugin_files", {})
+    for module, version in folder.record.get("plugins", {}).items():
+        if module not in here and module in files:
+            way = f"textclf --plugin {shlex.quote(files[module])} resume {shlex.quote(str(folder.path))}"
+            raise PluginError(f"{folder.path} was made with the plugin file '{files[module]}': {way}")
+        if module not in here:
+            way = "give it to the Engine again" if version[:7] in ("", "sha256:") else "install it"
+            raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}, which is not here; {way}")
+
+
+def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
+    """Refuse to go on with a run whose recipe, plugins or libraries are not those it began with."""
+    then: dict[str, Any] = {**folder.record.get("versions", {}), **folder.record.get("plugins", {})}
+    now: dict[str, Any] = {**versions(), **plugins}
+    changed = [
+        f"{name} was {_version(then, name)} and is {_version(now, name)}"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+    # As it was asked for, or with the options that fix what was chosen: `runs.fixing` may be killed between the two.
+    written = {folder.record.get("recipe_sha256"), folder.record.get("recipe_asked_sha256")}
+    if digest(folder.path / RECIPE) not in written:
+        changed.insert(0, f"{RECIPE} was edited")
+    if changed:
+        raise ArtefactError(
+            f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
+            f"run the recipe anew, or resume with --allow-changed"
+        )
+
+
+def _version(versions: Mapping[str, Any], name: str) -> str:
+    return _short(str(versions.get(name, "absent"))) or "without a version"
+
+
+def _short(version: str) -> str:
+    return version[: len("sha256:") + 12] if version.startswith("sha256:") else version
+
+
+def _told(module: str, version: str) -> str:
+    return f"{module} ({_short(version)})" if version else module
+
+
+def _write(source: bytes, part: Path) -> None:
+    part.write_bytes(source)
