@@ -30,7 +30,7 @@ def main(name: str) -> dict[str, list[str]]:
     needed = {library for offer in found.offers for library in offer.component.needs}
     heavy = sorted(library for library in {*_HEAVY, *needed} if library in sys.modules)
     acted += seen.connections
-    changed = [*seen.world, *(f"{generator} is drawn from or seeded" for generator in seen.chance)]
+    changed = [*seen.world, *seen.chance]
     return {"heavy": heavy, "acts": acted, "changed": changed, "printed": [seen.printed] if seen.printed else []}
 
 

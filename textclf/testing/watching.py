@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import random
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..hooks.guard import put_back
 
 
 @dataclass(slots=True)
@@ -25,52 +26,37 @@ class Watched:
 
 
 @contextmanager
-def put_right() -> Iterator[None]:
-    """Put right, when the block ends, what it changed of the process: folder, environment, handlers, paths."""
-    before = _world()
-    try:
-        yield
-    finally:
-        _mend(before)
+def put_right() -> Iterator[list[str]]:
+    """Put right what the block changes of the process, and say in the yielded list what that was."""
+    environment, paths, hook = dict(os.environ), list(sys.path), sys.excepthook
+    with put_back() as changed:
+        try:
+            yield changed
+        finally:
+            if dict(os.environ) != environment:
+                changed.append("the environment")
+                os.environ.clear()
+                os.environ.update(environment)
+            if sys.path != paths:
+                changed.append("sys.path")
+                sys.path[:] = paths
+            if sys.excepthook is not hook:
+                changed.append("sys.excepthook")
+                sys.excepthook = hook
 
 
 @contextmanager
 def watch() -> Iterator[Watched]:
     """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile."""
     seen, out = Watched(), io.StringIO()
-    with put_right(), _shaken() as draws:
-        before = _world()
+    with _shaken() as draws, put_right() as changed:
+        seen.world = changed
         try:
             with redirect_stdout(out), _alone(seen.connections):
                 yield seen
         finally:
-            seen.printed = out.getvalue()
-            after, now = _world(), _draws()
-            seen.world += [f"{what} is changed" for what in before if before[what] != after[what]]
+            seen.printed, now = out.getvalue(), _draws()
             seen.chance += [f"the generator of {name}" for name in now if draws.get(name, now[name]) != now[name]]
-
-
-def _world() -> dict[str, Any]:
-    return {
-        "the working folder": os.getcwd(),  # noqa: PTH109 - to be set again as it was
-        "the environment": dict(os.environ),
-        "a signal handler": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
-        "sys.path": list(sys.path),
-        "sys.excepthook": sys.excepthook,
-    }
-
-
-def _mend(before: Mapping[str, Any]) -> None:
-    os.chdir(before["the working folder"])
-    for name in set(os.environ) - set(before["the environment"]):
-        del os.environ[name]
-    os.environ.update(before["the environment"])
-    for number, handler in before["a signal handler"].items():
-        if signal.getsignal(number) is not handler:
-            with suppress(ValueError):  # only the main thread may
-                signal.signal(number, handler)
-    sys.path[:] = before["sys.path"]
-    sys.excepthook = before["sys.excepthook"]
 
 
 def _draws() -> dict[str, object]:

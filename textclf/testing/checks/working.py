@@ -74,7 +74,7 @@ def _finished_its_work(subject: Subject) -> Watched:
 def _leaves_the_world_alone(subject: Subject) -> None:
     seen = _finished_its_work(subject)
     if seen.world:
-        raise Broken("; ".join(seen.world))
+        raise Broken(f"it changes {' and '.join(seen.world)}")
 
 
 def _draws_from_its_seed(subject: Subject) -> None:
