@@ -35,7 +35,7 @@ class Installation:
     def python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         there = {**os.environ, "PYTHONPATH": str(self.folder), **environment}
         return subprocess.run(
-            [sys.executable, *arguments], env=there, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, *arguments], env=there, capture_output=True, text=True, timeout=240, check=False
         )
 
     def answer(self, code: str) -> Any:

@@ -25,7 +25,7 @@ SHIPPED = sorted(
     path for place in ("plugins/*/recipes", "examples", "examples/*") for path in ROOT.glob(f"{place}/*.yaml")
 )
 HEAD = f"{LINE}\ndataset: reviews\nencoder: tfidf\n"
-TRAINERS = '"linear_svm", "logistic", "naive_bayes", "nbsvm", "torch", "torch_mine"'
+TRAINERS = '"linear_svm", "logistic", "naive_bayes", "nbsvm", "torch", "torch_mine", "trees"'
 # A trainer whose name begins with that of another.
 MINE = """
 from textclf import Component, Field, Options
