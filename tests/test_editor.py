@@ -30,9 +30,9 @@ TRAINERS = '"linear_svm", "logistic", "naive_bayes", "nbsvm", "torch", "torch_mi
 MINE = """
 from textclf import Component, Field, Options
 class MineOptions(Options):
-    trees: int = Field(7, ge=1, description="how many trees vote")
+    votes: int = Field(7, ge=1, description="how many vote")
 def textclf_trainers():
-    return [Component(name="torch_mine", summary="lets trees vote", build=print, options=MineOptions)]
+    return [Component(name="torch_mine", summary="lets several vote", build=print, options=MineOptions)]
 """
 
 
@@ -93,7 +93,7 @@ def test_the_options_of_the_component_named_are_completed_with_default_and_descr
     assert found["batch_size"]["insertText"] == "batch_size: ${1:32}"
     assert found["batch_size"]["documentation"] == "texts in one step of the optimiser"
     assert "epochs" in found
-    assert not {"use", "C", "trees", "seed"} & found.keys()
+    assert not {"use", "C", "votes", "seed"} & found.keys()
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_the_options_of_a_strangers_plugin_are_completed(server):
     found = server.completions(f"{LINE}\nencoder:\n  use: shout\n  |\n")
     assert found["loudness"]["insertText"] == "loudness: ${1:3}"
     assert found["loudness"]["documentation"] == "how often a word in capitals counts; 1 hears no shouting"
-    assert list(server.completions(HEAD + "trainer:\n  use: torch_mine\n  |\n")) == ["trees"]
+    assert list(server.completions(HEAD + "trainer:\n  use: torch_mine\n  |\n")) == ["votes"]
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_the_names_of_components_are_completed_with_what_they_are(server, step):
     found = server.completions(f"{HEAD}{step}\n")
     assert ", ".join(f'"{name}"' for name in found) == TRAINERS
     assert found["torch"]["documentation"] == "train a network on tokens, on CUDA where there is one"
-    assert found["torch_mine"]["documentation"] == "lets trees vote"
+    assert found["torch_mine"]["documentation"] == "lets several vote"
 
 
 @pytest.mark.slow
@@ -153,7 +153,7 @@ WRONG = {
     "trainer:\n  use: torch\n  epochs: many": (5, 10, "many", 'Incorrect type. Expected "number".'),
     "trainer:\n  use: torch\n  lanes: '2'": (5, 9, "'2'", 'Incorrect type. Expected "integer | null".'),
     "trainer:\n  use: torch\n  learning_rate: 20": (5, 17, "20", "Value is above the exclusive maximum of 10."),
-    "trainer:\n  use: torch_mine\n  trees: 0": (5, 9, "0", "Value is below the minimum of 1."),
+    "trainer:\n  use: torch_mine\n  votes: 0": (5, 9, "0", "Value is below the minimum of 1."),
     "trainer:\n  use: troch\n  epochs: 3": (4, 7, "troch", f"Value is not accepted. Valid values: {TRAINERS}."),
     "trainer: logistc": (3, 9, "logistc", f"Value is not accepted. Valid values: {TRAINERS}."),
     "trainer:\n  epochs: 3": (3, 0, "trainer", 'Missing property "use".'),
