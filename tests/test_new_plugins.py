@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import venv
@@ -13,10 +14,11 @@ import pytest
 from tests.packages import ROOT
 from textclf.scaffold import KINDS
 
-pytestmark = pytest.mark.slow
+# Downloads and builds take long where the network or the machine is busy.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
-def call(*command: str | Path, cwd: Path, timeout: float = 280, **environment: str) -> str:
+def call(*command: str | Path, cwd: Path, timeout: float = 1800, **environment: str) -> str:
     there = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command, cwd=cwd, env={**there, **environment}, capture_output=True, text=True, timeout=timeout, check=False
@@ -25,13 +27,19 @@ def call(*command: str | Path, cwd: Path, timeout: float = 280, **environment: s
     return done.stdout
 
 
+def _work() -> float:
+    """Return the CPU seconds of all commands so far: what they take where nobody else uses the machine, or less."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where textclf is installed as a user would install it, without extras; downloaded once for all kinds."""
     place = tmp_path_factory.mktemp("ours") / "environment"
     venv.create(place, with_pip=True)
     pins = ROOT / "constraints.txt"
-    call(place / "bin" / "pip", "install", "--quiet", "-c", pins, ROOT, cwd=place, timeout=600)
+    call(place / "bin" / "pip", "install", "--quiet", "-c", pins, ROOT, cwd=place)
     return place
 
 
@@ -46,13 +54,14 @@ def python(ours: Path, tmp_path: Path) -> Path:
     return place / "bin" / "python"
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_plugin_passes_its_own_tests_and_runs_with_no_edit(kind: str, python: Path, tmp_path: Path) -> None:
     call(python, "-m", "textclf", "plugins", "new", "shape", "--kind", kind, cwd=tmp_path)
     folder = tmp_path / "textclf-shape"
     call(python, "-m", "pip", "install", "--quiet", "-e", ".[test]", cwd=folder)
-    tested = call(python, "-m", "pytest", cwd=folder, timeout=60)
+    began = _work()
+    tested = call(python, "-m", "pytest", cwd=folder)
+    assert _work() - began < 60
     assert " passed" in tested
     assert "failed" not in tested
     assert "textclf-shape" in call(python, "-m", "textclf", "plugins", cwd=tmp_path)

@@ -65,6 +65,7 @@ def test_what_is_written_is_clean_by_the_rules_of_the_house_even_with_the_longes
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_what_is_written_passes_mypy_at_its_strictest(written: dict[str, Path]) -> None:
     modules = [folder / f"textclf_my_{kind}.py" for kind, folder in written.items()]
     command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", *map(str, modules)]
