@@ -19,9 +19,25 @@ def test_plugins_are_listed_with_what_they_offer(call: Call) -> None:
     answer = call("plugins")
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert answer.code == 0
-    assert lines[0] == "plugin from offers name what it is"
-    assert any(line.startswith("reviews textclf-engine 0.1.0 dataset reviews sentences of film") for line in lines)
+    assert lines[0] == "plugin from offers name state what it is"
+    reviews = "reviews textclf-engine 0.1.0 dataset reviews ready sentences of film"
+    assert any(line.startswith(reviews) for line in lines)
     assert "recipe reviews_tfidf" in lines
+
+
+def test_a_component_whose_library_is_absent_is_listed_with_what_it_needs(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    source = "from textclf import Component\ndef textclf_metrics():\n    return [Component(name='far', build=print, "
+    source += "needs=('json', 'a_library_nobody_has'))]\ndef textclf_event(event):\n    pass\n"
+    (tmp_path / "site" / "textclf_far.py").write_text(source)
+    monkeypatch.syspath_prepend(install(tmp_path / "site", far="textclf_far"))
+    lines = [" ".join(line.split()) for line in call("plugins").out.splitlines()]
+    assert "far far 1.0 metric far needs a_library_nobody_has" in lines
+    assert "observer ready" in lines
+    (found,) = [plugin for plugin in call("plugins", "--json").json()["plugins"] if plugin["name"] == "far"]
+    assert found["offers"][0]["lacking"] == ["a_library_nobody_has"]
 
 
 def test_a_broken_plugin_is_listed_with_its_reason_and_harms_nothing(

@@ -17,7 +17,7 @@ from .session import Command, Group, Session
 from .terminal import plain
 
 if TYPE_CHECKING:
-    from ..hooks.registry import Plugin, Registry
+    from ..hooks.registry import Offer, Plugin, Registry
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     show,
@@ -55,18 +55,33 @@ def plugins(ctx: typer.Context, as_json: Json = False) -> None:
 
 def _table(registry: Registry) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    for heading in ("plugin", "from", "offers", "name", "what it is"):
+    for heading in ("plugin", "from", "offers", "name", "state", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
     for plugin in registry.plugins:
         first = [plugin.name, plugin.origin]
-        components = [(offer.kind, offer.component) for offer in registry.of(plugin)]
-        offers: list[tuple[str, str, str]] = [(kind, found.name, found.summary) for kind, found in components]
-        offers += [("recipe", stem, "") for stem in registry.recipes_of(plugin)]
-        offers = offers or [("broken" if plugin.broken else "nothing", "", "")]
-        for row, offer in enumerate(offers):
+        for row, offer in enumerate(_offered(plugin, registry)):
             cells = [*(first if row == 0 else ("", "")), *offer]
             table.add_row(*(Text(plain(cell)) for cell in cells), style="red" if plugin.broken else "")
     return table
+
+
+def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, str]]:
+    """Return what a plugin offers: kind, name, state and what it is."""
+    found: list[tuple[str, str, str, str]] = []
+    for offer in registry.of(plugin):
+        lacking = _lacking(offer)
+        state = f"needs {', '.join(lacking)}" if lacking else "ready"
+        found.append((offer.kind, offer.component.name, state, offer.component.summary))
+    found += [("observer", "", "ready", "") for by, _ in registry.observers if by == plugin]
+    found += [("recipe", stem, "", "") for stem in registry.recipes_of(plugin)]
+    return found or [("", "", "broken", "") if plugin.broken else ("nothing", "", "", "")]
+
+
+def _lacking(offer: Offer) -> list[str]:
+    """Return those of the libraries that a component needs that are not installed."""
+    from ..recipe.steps import lacking_libraries
+
+    return lacking_libraries(offer.component)
 
 
 def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
@@ -85,6 +100,7 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
                 "name": offer.component.name,
                 "summary": offer.component.summary,
                 "needs": list(offer.component.needs),
+                "lacking": _lacking(offer),
             }
             for offer in registry.of(plugin)
         ],
