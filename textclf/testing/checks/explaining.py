@@ -71,12 +71,12 @@ def _stand_in(texts: Texts, row: int, places: Iterable[Span]) -> None:
 
 
 def _sees_its_tokens(subject: Subject) -> None:
-    import numpy as np
-    import torch
-
     encoder = fitted(subject)
     if subject.traits.makes != "tokens" or not callable(getattr(encoder, "seen", None)):
         raise NotApplicable("it does not tell where its tokens are in a batch")
+    import numpy as np
+    import torch
+
     tokens = encoder.encode(subject.dataset().train.texts.take(range(_ROWS)), subject.context())
     rows = np.array([3, 0, 5], np.int64)
     seen, batch = encoder.seen(tokens, rows), encoder.collate(tokens, rows, "padded", torch.device("cpu"))

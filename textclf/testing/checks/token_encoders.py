@@ -48,12 +48,14 @@ def _texts(subject: Subject) -> Texts:
 
 
 def _network(subject: Subject) -> torch.nn.Module:
+    encoder = _encoder(subject)
+    # Only now: encoders without a network are checked where PyTorch is not installed.
     import torch
 
     if "network" not in subject.memory:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            subject.memory["network"] = _encoder(subject).build_network(subject.dataset().labels)
+            subject.memory["network"] = encoder.build_network(subject.dataset().labels)
     network: torch.nn.Module = subject.memory["network"]
     return network.eval()
 
@@ -62,10 +64,11 @@ def _logits(
     subject: Subject, rows: Sequence[int], network: torch.nn.Module | None = None, encoder: Any = None,
     layout: Layout = "padded",
 ) -> NDArray[np.float32]:  # fmt: skip
+    network, batch = network or _network(subject), _collated(subject, rows, encoder, layout)
     import torch
 
     with torch.inference_mode():
-        found = (network or _network(subject))(**_collated(subject, rows, encoder, layout))
+        found = network(**batch)
     logits = getattr(found, "logits", found)
     if not isinstance(logits, torch.Tensor):
         raise Broken(f"the network returns a {type(found).__name__}: neither a tensor nor an object with logits")
@@ -76,10 +79,10 @@ def _logits(
 def _collated(
     subject: Subject, rows: Sequence[int], encoder: Any = None, layout: Layout = "padded"
 ) -> dict[str, torch.Tensor]:
+    encoder = encoder or _encoder(subject)
     import numpy as np
     import torch
 
-    encoder = encoder or _encoder(subject)
     if layout not in encoder.layouts:
         raise NotApplicable(f"it does not make {layout} batches")
     batch: dict[str, torch.Tensor] = encoder.collate(
@@ -120,9 +123,9 @@ def _ignores_padding(subject: Subject) -> None:
 
 
 def _layouts_agree(subject: Subject) -> None:
+    network, encoder = _network(subject), _encoder(subject)
     import torch
 
-    network, encoder = _network(subject), _encoder(subject)
     padded = _logits(subject, _ROWS)
     why_padded = getattr(encoder, "why_padded", None)
     reason = why_padded(network, torch.float32) if callable(why_padded) and "packed" in encoder.layouts else ""
