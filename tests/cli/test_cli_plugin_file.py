@@ -148,3 +148,12 @@ def test_a_trace_leaves_the_one_document_alone(call: Call, monkeypatch: pytest.M
         "textclf: trace: plugin mine (mine.py) is run",
         "textclf: trace: textclf_encoders() of plugin mine (mine.py) answers encoder 'shape'",
     ]
+
+
+def test_a_file_is_checked_by_the_contract_but_need_not_be_light(call: Call) -> None:
+    write("mine.py", SHAPE.replace('name="shape",', 'name="shape", summary="vowels",'))
+    answer = call("--plugin", "mine.py", "plugins", "check", "mine")
+    assert (answer.code, answer.err) == (0, "")
+    found = {line.split()[1]: line.split(maxsplit=2) for line in answer.out.splitlines() if " plugin." in line}
+    assert found["plugin.light"] == ["-", "plugin.light", "it is a file, which is loaded only where it is asked for"]
+    assert found["plugin.pure"][0] == "holds"

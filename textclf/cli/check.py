@@ -43,7 +43,7 @@ def _warn_of_editors(plan: Plan, registry: Registry, session: Session) -> None:
 
     stale = stale_schema(Path(plan.recipe.source), registry)
     if stale is not None:
-        renew = f"textclf schema --output {shlex.quote(str(stale))}"
+        renew = f"{session.name} schema --output {shlex.quote(str(stale))}"
         session.terminal.note(f"warning: {stale}, which editors read, is not of the plugins installed now; {renew}")
 
 

@@ -53,6 +53,11 @@ def read(file: str) -> bytes:
         raise RecipeError(f"plugin '{file}' cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
+def is_loose(module: ModuleType) -> bool:
+    """Tell whether the module is such a file."""
+    return isinstance(getattr(module.__spec__, "loader", None), _Source)
+
+
 def digest_of(module: object) -> str:
     """Return the sha256 of a module's file, of a package's Python files together, or nothing where it has none."""
     file = getattr(module, "__file__", None) if isinstance(module, ModuleType) else None

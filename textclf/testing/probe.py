@@ -1,4 +1,7 @@
-"""Owns the look at a plugin from a fresh interpreter: `python -m textclf.testing.probe MODULE` tells it as JSON."""
+"""Owns the look at a plugin from a fresh interpreter: `python -m textclf.testing.probe MODULE` tells it as JSON.
+
+In place of a module, the path of a Python file may be given.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import sys
 from typing import Any
 
+from ..hooks import loose
 from ..hooks.discovery import discover
 from .watching import watch
 
@@ -23,7 +27,7 @@ def main(name: str) -> dict[str, list[str]]:
     """Import the module, call its hooks, and return which libraries that loaded and what import and hooks did."""
     acts: list[str] = []
     with watch() as seen:
-        module = importlib.import_module(name)
+        module = loose.load(name)[1] if name.endswith(".py") else importlib.import_module(name)
         sys.addaudithook(lambda event, args: acts.extend(_act(event, args)))
         found = discover([module], entry_points=False)
         acted = list(acts)

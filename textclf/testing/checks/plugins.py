@@ -14,6 +14,7 @@ from typing import Any
 
 from ...hooks import events
 from ...hooks.discovery import discover
+from ...hooks.loose import is_loose
 from ..clauses import Broken, Check, Clause, NotApplicable
 
 
@@ -53,6 +54,8 @@ def _names_are_single(plugin: PluginModule) -> None:
 
 
 def _is_light(plugin: PluginModule) -> None:
+    if is_loose(plugin.module):
+        raise NotApplicable("it is a file, which is loaded only where it is asked for")
     heavy = plugin.probed["heavy"]
     if heavy:
         raise Broken(f"importing it and calling its hooks imports {', '.join(heavy)}")
@@ -77,10 +80,11 @@ def _is_quiet(plugin: PluginModule) -> None:
 
 def _probe(module: ModuleType) -> dict[str, list[str]]:
     """Import the module and call its hooks in a fresh interpreter; return what that loaded and did."""
-    if module.__spec__ is None or find_spec(module.__name__) is None:
+    loose = is_loose(module)
+    if not loose and (module.__spec__ is None or find_spec(module.__name__) is None):
         raise NotApplicable("it cannot be imported by name")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "textclf.testing.probe", module.__name__]
+    command = [sys.executable, "-m", "textclf.testing.probe", str(module.__file__) if loose else module.__name__]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise Broken(f"in a fresh interpreter it fails: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
