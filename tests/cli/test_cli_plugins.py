@@ -88,6 +88,11 @@ def test_a_sound_plugin_is_checked_clause_by_clause(call: Call) -> None:
     assert answer.out.endswith(", 0 failed\n")
 
 
+def test_a_plugin_that_is_called_like_its_component_is_checked_whole(call: Call) -> None:
+    findings = call("plugins", "check", "reviews", "--json").json()["findings"]
+    assert {finding["subject"] for finding in findings} == {"plugin textclf_reviews", "dataset 'reviews'"}
+
+
 @pytest.mark.usefixtures("odd")
 def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> None:
     answer = call("plugins", "check", "odd", "--set", "odd.path=here")

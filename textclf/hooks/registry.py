@@ -94,16 +94,14 @@ class Registry:
         return sorted(stem for stem, found in self.recipes.items() if any(by == plugin for by, _ in found))
 
     def named(self, name: str) -> tuple[Plugin | None, list[Offer]]:
-        """Return the plugin that is called so, by name or module, or None, and what is offered so.
+        """Return the plugin that is called so, by name or module, or None, and what it offers or is called so itself.
 
-        A component's name comes first; with a plugin come all that it offers. A PluginError where nothing is called so.
+        A PluginError where nothing is called so.
         """
-        offers = [offer for offer in self.offers if offer.component.name == name]
-        if offers:
-            return None, offers
-        for plugin in self.plugins:
-            if name in (plugin.name, plugin.module):
-                return plugin, self.of(plugin)
+        plugin = next((plugin for plugin in self.plugins if name in (plugin.name, plugin.module)), None)
+        offers = [o for o in self.offers if o.plugin == plugin or o.component.name == name]
+        if plugin is not None or offers:
+            return plugin, offers
         known = sorted({offer.component.name for offer in self.offers} | {plugin.name for plugin in self.plugins})
         near = did_you_mean(name, known)
         raise PluginError(f"no component or plugin is called '{name}'{near}; see 'textclf plugins'")
