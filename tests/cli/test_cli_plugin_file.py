@@ -88,7 +88,7 @@ def test_with_json_the_error_is_the_one_document(call: Call) -> None:
 def test_the_list_of_plugins_shows_the_file(call: Call) -> None:
     sha256 = write("mine.py")
     line = next(line for line in call("plugins", "--plugin", "./mine.py").out.splitlines() if line.startswith("mine"))
-    assert line.split() == ["mine", "./mine.py", "encoder", "shape"]
+    assert line.split() == ["mine", "./mine.py", "encoder", "shape", "ready"]
     listed = call("--plugin", "./mine.py", "plugins", "--json").json()["plugins"]
     about = next(plugin for plugin in listed if plugin["name"] == "mine")
     assert (about["file"], about["sha256"], about["broken"]) == ("./mine.py", sha256, None)
