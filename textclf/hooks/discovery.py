@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -86,10 +87,11 @@ def discover(
 
 def _installed(say: trace.Say | None) -> Iterable[_Found]:
     blocked = {name.strip() for name in os.environ.get("TEXTCLF_BLOCK", "").split(",")}
+    about = cache(_read)  # several plugins may come from one distribution
     for entry in metadata.entry_points(group=GROUP):
         if entry.name not in blocked:
             with trace.timed(say) as told:
-                plugin, module = _load(entry)
+                plugin, module = _load(entry, *about(entry.dist))
                 told(f"{trace.named(plugin)} {plugin.reason or 'is imported'}")
             yield plugin, module
         elif say:
@@ -118,8 +120,7 @@ def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
             raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
 
 
-def _load(entry: metadata.EntryPoint) -> _Found:
-    name, version, requires = _read(entry.dist)
+def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequence[str]) -> _Found:
     identity = (entry.name, entry.value, name, version)
     bounds = versions.refused(requires, VERSION)
     if bounds:
