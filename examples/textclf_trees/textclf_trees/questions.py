@@ -87,7 +87,9 @@ class Questions:
             raise ArtefactError(f"{path}: is of a format that this version of textclf_trees does not read")
         if said.get("labels") != list(labels.names) or said.get("task") != labels.task:
             raise ArtefactError(f"{path}: was trained for other labels than {', '.join(labels.names[:12])}")
-        form, columns, known = said.get("form"), said.get("columns"), said.get("known")
+        form: Any = said.get("form")
+        columns: Any = said.get("columns")
+        known: Any = said.get("known")
         if form not in get_args(Form) or not _are(columns, int) or not _are(known, float) or len(known) != len(labels):
             raise ArtefactError(f"{path}: does not say what the trees answer; the model is damaged")
         if sorted(set(columns)) != columns or not all(0 <= column < len(labels) for column in columns):
