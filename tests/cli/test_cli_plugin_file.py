@@ -132,7 +132,7 @@ def test_what_a_file_prints_is_no_answer(site: Path) -> None:
     write("mine.py", "import os\nprint('loud')\nos.write(1, b'louder\\n')\n" + SHAPE)
     done = subprocess.run(
         [sys.executable, "-m", "textclf", "--plugin", "mine.py", "check", "toys.yaml", "--json"],
-        env={**__import__("os").environ, "PYTHONPATH": f"{site}:{os.environ['PYTHONPATH']}"},
+        env={**__import__("os").environ, "PYTHONPATH": f"{site}:{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert json.loads(done.stdout)["recipe"]["encoder"] == {"use": "shape", "scale": 2.0}

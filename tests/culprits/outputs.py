@@ -25,7 +25,7 @@ def once(finished: Any, folder: Any) -> None:
 
 
 def correct(finished: Any, folder: Any) -> None:
-    finished.predictions.predicted[:] = finished.predictions.truth + 1
+    finished.history[0]["loss"] = finished.history[0]["loss"] / 2
 
 
 def narrow(finished: Any, folder: Any) -> None:

@@ -98,7 +98,7 @@ def test_a_run_without_a_whole_checkpoint_is_refused_and_left_as_it_is(
         change(stopped / "checkpoints" / name, "network.safetensors", flipped)
     assert main(["resume", NAME]) == 6
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"textclf: none of the 2 checkpoints in {stopped / 'checkpoints'} is whole; start the run again from its recipe"
+        f"textclf: none of the 2 checkpoints in {(stopped / 'checkpoints').absolute()} is whole; start the run again from its recipe"
     )
     assert sorted(p.name for p in (stopped / "checkpoints").iterdir()) == [SECOND, NEWEST]
 
@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_the_tensor(
     assert main(["resume", NAME, "--allow-changed"]) == 6
     message = capsys.readouterr().err.splitlines()[-1]
     place = stopped / "checkpoints" / NEWEST
-    assert message.startswith(f"textclf: the checkpoint '{place}' does not fit this training: ")
+    assert message.startswith(f"textclf: the checkpoint '{place.absolute()}' does not fit this training: ")
     assert "Missing key(s) in state_dict: \"bert.encoder.layer.2.attention.self.query.weight\"" in message
 
 
@@ -143,7 +143,7 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written_keeps_the_last_good_one
     assert process.returncode == 7, errors
     place = stopped / "checkpoints" / "ck-000006"
     assert errors.splitlines()[-1] == (
-        f"textclf: the disk is full: cannot write {place}; free space or use another folder"
+        f"textclf: the disk is full: cannot write {place.absolute()}; free space or use another folder"
     )
     assert contents(stopped / "checkpoints" / NEWEST) == kept
     assert list(stopped.rglob("*.part")) == []
