@@ -98,7 +98,8 @@ def test_a_run_without_a_whole_checkpoint_is_refused_and_left_as_it_is(
         change(stopped / "checkpoints" / name, "network.safetensors", flipped)
     assert main(["resume", NAME]) == 6
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"textclf: none of the 2 checkpoints in {(stopped / 'checkpoints').absolute()} is whole; start the run again from its recipe"
+        f"textclf: none of the 2 checkpoints in {(stopped / 'checkpoints').absolute()} is whole; "
+        "start the run again from its recipe"
     )
     assert sorted(p.name for p in (stopped / "checkpoints").iterdir()) == [SECOND, NEWEST]
 
