@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -70,3 +72,21 @@ def test_the_examples_work_together_in_a_recipe(monkeypatch, tmp_path):
     assert result.report.metrics["error_rate"].value < 0.4
     assert isinstance(json.loads((result.folder / "mistakes.json").read_text("utf-8")), list)
     assert result.report.warnings == ()
+
+
+def test_the_guide_tells_every_field_of_what_flows_with_its_default():
+    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    told: dict[str, list[str]] = {}
+    name = ""
+    for row in re.findall(r"^\| (?:`([A-Z]\w+)` )?\| `([a-z_]+(?: = [^`]+)?)` \| .+ \|$", guide, re.MULTILINE):
+        name = row[0] or name
+        told.setdefault(name, []).append(row[1])
+    assert set(told) == {"Labels", "Texts", "Split", "Dataset", "Tokens", "Encoded", "Predictions", "Finished"}
+    for name, fields in told.items():
+        assert fields == [_said(field) for field in dataclasses.fields(getattr(textclf, name))], name
+
+
+def _said(field: dataclasses.Field) -> str:
+    if field.default is dataclasses.MISSING:
+        return field.name
+    return f"{field.name} = {json.dumps(field.default) if isinstance(field.default, str) else field.default}"
