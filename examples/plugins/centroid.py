@@ -22,8 +22,8 @@ class CentroidModel:
 
 class Centroid:
     def train(self, encoder, train, validation, labels, context):
-        middles = (train.features[train.labels == label].mean(axis=0) for label in range(len(labels)))
-        return CentroidModel([middle.ravel().tolist() for middle in middles])
+        chosen = [train.labels == label for label in range(len(labels))]
+        return CentroidModel([(rows @ train.features / max(1, rows.sum())).tolist() for rows in chosen])
 
     def restore(self, folder, encoder, labels):
         centres = json.loads((folder / "trainer" / "centres.json").read_text())

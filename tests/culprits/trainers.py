@@ -80,6 +80,15 @@ class Pickling(ToyLinear):
         return Pickled(model.weights, model.task)
 
 
+class Dense(ToyLinear):
+    """Counts columns in a mean, which of a csr_matrix is a matrix of one row."""
+
+    def train(self, encoder: Any, train: Any, *rest: Any) -> Any:
+        model = super().train(encoder, train, *rest)
+        model.weights = model.weights * len(train.features.mean(axis=0)) / train.features.shape[1]
+        return model
+
+
 class Stubborn(ToyLinear):
     def _keep(self, state: Any, context: Any) -> None:
         context.stopping()
@@ -112,6 +121,7 @@ TRAINERS: dict[str, Culprit] = {
     "trainer.input": trainer(Greedy),
     "trainer.restore": trainer(Forgetful),
     "trainer.pickle": trainer(Pickling),
+    "trainer.sparse": trainer(Dense),
     "trainer.stopping": trainer(Stubborn),
     "trainer.resume": trainer(Rough),
     "trainer.labels": trainer(Trusting),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from ..errors import did_you_mean
+from ..errors import did_you_mean, said
 from .watching import put_right
 
 State = Literal["passed", "failed", "not applicable", "expected failure"]
@@ -133,8 +133,13 @@ def _outcome(check: Check[S], target: S) -> tuple[State, str]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit included
-        return "failed", f"{type(error).__name__}: {error}{_origin(error)}"
+        return "failed", raised(error)
     return "passed", ""
+
+
+def raised(error: BaseException) -> str:
+    """Say what was raised, and where: "ValueError: no (shape.py:12)"."""
+    return f"{said(error)}{_origin(error)}"
 
 
 def _origin(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from .metrics import METRIC
 from .outputs import OUTPUT
 from .plugins import PLUGIN, PluginModule
 from .resuming import RESUMED_TRAINER
+from .sparse import SPARSE_TRAINER
 from .subject import StandIns, Subject
 from .token_encoders import TOKEN_ENCODER
 from .trainers import TRAINER
@@ -29,7 +30,7 @@ from .working import WORK
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
     "encoder": ENCODER + FINGERPRINT + TOKEN_ENCODER + EXPLAINED_ENCODER,
-    "trainer": TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
+    "trainer": TRAINER + SPARSE_TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
     "metric": METRIC,
     "output": OUTPUT,
 }
