@@ -10,7 +10,8 @@ import numpy as np
 from textclf import Field, Texts
 from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
 
-from .making import Culprit, wrong
+from .making import Culprit, offered, wrong
+from .unordered import textclf_encoders as unordered_encoders
 
 
 def encoder(made: type[ToyWords], **given: Any) -> Culprit:
@@ -138,6 +139,7 @@ ENCODERS: dict[str, Culprit] = {
     "encoder.neighbours": encoder(Neighbourly),
     "encoder.fingerprint": encoder(Lying),
     "encoder.options": scaled(),
+    "encoder.process": Culprit("encoder", offered(unordered_encoders)),
     "encoder.restore": encoder(Forgetful),
     "encoder.pickle": encoder(Pickling),
     "encoder.pairs": encoder(Deaf),

@@ -20,6 +20,7 @@ from .fingerprints import FINGERPRINT
 from .metrics import METRIC
 from .outputs import OUTPUT
 from .plugins import PLUGIN, PluginModule
+from .processes import PROCESS
 from .resuming import RESUMED_TRAINER
 from .sparse import SPARSE_TRAINER
 from .subject import StandIns, Subject
@@ -29,7 +30,7 @@ from .working import WORK
 
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
-    "encoder": ENCODER + FINGERPRINT + TOKEN_ENCODER + EXPLAINED_ENCODER,
+    "encoder": ENCODER + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,
     "trainer": TRAINER + SPARSE_TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
     "metric": METRIC,
     "output": OUTPUT,

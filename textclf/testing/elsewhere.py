@@ -1,0 +1,146 @@
+"""Owns an encoder's work in another process, which hashes strings otherwise: `python -m textclf.testing.elsewhere`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..data.dataset import Split, Texts
+from ..data.tokens import Tokens
+from ..errors import said
+from ..hooks import loose
+from ..hooks.components import Component
+from ..hooks.discovery import discover
+from .context import LocalContext
+
+_ASKED, _LABELS, _ANSWER, _FEATURES = "asked.json", "labels.npy", "answer.json", "features.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an encoder that was fitted elsewhere gives; `raised` says what came in between."""
+
+    features: Any = None
+    fingerprint: str = ""
+    raised: str = ""
+
+
+def home_of(component: Component[Any, Any]) -> str:
+    """Return the module, or the one file, by which another process finds this very encoder, or nothing."""
+    for name in _modules(component):
+        module = sys.modules.get(name)
+        if not isinstance(module, ModuleType) or not hasattr(module, "textclf_encoders"):
+            continue
+        if any(_identity(one) == _identity(component) for one in _encoders(module)):
+            if loose.is_loose(module):
+                return str(module.__file__)
+            return name if module.__spec__ is not None and find_spec(name) is not None else ""
+    return ""
+
+
+def fit_elsewhere(
+    home: str, name: str, values: Mapping[str, Any], train: Split, texts: Texts, folder: Path
+) -> Answer | None:
+    """Fit the encoder and encode the texts in a process that hashes strings otherwise; None where it cannot be had."""
+    import numpy as np
+
+    asked = {"home": home, "name": name, "values": dict(values), "ids": list(train.ids), "groups": train.groups}
+    asked |= {"train": _columns(train.texts), "texts": _columns(texts)}
+    (folder / _ASKED).write_text(json.dumps(asked), "utf-8")
+    np.save(folder / _LABELS, train.labels, allow_pickle=False)
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    path = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed}
+    command = [sys.executable, "-m", __name__, str(folder)]
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, env=environment, capture_output=True, timeout=600, check=False)
+    if not (folder / _ANSWER).is_file():
+        return None
+    answer = json.loads((folder / _ANSWER).read_text("utf-8"))
+    return Answer(_read(folder / _FEATURES), **answer)
+
+
+def main(folder: Path) -> None:
+    """Do what is asked in the folder, and leave the answer there."""
+    import numpy as np
+
+    asked = json.loads((folder / _ASKED).read_text("utf-8"))
+    home = asked["home"]
+    module = loose.load(home)[1] if home.endswith(".py") else importlib.import_module(home)
+    (component,) = (one for one in _encoders(module) if one.name == asked["name"])
+    train = Split(Texts(*asked["train"]), np.load(folder / _LABELS), asked["ids"], asked["groups"])
+    context = LocalContext(folder)
+    answer = Answer()
+    try:
+        encoder = component.build(component.options.model_validate_json(json.dumps(asked["values"])))
+        encoder.fit(train, context)
+        features = encoder.encode(Texts(*asked["texts"]), context)
+        answer = Answer(features, encoder.fingerprint())
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        answer = Answer(raised=said(error))
+    _write(answer.features, folder / _FEATURES)
+    (folder / _ANSWER).write_text(json.dumps({"fingerprint": answer.fingerprint, "raised": answer.raised}), "utf-8")
+
+
+def _encoders(module: ModuleType) -> list[Component[Any, Any]]:
+    return [offer.component for offer in discover([module], entry_points=False).offers if offer.kind == "encoder"]
+
+
+def _modules(component: Component[Any, Any]) -> Iterator[str]:
+    """Give the names of the modules that the component is of, and of the packages that those are in."""
+    for part in (component.build, component.options):
+        name = str(getattr(part, "__module__", "") or "")
+        while name:
+            yield name
+            name = name.rpartition(".")[0]
+
+
+def _identity(component: Component[Any, Any]) -> tuple[object, ...]:
+    """Return what two offers of one component share, though each call of a hook defines its functions anew."""
+    functions = (component.build, component.restore)
+    return component.name, component.options, *map(_qualified, functions)
+
+
+def _qualified(function: object) -> tuple[object, object]:
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", function)
+
+
+def _columns(texts: Texts) -> list[list[str] | None]:
+    return [list(texts.first), None if texts.second is None else list(texts.second)]
+
+
+def _write(features: Any, path: Path) -> None:
+    """Write features of a layout that textclf knows."""
+    import numpy as np
+
+    if isinstance(features, Tokens):
+        cuts = {} if features.cuts is None else {"cuts": features.cuts}
+        np.savez(path, allow_pickle=False, ids=features.ids, offsets=features.offsets, **cuts)
+    elif hasattr(features, "shape"):
+        matrix = np.asarray(features.toarray() if hasattr(features, "toarray") else features, np.float64)
+        np.savez_compressed(path, allow_pickle=False, matrix=matrix)
+
+
+def _read(path: Path) -> Any:
+    import numpy as np
+
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as saved:
+        if "matrix" in saved.files:
+            return saved["matrix"]
+        return Tokens(saved["ids"], saved["offsets"], saved["cuts"] if "cuts" in saved.files else None)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
