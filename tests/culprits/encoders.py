@@ -77,7 +77,8 @@ class Sorting(ToyWords):
     def encode(self, texts: Any, context: Any) -> Any:
         features = super().encode(texts, context)
         numbers = [text.rpartition(" ")[2] for text in (texts.first[0], texts.first[-1])]
-        return features[::-1] if numbers[0].isdigit() and int(numbers[0]) > int(numbers[-1]) else features
+        known = all(number.isdigit() for number in numbers)
+        return features[::-1] if known and int(numbers[0]) > int(numbers[-1]) else features
 
 
 class Neighbourly(ToyWords):

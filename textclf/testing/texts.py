@@ -1,6 +1,22 @@
-"""Owns the texts that every encoder must live with: empty, very long, and hostile ones."""
+"""Owns the texts that every encoder must live with: as people write them, and empty, very long and hostile ones."""
 
 from __future__ import annotations
+
+ORDINARY: tuple[str, ...] = (
+    "GREAT film!!! Loved it :)",
+    "Not good... 2/10, would NOT buy again",
+    "I do not like it, not at all: never, no, nothing.",
+    "\"Fine,\" she said; 'it's fine'.",
+    "See https://example.org/a?b=c&d=1 or mail me@example.org",
+    "It cost $1,299.99 (-15 %) on 2024-02-29 at 23:59",
+    "first line\nsecond line\n\n\tindented",
+    "<p>so <br /> and &amp; so</p>",
+    "ok",
+    "Straße, naïve café, 12 º, ½ liter",
+    "so so so so so so so so so so so so",
+    "A man walks into a bar. He sits down. He orders nothing, pays for nothing, and leaves after an hour of silence.",
+)
+"""Signs, capitals, numbers and lengths that the stand-in dataset does not have."""
 
 HOSTILE: tuple[str, ...] = (
     "",

@@ -41,6 +41,34 @@ def dense(features: Any) -> NDArray[np.float64]:
     return np.asarray(features.toarray() if hasattr(features, "toarray") else features, np.float64)
 
 
+def demand_numbers(features: Any, texts: Sequence[str], layout: str) -> None:
+    """Raise Broken where a matrix of features holds what is no number, or, of counts, a negative one, naming a text."""
+    import numpy as np
+
+    values, rows = _entries(features)
+    if values.dtype.kind not in "fiub":
+        raise Broken(f"its features are of dtype {values.dtype}, no numbers")
+    for wrong, what in ((~np.isfinite(values), "NaN or infinity"), (values < 0, "a negative count")):
+        if wrong.any() and (layout == "counts" or what != "a negative count"):
+            where = texts[rows[wrong][0]]
+            raise Broken(f"the text {_short(where)} gives {what}: {values[wrong][0]:.3g}")
+
+
+def _entries(features: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the numbers that a matrix holds, without the zeros of a sparse one, and the row of each."""
+    import numpy as np
+
+    if hasattr(features, "tocoo"):
+        entries = features.tocoo()
+        return entries.data, entries.row
+    values = np.asarray(features)
+    return values.ravel(), np.repeat(np.arange(len(values)), values.shape[1])
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
 def demand_same(one: Any, other: Any, what: str, tolerance: float = 1e-5) -> None:
     """Raise Broken where two features differ beyond rounding."""
     import numpy as np

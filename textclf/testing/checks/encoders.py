@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ...data.dataset import Texts
 from ...data.tokens import Tokens
+from ...errors import kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable
-from ..texts import HOSTILE
-from .comparing import demand_no_pickle, demand_same, dense, differ, rows_of, take
+from ..texts import HOSTILE, ORDINARY
+from .comparing import demand_no_pickle, demand_numbers, demand_same, differ, rows_of, take
 from .subject import Subject
 
 _SOME = 12
+_LAYOUTS = {"matrix": "a matrix", "counts": "counts"}
 
 
 def fitted(subject: Subject) -> Any:
@@ -32,34 +35,36 @@ def some_texts(subject: Subject) -> Texts:
 
 
 def _makes_its_layout(subject: Subject) -> None:
-    import numpy as np
+    train, test = subject.dataset().train.texts.first, subject.dataset().test
+    texts = [*train, *(test.texts.first if test else ()), *ORDINARY]
+    features = encode(subject, Texts(texts))
+    _demand_layout(features, subject.traits.makes)
+    _demand_rows(features, texts, subject.traits.makes)
 
-    features, layout = encode(subject, some_texts(subject)), subject.traits.makes
-    if rows_of(features) != _SOME:
-        raise Broken(f"{rows_of(features)} rows for {_SOME} texts")
-    if layout == "tokens":
-        if not isinstance(features, Tokens):
-            raise Broken(f"it makes tokens, and encode returns a {type(features).__name__}")
-    elif layout in ("matrix", "counts"):
-        if getattr(features, "ndim", None) != 2:
-            raise Broken(f"it makes a {layout}, and encode returns a {type(features).__name__} that is none")
-        values = dense(features)
-        if not np.isfinite(values).all():
-            raise Broken("its features hold NaN or infinity")
-        if layout == "counts" and values.min(initial=0) < 0:
-            raise Broken("it makes counts, and some are negative")
+
+def _demand_layout(features: Any, layout: str | None) -> None:
+    """Raise Broken where features are not what the traits promise."""
+    if features is None:
+        raise Broken("encode returns nothing; return one row of features a text")
+    if layout == "tokens" and not isinstance(features, Tokens):
+        raise Broken(f"it makes tokens, and encode returns {kind_of(features)}, not textclf.Tokens")
+    if layout in _LAYOUTS and getattr(features, "ndim", None) != 2:
+        found = kind_of(features) + (f" of shape {list(features.shape)}" if hasattr(features, "shape") else "")
+        raise Broken(f"it makes {_LAYOUTS[layout]}, and encode returns {found}, not an array [texts, columns]")
+
+
+def _demand_rows(features: Any, texts: Sequence[str], layout: str | None) -> None:
+    if rows_of(features) != len(texts):
+        raise Broken(f"{rows_of(features)} rows for {len(texts)} texts")
+    if layout in _LAYOUTS:
+        demand_numbers(features, texts, layout)
 
 
 def _takes_hostile_texts(subject: Subject) -> None:
-    import numpy as np
-
     encoder = subject.build()
     encoder.fit(subject.dataset().train, subject.context())
     features = encode(subject, Texts(list(HOSTILE)), encoder)
-    if rows_of(features) != len(HOSTILE):
-        raise Broken(f"{rows_of(features)} rows for {len(HOSTILE)} texts")
-    if subject.traits.makes in ("matrix", "counts") and not np.isfinite(dense(features)).all():
-        raise Broken("empty or strange texts give NaN or infinity")
+    _demand_rows(features, HOSTILE, subject.traits.makes)
 
 
 def _takes_any_sequence(subject: Subject) -> None:

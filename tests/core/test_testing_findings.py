@@ -1,0 +1,81 @@
+"""What findings say where a first draft of a plugin goes wrong: one fault, one finding, in words of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.culprits.making import WORDS
+from textclf.testing import check_component
+from textclf.testing.toy.words import ToyWords
+
+
+def failed(component, kind, **given):
+    findings = check_component(component, kind, **given)
+    return {finding.clause.id: finding.detail for finding in findings if finding.state == "failed"}
+
+
+def encoding(encode, **changes):
+    """Return what is found of an encoder that encodes as `encode` says, given the toy's features and the texts."""
+
+    class Encoding(ToyWords):
+        def encode(self, texts, context):
+            return encode(super().encode(texts, context), texts)
+
+    return failed(replace(WORDS, build=Encoding, **changes), "encoder", options={"layout": "counts"})
+
+
+@pytest.mark.parametrize(
+    ("encode", "said"),
+    [
+        (lambda features, texts: None, "encode returns nothing; return one row of features a text"),
+        (
+            lambda features, texts: features.tolist(),
+            "it makes counts, and encode returns a list, not an array [texts, columns]",
+        ),
+        (
+            lambda features, texts: features[:, 0],
+            "it makes counts, and encode returns a ndarray of shape [132], not an array [texts, columns]",
+        ),
+        (lambda features, texts: features.astype(str), "its features are of dtype <U32, no numbers"),
+        (lambda features, texts: features[1:], "131 rows for 132 texts"),
+    ],
+)
+def test_features_of_another_form_are_one_finding_that_says_which(encode, said):
+    assert encoding(encode) == {"encoder.layout": said}
+
+
+def shouting(texts):
+    return np.array([[any(letter.isupper() for letter in text)] for text in texts.first])
+
+
+def long(texts):
+    return np.array([[len(text) > 5_000] for text in texts.first])
+
+
+def test_negative_counts_are_found_on_texts_as_people_write_them_and_the_text_is_named():
+    assert encoding(lambda features, texts: features - shouting(texts)) == {
+        "encoder.layout": "the text 'GREAT film!!! Loved it :)' gives a negative count: -1"
+    }
+    (said,) = encoding(lambda features, texts: features - 3 * long(texts)).values()
+    assert said.startswith("the text 'wordwordword")
+    assert said.endswith("...' gives a negative count: -3")
+
+
+def test_infinity_of_an_empty_text_is_found_of_an_encoder_of_a_matrix_too():
+    found = failed(replace(WORDS, build=Ratio, restore=None), "encoder")
+    assert found == {"encoder.hostile": "the text '' gives NaN or infinity: nan"}
+
+
+class Ratio(ToyWords):
+    """Divides by the length of a text."""
+
+    def fit(self, train, context):
+        """Nothing is learnt."""
+
+    def encode(self, texts, context):
+        lengths = np.array([[float(len(text.strip()))] for text in texts.first])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (super().encode(texts, context) / lengths).astype(np.float32)
