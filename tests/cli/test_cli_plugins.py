@@ -102,6 +102,9 @@ def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> N
     assert failed == ["component.summary", "component.build"]
     assert "found: its summary is empty\n" in answer.out
     assert "why: lists and editors show it\n" in answer.out
+    assert "\n  not tried metric.range          component.build does not hold\n" in answer.out
+    assert answer.out.splitlines()[-1].endswith(" did not apply, 13 not tried, 2 failed")
+    assert call("plugins", "check", "odd", "--set", "odd.path=here", "--json").json()["not_tried"] == 13
 
 
 @pytest.mark.usefixtures("odd")

@@ -91,7 +91,7 @@ def test_a_clause_that_hangs_on_a_broken_one_is_not_held_against_the_component()
     findings = check_component(replace(WORDS, build=Uneven), "encoder")
     assert [f.clause.id for f in findings if f.state == "failed"] == ["encoder.layout"]
     (order,) = [f for f in findings if f.clause.id == "encoder.order"]
-    assert str(order) == "encoder 'toy_words': encoder.order: not applicable (encoder.layout does not hold)"
+    assert str(order) == "encoder 'toy_words': encoder.order: not tried (encoder.layout does not hold)"
 
 
 @pytest.mark.parametrize(

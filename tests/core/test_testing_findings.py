@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.culprits.making import WORDS
+from tests.culprits.making import LINEAR, WORDS
 from textclf.testing import check_component
+from textclf.testing.toy.linear import ToyLinear
 from textclf.testing.toy.words import ToyWords
 
 
@@ -79,3 +80,33 @@ class Ratio(ToyWords):
         lengths = np.array([[float(len(text.strip()))] for text in texts.first])
         with np.errstate(invalid="ignore", divide="ignore"):
             return (super().encode(texts, context) / lengths).astype(np.float32)
+
+
+class Unfinished(ToyWords):
+    def fit(self, train, context):
+        raise KeyError("words")
+
+
+def test_what_nothing_can_be_built_on_is_one_finding_and_all_else_is_not_tried():
+    findings = check_component(replace(WORDS, build=Unfinished), "encoder")
+    assert [finding.clause.id for finding in findings if finding.state == "failed"] == ["encoder.layout"]
+    untried = {finding.clause.id: finding.detail for finding in findings if finding.state == "not tried"}
+    assert set(untried.values()) == {"encoder.layout does not hold"}
+    assert {"encoder.pickle", "encoder.process", "encoder.restore", "encoder.options"} <= set(untried)
+    of_tokens = {finding.detail for finding in findings if finding.clause.id.startswith("tokens.")}
+    assert of_tokens == {"it makes no tokens", "it does not tell where its tokens are in a batch"}
+    explaining = {finding.state for finding in findings if finding.clause.id in ("encoder.spans", "encoder.reads")}
+    assert explaining == {"not applicable"}
+
+
+class Helpless(ToyLinear):
+    def train(self, *given):
+        raise KeyError("weights")
+
+
+def test_a_trainer_that_does_not_train_is_one_finding():
+    findings = check_component(replace(LINEAR, build=Helpless), "trainer")
+    findings = [finding for finding in findings if finding.clause.id.startswith("trainer.")]
+    assert {finding.clause.id for finding in findings if finding.state == "failed"} == {"trainer.scores"}
+    others = {(one.state, one.detail) for one in findings if one.clause.id != "trainer.scores"}
+    assert others == {("not tried", "trainer.scores does not hold")}

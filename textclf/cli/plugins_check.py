@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from ..hooks.registry import Offer, Plugin, Registry
     from ..testing.clauses import Finding
 
-_MARKS = {"passed": "holds", "failed": "FAILS", "not applicable": "-", "expected failure": "expected"}
+_MARKS = {
+    "passed": "holds", "failed": "FAILS", "not applicable": "-", "not tried": "not tried",
+    "expected failure": "expected",
+}  # fmt: skip
 
 
 def check(
@@ -57,7 +60,9 @@ def check(
         findings.append(finding)
     failed = sum(finding.state == "failed" for finding in findings)
     if as_json:
-        session.terminal.document({"findings": [_json(finding) for finding in findings], "failed": failed})
+        not_tried = sum(finding.state == "not tried" for finding in findings)
+        told = [_json(finding) for finding in findings]
+        session.terminal.document({"findings": told, "failed": failed, "not_tried": not_tried})
     else:
         session.terminal.answer("", _summary(findings))
     if failed:
@@ -155,6 +160,7 @@ def _lines(finding: Finding, before: str) -> Iterator[str]:
 def _summary(findings: Sequence[Finding]) -> str:
     states = Counter(finding.state for finding in findings)
     said = [f"{counted(states['passed'], 'clause')} held", f"{states['not applicable']} did not apply"]
+    said += [f"{states['not tried']} not tried"] if states["not tried"] else []
     said += [f"{states['expected failure']} failed as expected"] if states["expected failure"] else []
     return ", ".join([*said, f"{states['failed']} failed"])
 

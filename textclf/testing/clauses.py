@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 from ..errors import did_you_mean, said
 from .watching import put_right
 
-State = Literal["passed", "failed", "not applicable", "expected failure"]
+State = Literal["passed", "failed", "not applicable", "not tried", "expected failure"]
 S = TypeVar("S")
 
 
@@ -24,7 +24,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found about one clause; `detail` says what happened, or why the clause does not apply."""
+    """What a check found about one clause; `detail` says what happened, or why the clause was not judged."""
 
     subject: str
     clause: Clause
@@ -43,11 +43,13 @@ class Check(Generic[S]):
     """A clause and the function that tries it: it returns, raises Broken or NotApplicable, or fails in its own way.
 
     after: clauses without which this one says nothing: one fault is reported once, and not by all that it spoils.
+    applies: asked before those, raises NotApplicable where the clause would say nothing even if they held.
     """
 
     clause: Clause
     attempt: Callable[[S], None]
     after: tuple[str, ...] = ()
+    applies: Callable[[S], object] | None = None
 
 
 class Broken(Exception):  # noqa: N818 - a verdict on what is checked, not an error of the check
@@ -92,14 +94,16 @@ class Examination(Generic[S]):
         return [self.finding(check.clause.id) for check in self.checks]
 
     def _judged(self, check: Check[S]) -> tuple[State, str]:
+        if reason := _inapplicable(check, self.target):
+            return "not applicable", reason
         own = {known.clause.id for known in self.checks}
         for other in check.after:
             if other in own and (fault := self._fault(other)):
                 self._pointless[check.clause.id] = fault
-                return "not applicable", f"{fault} does not hold"
+                return "not tried", f"{fault} does not hold"
         state, detail = _outcome(check, self.target)
-        reason = self.expected.get(check.clause.id)
-        if reason is None:
+        reason = self.expected.get(check.clause.id, "")
+        if not reason:
             return state, detail
         if state == "passed":
             return "failed", f"it is expected to fail ({reason}), and holds: expect it no more"
@@ -120,6 +124,18 @@ def checked_expectations(expected: Mapping[str, str] | None, known: Iterable[str
         if not reason.strip():
             raise ValueError(f"the expected failure of '{clause}' needs a reason")
     return expected or {}
+
+
+def _inapplicable(check: Check[S], target: S) -> str:
+    """Return why the clause says nothing about the target; nothing where it does, or where that cannot be told."""
+    try:
+        if check.applies is not None:
+            check.applies(target)
+    except NotApplicable as reason:
+        return str(reason)
+    except Exception:  # noqa: BLE001 - what fails here fails in the clauses that it is after, and is said there
+        return ""
+    return ""
 
 
 def _outcome(check: Check[S], target: S) -> tuple[State, str]:

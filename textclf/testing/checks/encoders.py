@@ -125,9 +125,12 @@ def _is_the_same_fitted_again(subject: Subject) -> None:
     demand_same(encode(subject, some_texts(subject)), encode(subject, some_texts(subject), again), "fitted twice alike")
 
 
-def _comes_back(subject: Subject) -> None:
+def _is_saved_alone(subject: Subject) -> None:
     if subject.traits.makes == "tokens":
         raise NotApplicable("its network is saved beside it: see tokens.encoder")
+
+
+def _comes_back(subject: Subject) -> None:
     again, texts = subject.restore(_saved(subject)), some_texts(subject)
     with made_anew(subject.component, "the component"):
         demand_same(encode(subject, texts), encode(subject, texts, again), "saved and restored")
@@ -159,9 +162,12 @@ def _saved(subject: Subject) -> Path:
     return folder
 
 
-def _reads_pairs(subject: Subject) -> None:
+def _takes_pairs(subject: Subject) -> None:
     if not subject.traits.pairs:
         raise NotApplicable("its traits say it reads no pairs")
+
+
+def _reads_pairs(subject: Subject) -> None:
     texts = subject.dataset(pairs=True).train.texts.take(range(_SOME))
     second = texts.second or ()
     encoder = subject.build()
@@ -224,14 +230,17 @@ ENCODER: tuple[Check[Subject], ...] = (
         Clause("encoder.restore", "saved and restored, it gives the same features", "models are made to be loaded"),
         _comes_back,
         after=("encoder.layout", "encoder.repeats", "encoder.fingerprint"),
+        applies=_is_saved_alone,
     ),
     Check(
         Clause("encoder.pickle", "nothing it saves is a pickle", "loading a pickle runs whatever is in it"),
         _saves_no_pickle,
+        after=("encoder.layout", "encoder.restore"),
     ),
     Check(
         Clause("encoder.pairs", "the second text of a pair matters", "else half of the data is ignored in silence"),
         _reads_pairs,
         after=("encoder.layout", "encoder.repeats"),
+        applies=_takes_pairs,
     ),
 )

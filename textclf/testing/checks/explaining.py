@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Texts
@@ -23,10 +23,19 @@ _TOLERANCE = 0.01
 _ROWS = 6
 
 
+def _has(method: str, what: str) -> Callable[[Subject], None]:
+    """Return what raises NotApplicable where an encoder does not offer the method, which tells `what`."""
+
+    def applies(subject: Subject) -> None:
+        encoder = subject.memory.get("fitted") or subject.build()
+        if not callable(getattr(encoder, method, None)):
+            raise NotApplicable(f"it does not tell {what}")
+
+    return applies
+
+
 def _spanned(subject: Subject, encoder: Any, texts: Texts) -> tuple[Any, Any]:
     """Return the features of texts, and where their units come from."""
-    if not callable(getattr(encoder, "spans", None)):
-        raise NotApplicable("it does not tell where its features come from")
     return encoder.encode(texts, subject.context()), list(encoder.spans(texts, subject.context()))
 
 
@@ -54,8 +63,6 @@ def _tells_where(subject: Subject) -> None:
 
 def _tells_what_it_reads(subject: Subject) -> None:
     encoder: Any = fitted(subject)
-    if not callable(getattr(encoder, "reads", None)):
-        raise NotApplicable("it does not tell what it reads of a text")
     texts = Texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
     told = list(encoder.reads(texts, subject.context()))
     if len(told) != len(texts):
@@ -72,8 +79,6 @@ def _stand_in(texts: Texts, row: int, places: Iterable[Span]) -> None:
 
 def _sees_its_tokens(subject: Subject) -> None:
     encoder = fitted(subject)
-    if subject.traits.makes != "tokens" or not callable(getattr(encoder, "seen", None)):
-        raise NotApplicable("it does not tell where its tokens are in a batch")
     import numpy as np
     import torch
 
@@ -121,14 +126,20 @@ EXPLAINED_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.spans", "if it tells where features come from, it is in the text", "words are marked by it"),
         _tells_where,
+        after=("encoder.layout", "encoder.hostile", "encoder.repeats"),
+        applies=_has("spans", "where its features come from"),
     ),
     Check(
         Clause("encoder.reads", "if it tells what it reads of a text, it is there", "no other words are deleted"),
         _tells_what_it_reads,
+        after=("encoder.layout", "encoder.hostile"),
+        applies=_has("reads", "what it reads of a text"),
     ),
     Check(
         Clause("tokens.seen", "if it tells where a batch's tokens are, each is there once", "gradients need it"),
         _sees_its_tokens,
+        after=("encoder.layout", "tokens.contract", "tokens.logits"),
+        applies=_has("seen", "where its tokens are in a batch"),
     ),
 )
 
@@ -136,5 +147,6 @@ EXPLAINED_TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.attributions", "contributions that a model tells add up to its logit", "people believe them"),
         _adds_up,
+        after=("trainer.scores",),
     ),
 )

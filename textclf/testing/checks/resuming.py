@@ -51,6 +51,7 @@ RESUMED_TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.stopping", "asked to stop, it raises Stopped", "Ctrl-C must not lose hours"),
         _stops_when_asked,
+        after=("trainer.scores",),
     ),
     Check(
         Clause("trainer.resume", "stopped and resumed, it gives the same scores, bit for bit", "nothing is lost"),

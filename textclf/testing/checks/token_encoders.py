@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,12 @@ _ROUNDING = 1e-4
 _METHODS = ("lengths", "build_network", "collate", "layers", "save_network", "load_network")
 
 
-def _encoder(subject: Subject) -> Any:
+def makes_tokens(subject: Subject) -> None:
     if subject.traits.makes != "tokens":
         raise NotApplicable("it makes no tokens")
+
+
+def _encoder(subject: Subject) -> Any:
     encoder = fitted(subject)
     missing = [name for name in _METHODS if not callable(getattr(encoder, name, None))]
     if missing:
@@ -184,10 +188,11 @@ def _demand_near(one: Any, other: Any, what: str) -> None:
         raise Broken(f"{what}: they differ by up to {np.abs(np.asarray(one) - np.asarray(other)).max():.3g}")
 
 
-TOKEN_ENCODER: tuple[Check[Subject], ...] = (
+_CHECKS: tuple[Check[Subject], ...] = (
     Check(
         Clause("tokens.contract", "what makes tokens is a TokenEncoder with known layouts", "network trainers need it"),
         _has_the_contract,
+        after=("encoder.layout",),
     ),
     Check(
         Clause("tokens.lengths", "lengths are those the network sees", "batches are made by them"),
@@ -212,7 +217,7 @@ TOKEN_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("tokens.layers", "layers hold every parameter of the network once", "what is missing is never trained"),
         _covers_every_parameter,
-        after=("tokens.contract",),
+        after=("tokens.contract", "tokens.logits"),
     ),
     Check(
         Clause("tokens.restore", "a network saved and loaded gives the same logits", "models are made to be loaded"),
@@ -227,6 +232,7 @@ TOKEN_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("tokens.pickle", "no weights are saved as a pickle", "loading a pickle runs whatever is in it"),
         lambda subject: demand_no_pickle(_saved(subject)),
+        after=("tokens.contract", "tokens.restore"),
     ),
     Check(
         Clause("tokens.labels", "a head is refused for another number of labels", "nothing is silently initialised"),
@@ -234,3 +240,5 @@ TOKEN_ENCODER: tuple[Check[Subject], ...] = (
         after=("tokens.contract", "tokens.restore"),
     ),
 )
+
+TOKEN_ENCODER = tuple(replace(check, applies=makes_tokens) for check in _CHECKS)

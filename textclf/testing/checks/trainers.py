@@ -210,15 +210,17 @@ TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.repeats", "the same seed gives the same scores, bit for bit", "a run must be repeatable"),
         _repeats,
+        after=("trainer.scores",),
     ),
     Check(
         Clause("trainer.names", "the names of the labels change nothing", "names are for people, columns for models"),
         _ignores_names,
-        after=("trainer.repeats",),
+        after=("trainer.scores", "trainer.repeats"),
     ),
     Check(
         Clause("trainer.input", "what it is given stays as it is", "features are shared and cached"),
         _leaves_its_input,
+        after=("trainer.scores",),
     ),
     Check(
         Clause("trainer.restore", "saved and restored, a model gives the same scores", "models are made to be loaded"),
@@ -228,6 +230,7 @@ TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.pickle", "nothing a model saves is a pickle", "loading a pickle runs whatever is in it"),
         _saves_no_pickle,
+        after=("trainer.scores", "trainer.restore"),
     ),
     Check(
         Clause("trainer.labels", "a model is refused for another number of labels", "a column would lack its label"),
