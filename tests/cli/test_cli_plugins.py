@@ -99,10 +99,10 @@ def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> N
     assert answer.code == 5
     assert answer.err == "textclf: 2 clauses of 'odd' do not hold\n"
     failed = [line.split()[1] for line in answer.out.splitlines() if line.startswith("  FAILS")]
-    assert failed == ["component.summary", "component.build"]
+    assert failed == ["component.summary", "component.fresh"]
     assert "found: its summary is empty\n" in answer.out
     assert "why: lists and editors show it\n" in answer.out
-    assert "\n  not tried metric.range          component.build does not hold\n" in answer.out
+    assert "\n  not tried metric.range          component.fresh does not hold\n" in answer.out
     assert answer.out.splitlines()[-1].endswith(" did not apply, 13 not tried, 2 failed")
     assert call("plugins", "check", "odd", "--set", "odd.path=here", "--json").json()["not_tried"] == 13
 

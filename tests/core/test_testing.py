@@ -131,7 +131,8 @@ def test_what_a_component_raises_is_a_finding_with_its_place():
     findings = check_component(replace(ACCURACY, build=build), "metric")
     (finding,) = [f for f in findings if f.state == "failed"]
     assert finding.clause.id == "component.build"
-    assert finding.detail.startswith(f"ValueError: no ({__file__}:")
+    assert finding.detail == f"ValueError: no (test_testing.py:{build.__code__.co_firstlineno + 1})"
+    assert finding.clause.why == "a run calls them"
 
 
 def test_a_trainer_that_reads_what_the_toy_does_not_make_is_not_judged_without_an_encoder():

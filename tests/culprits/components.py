@@ -98,5 +98,6 @@ COMPONENTS: dict[str, Culprit] = {
     "component.traits": wrong("metric", traits=Alternating()),
     "component.check": wrong("metric", check=lambda options: [Problem("no", ("size",))]),
     "component.install": wrong("metric", needs=("json",)),
-    "component.build": wrong("metric", build=lambda options: ONLY),
+    "component.build": wrong("metric", build=lambda options: None),
+    "component.fresh": wrong("metric", build=lambda options: ONLY),
 }

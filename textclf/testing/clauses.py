@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from ..errors import did_you_mean, said
+from ..hooks.flaws import own_line
 from .watching import put_right
 
 State = Literal["passed", "failed", "not applicable", "not tried", "expected failure"]
@@ -73,13 +75,15 @@ class ContractBroken(AssertionError):  # noqa: N818 - pytest shows assertion err
 class Examination(Generic[S]):
     """The clauses of one contract, tried on one target, each when it is first asked about.
 
-    expected: clauses that are known not to hold, each with the reason.
+    expected: clauses that are known not to hold, each with the reason. owner: whose code an error came through, the
+    component or the module.
     """
 
     subject: str
     checks: tuple[Check[S], ...]
     target: S
     expected: Mapping[str, str] = field(default_factory=dict)
+    owner: object = None
     _known: dict[str, Finding] = field(default_factory=dict)
     _pointless: dict[str, str] = field(default_factory=dict)
 
@@ -101,7 +105,7 @@ class Examination(Generic[S]):
             if other in own and (fault := self._fault(other)):
                 self._pointless[check.clause.id] = fault
                 return "not tried", f"{fault} does not hold"
-        state, detail = _outcome(check, self.target)
+        state, detail = _outcome(check, self.target, self.owner)
         reason = self.expected.get(check.clause.id, "")
         if not reason:
             return state, detail
@@ -129,16 +133,19 @@ def checked_expectations(expected: Mapping[str, str] | None, known: Iterable[str
 def _inapplicable(check: Check[S], target: S) -> str:
     """Return why the clause says nothing about the target; nothing where it does, or where that cannot be told."""
     try:
-        if check.applies is not None:
-            check.applies(target)
+        with put_right():
+            if check.applies is not None:
+                check.applies(target)
     except NotApplicable as reason:
         return str(reason)
-    except Exception:  # noqa: BLE001 - what fails here fails in the clauses that it is after, and is said there
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - what fails here fails in the clauses that it is after, and is said there
         return ""
     return ""
 
 
-def _outcome(check: Check[S], target: S) -> tuple[State, str]:
+def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
     try:
         with put_right():
             check.attempt(target)
@@ -149,17 +156,15 @@ def _outcome(check: Check[S], target: S) -> tuple[State, str]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit included
-        return "failed", raised(error)
+        return "failed", raised(error, owner)
     return "passed", ""
 
 
-def raised(error: BaseException) -> str:
-    """Say what was raised, and where: "ValueError: no (shape.py:12)"."""
-    return f"{said(error)}{_origin(error)}"
+def raised(error: BaseException, owner: object) -> str:
+    """Say what was raised, and by which line of the owner's own code, if by any: "ValueError: no (shape.py:12)"."""
+    return f"{said(error)} ({own_line(error, owner) or _origin(error)})"
 
 
 def _origin(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+    frames = [*traceback.walk_tb(error.__traceback__)]
+    return f"{frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else "nowhere"

@@ -122,7 +122,7 @@ def contract(
 
 
 def examine_plugin(module: ModuleType, expected: Mapping[str, str] | None = None) -> Examination[PluginModule]:
-    return Examination(f"plugin {module.__name__}", PLUGIN, PluginModule(module), expected or {})
+    return Examination(f"plugin {module.__name__}", PLUGIN, PluginModule(module), expected or {}, owner=module)
 
 
 def _examine(
@@ -134,5 +134,6 @@ def _examine(
     folder: Path | None = None,
 ) -> Examination[Subject]:
     subject = Subject(component, kind, options or {}, stand_ins or StandIns(), folder)
-    built = (replace(check, after=("component.build", *check.after)) for check in CONTRACTS[kind] + WORK)
-    return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected)
+    made = ("component.build", "component.fresh")
+    built = (replace(check, after=(*made, *check.after)) for check in CONTRACTS[kind] + WORK)
+    return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected, owner=component)

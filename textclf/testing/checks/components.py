@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...errors import Problem
+from ...errors import Problem, kind_of
 from ...hooks.components import Kind, Traits
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .alternatives import beyond_bounds, parts
@@ -141,11 +141,14 @@ def _a_library_comes_with_its_requirement(subject: Subject) -> None:
 
 
 def _builds(subject: Subject) -> None:
-    built, other = subject.build(), subject.build()
+    built = subject.build()
     missing = [name for name in _METHODS[subject.kind] if not callable(getattr(built, name, None))]
     if missing:
-        raise Broken(f"{type(built).__name__} has no {', '.join(missing)}")
-    if built is other:
+        raise Broken(f"it returns {kind_of(built)}, which has no {', '.join(missing)}")
+
+
+def _builds_anew(subject: Subject) -> None:
+    if subject.build() is subject.build():
         raise Broken("built twice, it gives one and the same object")
 
 
@@ -197,7 +200,12 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _a_library_comes_with_its_requirement,
     ),
     Check(
-        Clause("component.build", "build gives a new object with its kind's methods", "runs must not share state"),
+        Clause("component.build", "build gives an object with its kind's methods", "a run calls them"),
         _builds,
+    ),
+    Check(
+        Clause("component.fresh", "each build gives an object of its own", "runs must not share state"),
+        _builds_anew,
+        after=("component.build",),
     ),
 )

@@ -9,10 +9,9 @@ from typing import Any
 
 from ...data.dataset import Texts
 from ...data.tokens import Tokens
-from ...errors import kind_of, said
+from ...errors import kind_of
 from ...hooks.components import Component
-from ...hooks.flaws import own_line
-from ..clauses import Broken, Check, Clause, NotApplicable
+from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..texts import HOSTILE, ORDINARY
 from .comparing import demand_no_pickle, demand_numbers, demand_same, differ, rows_of, take
 from .subject import Subject
@@ -146,9 +145,7 @@ def made_anew(component: Component[Any, Any], who: str) -> Iterator[None]:
     except Exception as error:
         if component.restore is not None or isinstance(error, NotApplicable):
             raise
-        line = own_line(error, component)
-        where = f" ({line})" if line else ""
-        found = str(error) if isinstance(error, Broken) else f"{said(error)}{where}"
+        found = str(error) if isinstance(error, Broken) else raised(error, component)
         raise Broken(f"{found}; {who} has no `restore`, so `build` made it anew") from error
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..afresh import fit_afresh, home_of
 from ..clauses import Broken, Check, Clause, NotApplicable
-from ..elsewhere import fit_elsewhere, home_of
 from .comparing import demand_same
 from .encoders import encode, fitted, some_texts
 from .subject import Subject
@@ -21,7 +21,7 @@ def _is_the_same_elsewhere(subject: Subject) -> None:
         raise NotApplicable("no module offers it by which another process could find it")
     here, texts = fitted(subject), some_texts(subject)
     values, train = subject.values, subject.dataset().train
-    there = fit_elsewhere(home, subject.component.name, values, train, texts, subject.folder())
+    there = fit_afresh(home, subject.component.name, values, train, texts, subject.folder())
     if there is None:
         raise NotApplicable(f"another process cannot load '{home}'")
     if there.raised:

@@ -40,7 +40,7 @@ def _takes_sparse_features(subject: Subject) -> None:
             except (Broken, NotApplicable):
                 raise
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-                raise Broken(f"given a {name} it raises {raised(error)}") from None
+                raise Broken(f"given a {name} it raises {raised(error, subject.component)}") from None
 
 
 def _demand_alike(whole: Trained, lesson: Lesson, what: str) -> None:

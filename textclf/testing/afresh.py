@@ -1,4 +1,4 @@
-"""Owns an encoder's work in another process, which hashes strings otherwise: `python -m textclf.testing.elsewhere`."""
+"""Owns an encoder's work in another process, which hashes strings otherwise: `python -m textclf.testing.afresh`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 
 from ..data.dataset import Split, Texts
 from ..data.tokens import Tokens
-from ..errors import said
 from ..hooks import loose
 from ..hooks.components import Component
 from ..hooks.discovery import discover
+from .clauses import raised
 from .context import LocalContext
 
 _ASKED, _LABELS, _ANSWER, _FEATURES = "asked.json", "labels.npy", "answer.json", "features.npz"
@@ -48,7 +48,7 @@ def home_of(component: Component[Any, Any]) -> str:
     return ""
 
 
-def fit_elsewhere(
+def fit_afresh(
     home: str, name: str, values: Mapping[str, Any], train: Split, texts: Texts, folder: Path
 ) -> Answer | None:
     """Fit the encoder and encode the texts in a process that hashes strings otherwise; None where it cannot be had."""
@@ -87,7 +87,7 @@ def main(folder: Path) -> None:
         features = encoder.encode(Texts(*asked["texts"]), context)
         answer = Answer(features, encoder.fingerprint())
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-        answer = Answer(raised=said(error))
+        answer = Answer(raised=raised(error, component))
     _write(answer.features, folder / _FEATURES)
     (folder / _ANSWER).write_text(json.dumps({"fingerprint": answer.fingerprint, "raised": answer.raised}), "utf-8")
 
