@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.culprits.making import LINEAR, WORDS
+from tests.culprits.making import ACCURACY, LINEAR, WORDS
 from textclf.testing import check_component
-from textclf.testing.toy.linear import ToyLinear
+from textclf.testing.toy.linear import ToyLinear, ToyModel
+from textclf.testing.toy.verdicts import ToyAccuracy
 from textclf.testing.toy.words import ToyWords
 
 
@@ -110,3 +111,83 @@ def test_a_trainer_that_does_not_train_is_one_finding():
     assert {finding.clause.id for finding in findings if finding.state == "failed"} == {"trainer.scores"}
     others = {(one.state, one.detail) for one in findings if one.clause.id != "trainer.scores"}
     assert others == {("not tried", "trainer.scores does not hold")}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda model: None, "train returns nothing, which has no scores, save"),
+        (lambda model: Scoring(model, lambda scores: None), "single-label scores are nothing, not float32[30, 3]"),
+        (
+            lambda model: Scoring(model, lambda scores: scores.tolist()),
+            "single-label scores are a list, not float32[30, 3]",
+        ),
+        (lambda model: Scoring(model, lambda scores: scores * np.nan), "single-label scores hold NaN or infinity"),
+    ],
+)
+def test_scores_of_another_form_are_one_finding_that_says_which(given, said):
+    class Training(ToyLinear):
+        def train(self, *rest):
+            return given(super().train(*rest))
+
+    assert failed(replace(LINEAR, build=Training), "trainer") == {"trainer.scores": said}
+
+
+class Scoring(ToyModel):
+    def __init__(self, model, turn):
+        super().__init__(model.weights, model.task)
+        self.turn = turn
+
+    def scores(self, features, context):
+        return self.turn(super().scores(features, context))
+
+
+@pytest.mark.parametrize(
+    ("turn", "found"),
+    [
+        (lambda value, given: None, {"metric.float": "single-label: it returns nothing, not a float"}),
+        (lambda value, given: int(value), {"metric.float": "single-label: it returns an int, not a float"}),
+        (
+            lambda value, given: float("nan"),
+            {"metric.float": "single-label: it returns NaN where three in four are right; return a number"},
+        ),
+        (
+            lambda value, given: value if value > 0 else float("nan"),
+            {"metric.extremes": "single-label: it is nan where all is wrong; say which number it is there"},
+        ),
+        (lambda value, given: float(np.float32(value)), {}),
+    ],
+)
+def test_what_a_metric_returns_wrongly_is_one_finding(turn, found):
+    class Turned(ToyAccuracy):
+        def __call__(self, predictions, weights=None):
+            value = super().__call__(predictions, weights)
+            return turn(value, predictions) if weights is None else value
+
+    assert failed(replace(ACCURACY, build=lambda options: Turned()), "metric") == found
+
+
+def test_a_metric_that_reads_scores_and_denies_it_is_told_what_to_set():
+    class Peeking(ToyAccuracy):
+        def __call__(self, predictions, weights=None):
+            each = predictions.scores.max(axis=1).astype(float) > 0.6
+            each = each & (predictions.truth == predictions.predicted).reshape(len(predictions), -1).all(axis=1)
+            return float(each.mean()) if weights is None else weights @ each / weights.sum(axis=1)
+
+    found = failed(replace(ACCURACY, build=lambda options: Peeking()), "metric")
+    assert list(found) == ["metric.cells"]
+    assert found["metric.cells"].startswith("single-label: 0.")
+    assert found["metric.cells"].endswith(", and 0.0 with other scores; set `reads_scores = True`")
+
+
+def test_a_fault_in_a_plugin_s_own_code_is_found_with_its_line():
+    def build(options):
+        raise OSError("no such file")
+
+    (finding,) = [one for one in check_component(replace(WORDS, build=build), "encoder") if one.state == "failed"]
+    line = build.__code__.co_firstlineno + 1
+    assert str(finding) == (
+        "encoder 'toy_words': component.build: build gives an object with its kind's methods\n"
+        f"  found: OSError: no such file (test_testing_findings.py:{line})\n"
+        "  why: a run calls them"
+    )

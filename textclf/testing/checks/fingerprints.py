@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...data.dataset import Split
-from ...errors import TextclfError
+from ...errors import TextclfError, kind_of
 from ...hooks.components import Options
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .alternatives import other_values
@@ -47,7 +47,7 @@ def _knows_itself(subject: Subject) -> None:
     again.fit(subject.dataset().train, subject.context())
     other.fit(_half(subject.dataset().train), subject.context())
     if not isinstance(one.fingerprint(), str):
-        raise Broken(f"fingerprint returns a {type(one.fingerprint()).__name__}, no str")
+        raise Broken(f"fingerprint returns {kind_of(one.fingerprint())}, not a str")
     if one.fingerprint() != again.fingerprint():
         raise Broken("fitted alike, two encoders have different fingerprints")
     if one.fingerprint() and one.fingerprint() == other.fingerprint():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Dataset, Labels, Task
 from ...data.predictions import Decision, Encoded
-from ...errors import ArtefactError
+from ...errors import ArtefactError, kind_of
 from ...hooks.contracts import Encoder, Model
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..context import LocalContext, judge_against
@@ -80,6 +80,9 @@ def teach(lesson: Lesson, context: LocalContext) -> Trained:
     context.judging = judge_against(lesson.test.labels, labels)
     validation = lesson.test if subject.traits.uses_validation else None
     model = subject.build().train(lesson.encoder, lesson.train, validation, labels, context)
+    missing = [name for name in ("scores", "save") if not callable(getattr(model, name, None))]
+    if missing:
+        raise Broken(f"train returns {kind_of(model)}, which has no {', '.join(missing)}")
     return Trained(lesson.dataset, lesson.encoder, model, lesson.test.features)
 
 
@@ -105,10 +108,13 @@ def _gives_probabilities(subject: Subject) -> None:
         scores = trained.scores(subject)
         shape = (len(trained.dataset.test or ()), len(trained.dataset.labels))
         if not isinstance(scores, np.ndarray) or scores.dtype != np.float32 or scores.shape != shape:
-            found = f"{getattr(scores, 'dtype', type(scores).__name__)}{list(getattr(scores, 'shape', []))}"
+            array = isinstance(scores, np.ndarray)
+            found = f"{scores.dtype}{list(scores.shape)}" if array else kind_of(scores)
             raise Broken(f"{task} scores are {found}, not float32{list(shape)}")
-        if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
-            raise Broken(f"{task} scores reach from {scores.min()} to {scores.max()}, or are no numbers")
+        if not np.isfinite(scores).all():
+            raise Broken(f"{task} scores hold NaN or infinity")
+        if scores.min() < 0 or scores.max() > 1:
+            raise Broken(f"{task} scores reach from {scores.min()} to {scores.max()}, not from 0 to 1")
         if task == "single-label" and not np.allclose(scores.sum(axis=1), 1, atol=1e-4):
             raise Broken(f"the scores of a text add up to {scores.sum(axis=1).min()}, not to 1")
 
@@ -194,13 +200,13 @@ def _saved(subject: Subject, trained: Trained) -> Path:
 
 TRAINER: tuple[Check[Subject], ...] = (
     Check(
+        Clause("trainer.scores", "scores are probabilities, float32[texts, labels]", "decisions rest on them"),
+        _gives_probabilities,
+    ),
+    Check(
         Clause("trainer.learns", "it learns separable texts in every task of its traits", "else it is wired wrong"),
         _learns,
         after=("trainer.scores",),
-    ),
-    Check(
-        Clause("trainer.scores", "scores are probabilities, float32[texts, labels]", "decisions rest on them"),
-        _gives_probabilities,
     ),
     Check(
         Clause("trainer.neighbours", "a text's scores do not depend on the other texts", "users ask for one text"),

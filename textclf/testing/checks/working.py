@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from ...hooks.components import Kind
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..watching import Watched, watch
-from .metrics import mixed, tasks
 from .outputs import finished_run
+from .predicted import mixed, tasks
 from .subject import Subject
 from .trainers import train_once
 
