@@ -54,8 +54,10 @@ def fit_afresh(
     """Fit the encoder and encode the texts in a process that hashes strings otherwise; None where it cannot be had."""
     import numpy as np
 
-    asked = {"home": home, "name": name, "values": dict(values), "ids": list(train.ids), "groups": train.groups}
-    asked |= {"train": _columns(train.texts), "texts": _columns(texts)}
+    asked = {
+        "home": home, "name": name, "values": dict(values), "ids": list(train.ids), "groups": train.groups,
+        "train": _columns(train.texts), "texts": _columns(texts),
+    }  # fmt: skip
     (folder / _ASKED).write_text(json.dumps(asked), "utf-8")
     np.save(folder / _LABELS, train.labels, allow_pickle=False)
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"

@@ -134,6 +134,6 @@ def _examine(
     folder: Path | None = None,
 ) -> Examination[Subject]:
     subject = Subject(component, kind, options or {}, stand_ins or StandIns(), folder)
-    made = ("component.build", "component.fresh")
+    made = ("component.traits", "component.build", "component.fresh")
     built = (replace(check, after=(*made, *check.after)) for check in CONTRACTS[kind] + WORK)
     return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected, owner=component)

@@ -110,7 +110,7 @@ def _refuse(subject: Subject, values: Mapping[str, Any], name: str) -> None:
 def _traits_are_declared(subject: Subject) -> None:
     traits = subject.traits
     if not isinstance(traits, Traits):
-        raise Broken(f"its traits are a {type(traits).__name__}, no Traits")
+        raise Broken(f"its traits are {kind_of(traits)}, not textclf.Traits")
     if traits != subject.traits:
         raise Broken("asked twice, its traits differ")
     if not traits.tasks or not traits.tasks <= {"single-label", "multi-label"}:

@@ -131,6 +131,8 @@ def _is_saved_alone(subject: Subject) -> None:
 
 def _comes_back(subject: Subject) -> None:
     again, texts = subject.restore(_saved(subject)), some_texts(subject)
+    if again is None:
+        raise Broken("restore returns nothing; return the encoder")
     with made_anew(subject.component, "the component"):
         demand_same(encode(subject, texts), encode(subject, texts, again), "saved and restored")
         if again.fingerprint() != fitted(subject).fingerprint():
@@ -211,7 +213,7 @@ ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.learns", "what it learns it learns in fit; encoding changes nothing in it", "else tests leak"),
         _learns_in_fit_alone,
-        after=("encoder.layout", "encoder.repeats"),
+        after=("encoder.layout", "encoder.repeats", "encoder.fingerprint"),
     ),
     Check(
         Clause("encoder.order", "the order of the texts is the order of the rows, and nothing else", "so are labels"),

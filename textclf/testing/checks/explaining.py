@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Texts
 from ...data.explanations import Span
 from ...data.tokens import Tokens
-from ...errors import PluginError
+from ...errors import PluginError, kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..texts import HOSTILE
 from .encoders import fitted
@@ -36,7 +36,13 @@ def _has(method: str, what: str) -> Callable[[Subject], None]:
 
 def _spanned(subject: Subject, encoder: Any, texts: Texts) -> tuple[Any, Any]:
     """Return the features of texts, and where their units come from."""
-    return encoder.encode(texts, subject.context()), list(encoder.spans(texts, subject.context()))
+    return encoder.encode(texts, subject.context()), _list("spans", encoder.spans(texts, subject.context()))
+
+
+def _list(method: str, told: Any) -> list[Any]:
+    if not isinstance(told, Iterable):
+        raise Broken(f"{method} returns {kind_of(told)}, not a list with an entry for each text")
+    return list(told)
 
 
 def _units(features: Any, row: int) -> NDArray[np.int64]:
@@ -64,7 +70,7 @@ def _tells_where(subject: Subject) -> None:
 def _tells_what_it_reads(subject: Subject) -> None:
     encoder: Any = fitted(subject)
     texts = Texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
-    told = list(encoder.reads(texts, subject.context()))
+    told = _list("reads", encoder.reads(texts, subject.context()))
     if len(told) != len(texts):
         raise Broken(f"it tells what it reads of {len(told)} texts, where {len(texts)} were given")
     for row, places in enumerate(told):

@@ -71,6 +71,6 @@ FINGERPRINT: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.options", "options that change features change the fingerprint", "features are cached by it"),
         _tells_its_options,
-        after=("encoder.layout", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
+        after=("component.check", "encoder.layout", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -46,10 +47,18 @@ def _gives_a_float(subject: Subject) -> None:
             raise Broken(f"{labels.task}: it returns {kind_of(value)}, not a float")
         if value != value:
             raise Broken(f"{labels.task}: it returns NaN where three in four are right; return a number")
+        _demand_weights(metric)
         drawn = metric(predictions, weights_of(3))
         if not isinstance(drawn, np.ndarray) or drawn.dtype != np.float64 or drawn.shape != (3,):
             found = repr(drawn) if isinstance(drawn, (float, np.ndarray)) else kind_of(drawn)
             raise Broken(f"{labels.task}: for three draws of weights it returns {found}, not float64[3]")
+
+
+def _demand_weights(metric: Any) -> None:
+    try:
+        inspect.signature(metric).bind(None, None)
+    except TypeError:
+        raise Broken("it takes no weights; define __call__(self, predictions, weights=None)") from None
 
 
 def _ignores_order(subject: Subject) -> None:

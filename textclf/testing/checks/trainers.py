@@ -182,6 +182,8 @@ def _comes_back(subject: Subject) -> None:
         encoder = component.build(options) if component.restore is None else component.restore(options, folder)
         with made_anew(component, f"the encoder '{component.name}'"):
             model = subject.build().restore(folder, encoder, trained.dataset.labels)
+            if model is None:
+                raise Broken("restore returns nothing; return the model")
             again = model.scores(trained.features, subject.context())
         demand_same(trained.scores(subject), again, f"{task} scores after save and restore", _ROUNDING)
 
