@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...data.dataset import Texts
 from ...hooks.contracts import Finished
+from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause
 from ..finished import finished_run as toy_finished_run
 from ..texts import HOSTILE
@@ -38,6 +39,13 @@ def _writes_into_its_folder(subject: Subject) -> None:
     beside = [path.name for path in folder.parent.iterdir() if path != folder]
     if beside:
         raise Broken(f"it writes outside of the folder it is given: {', '.join(beside)}")
+
+
+def _leaves_names_to_the_run(subject: Subject) -> None:
+    folder = _write(subject, finished_run(subject))
+    taken = sorted(path.name for path in folder.iterdir() if is_reserved(path.name))
+    if taken:
+        raise Broken(f"it writes {', '.join(taken)}, which the run writes itself: choose another name")
 
 
 def _writes_again(subject: Subject) -> None:
@@ -72,6 +80,11 @@ OUTPUT: tuple[Check[Subject], ...] = (
     Check(
         Clause("output.folder", "it writes into the folder it is given, and only there", "a run folder is whole"),
         _writes_into_its_folder,
+    ),
+    Check(
+        Clause("output.names", "it writes under no name that is the run's own", "one of both would be lost"),
+        _leaves_names_to_the_run,
+        after=("output.folder",),
     ),
     Check(
         Clause("output.again", "what an earlier try has written does not stop it", "a killed run is resumed"),
