@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from ..errors import did_you_mean
+from .elsewhere import Elsewhere
 from .watching import put_right
 
 State = Literal["passed", "failed", "not applicable", "expected failure"]
@@ -71,13 +73,16 @@ class ContractBroken(AssertionError):  # noqa: N818 - pytest shows assertion err
 class Examination(Generic[S]):
     """The clauses of one contract, tried on one target, each when it is first asked about.
 
-    expected: clauses that are known not to hold, each with the reason.
+    expected: clauses that are known not to hold, each with the reason. here: whether the current folder has to be that
+    of the user, since an option leads out of it.
     """
 
     subject: str
     checks: tuple[Check[S], ...]
     target: S
     expected: Mapping[str, str] = field(default_factory=dict)
+    here: bool = False
+    _elsewhere: Elsewhere = field(default_factory=Elsewhere)
     _known: dict[str, Finding] = field(default_factory=dict)
     _pointless: dict[str, str] = field(default_factory=dict)
 
@@ -97,7 +102,8 @@ class Examination(Generic[S]):
             if other in own and (fault := self._fault(other)):
                 self._pointless[check.clause.id] = fault
                 return "not applicable", f"{fault} does not hold"
-        state, detail = _outcome(check, self.target)
+        with contextlib.nullcontext() if self.here else self._elsewhere.entered():
+            state, detail = _outcome(check, self.target)
         reason = self.expected.get(check.clause.id)
         if reason is None:
             return state, detail

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..hooks.guard import put_back
+from .elsewhere import written_here
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Watched:
     world: list[str] = field(default_factory=list)
     chance: list[str] = field(default_factory=list)
     printed: str = ""
+    written: list[str] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
 
 
@@ -49,8 +51,8 @@ def put_right() -> Iterator[list[str]]:
 def watch() -> Iterator[Watched]:
     """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile."""
     seen, out = Watched(), io.StringIO()
-    with _shaken() as draws, put_right() as changed:
-        seen.world = changed
+    with _shaken() as draws, written_here() as written, put_right() as changed:
+        seen.world, seen.written = changed, written
         try:
             with redirect_stdout(out), _alone(seen.connections):
                 yield seen

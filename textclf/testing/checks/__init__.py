@@ -12,6 +12,7 @@ from typing import Any
 from ...hooks.components import Component, Kind
 from ...hooks.discovery import discover
 from ..clauses import Check, ContractBroken, Examination, Finding, checked_expectations
+from ..elsewhere import leads_out
 from .components import COMPONENT
 from .datasets import DATASET
 from .encoders import ENCODER
@@ -133,4 +134,5 @@ def _examine(
 ) -> Examination[Subject]:
     subject = Subject(component, kind, options or {}, stand_ins or StandIns(), folder)
     built = (replace(check, after=("component.build", *check.after)) for check in CONTRACTS[kind] + WORK)
-    return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected)
+    here = leads_out(options) or leads_out(subject.stand_ins.encoder_options)
+    return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected, here)

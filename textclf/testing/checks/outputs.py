@@ -10,6 +10,7 @@ from ...data.dataset import Texts
 from ...hooks.contracts import Finished
 from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause
+from ..elsewhere import written_here
 from ..finished import finished_run as toy_finished_run
 from ..texts import HOSTILE
 from .subject import Subject
@@ -33,12 +34,16 @@ def _write(subject: Subject, finished: Finished) -> Path:
 
 
 def _writes_into_its_folder(subject: Subject) -> None:
-    folder = _write(subject, finished_run(subject))
+    finished = finished_run(subject)
+    with written_here() as astray:
+        folder = _write(subject, finished)
     if not any(folder.iterdir()):
         raise Broken("it writes nothing into the folder it is given")
     beside = [path.name for path in folder.parent.iterdir() if path != folder]
     if beside:
         raise Broken(f"it writes outside of the folder it is given: {', '.join(beside)}")
+    if astray:
+        raise Broken(f"it writes into the current folder, not into the one it is given: {', '.join(astray)}")
 
 
 def _leaves_names_to_the_run(subject: Subject) -> None:

@@ -16,6 +16,7 @@ from ...hooks import events
 from ...hooks.discovery import discover
 from ...hooks.loose import is_loose
 from ..clauses import Broken, Check, Clause, NotApplicable
+from ..elsewhere import written_here
 
 
 class PluginModule:
@@ -107,6 +108,15 @@ def _observes_in_peace(plugin: PluginModule) -> None:
             raise Broken(f"textclf_event answers {answer!r} to {type(event).__name__}")
 
 
+def _observes_in_its_place(plugin: PluginModule) -> None:
+    observe = _observer(plugin)
+    with written_here() as written:
+        for event in _one_of_each():
+            observe(event=event)
+    if written:
+        raise Broken(f"textclf_event writes into the current folder: {', '.join(written)}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unheard(events.Event):
     """A kind of event that no observer can know."""
@@ -174,6 +184,11 @@ PLUGIN: tuple[Check[PluginModule], ...] = (
         Clause("plugin.observer", "an observer takes every event and answers nothing", "it watches, it does not steer"),
         _observes_in_peace,
         after=("plugin.loads",),
+    ),
+    Check(
+        Clause("plugin.files", "an observer writes nothing into the current folder", "it sees all runs of its user"),
+        _observes_in_its_place,
+        after=("plugin.observer",),
     ),
     Check(
         Clause("plugin.newer", "an observer lives with kinds of events that are new to it", "versions bring new ones"),
