@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,13 +48,16 @@ def put_right() -> Iterator[list[str]]:
 
 
 @contextmanager
-def watch() -> Iterator[Watched]:
-    """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile."""
+def watch(note: Callable[[str], None] | None = None) -> Iterator[Watched]:
+    """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile.
+
+    note: what is told of each connection when it is tried.
+    """
     seen, out = Watched(), io.StringIO()
     with _shaken() as draws, written_here() as written, put_right() as changed:
         seen.world, seen.written = changed, written
         try:
-            with redirect_stdout(out), _alone(seen.connections):
+            with redirect_stdout(out), _alone(note or seen.connections.append):
                 yield seen
         finally:
             seen.printed, now = out.getvalue(), _draws()
@@ -92,18 +95,18 @@ def _shaken() -> Iterator[dict[str, object]]:
 
 
 @contextmanager
-def _alone(tried: list[str]) -> Iterator[None]:
-    """Refuse every connection to another machine, and note to which."""
+def _alone(note: Callable[[str], None]) -> Iterator[None]:
+    """Refuse every connection to another machine, and tell to which."""
     asked, connected = socket.getaddrinfo, socket.socket.connect
 
     def ask(host: Any, *rest: Any, **named: Any) -> Any:
-        tried.append(f"it asks where '{host}' is")
+        note(f"asks where '{host}' is")
         raise OSError("offline: no connection may be opened")
 
     def connect(self: socket.socket, address: Any) -> None:
         if self.family not in (socket.AF_INET, socket.AF_INET6):
             return connected(self, address)
-        tried.append(f"it opens a connection to {address!r}")
+        note(f"opens a connection to {address!r}")
         raise OSError("offline: no connection may be opened")
 
     socket.getaddrinfo, socket.socket.connect = ask, connect  # type: ignore[method-assign,assignment]

@@ -55,17 +55,18 @@ def _names_are_single(plugin: PluginModule) -> None:
 
 
 def _is_light(plugin: PluginModule) -> None:
+    heavy = ", ".join(plugin.probed["heavy"])
     if is_loose(plugin.module):
-        raise NotApplicable("it is a file, which is loaded only where it is asked for")
-    heavy = plugin.probed["heavy"]
+        found = f"; in a package it must not import {heavy}" if heavy else ""
+        raise NotApplicable(f"it is a file, which is loaded only where it is asked for{found}")
     if heavy:
-        raise Broken(f"importing it and calling its hooks imports {', '.join(heavy)}")
+        raise Broken(f"importing it and calling its hooks imports {heavy}")
 
 
 def _hooks_do_nothing(plugin: PluginModule) -> None:
     acts = plugin.probed["acts"]
     if acts:
-        raise Broken(f"its hooks act: {'; '.join(acts[:3])}")
+        raise Broken(f"importing it and calling its hooks {'; '.join(acts)}")
 
 
 def _leaves_the_process_alone(plugin: PluginModule) -> None:
@@ -166,7 +167,11 @@ PLUGIN: tuple[Check[PluginModule], ...] = (
         after=("plugin.loads",),
     ),
     Check(
-        Clause("plugin.pure", "hooks touch no file, open no socket and start no process", "they return descriptions"),
+        Clause(
+            "plugin.pure",
+            "import and hooks write no file, open no socket and start no process; hooks read no file",
+            "they return descriptions",
+        ),
         _hooks_do_nothing,
         after=("plugin.loads",),
     ),

@@ -101,7 +101,7 @@ def _is_quiet(subject: Subject) -> None:
 def _stays_offline(subject: Subject) -> None:
     seen = _watched(subject)
     if seen.connections:
-        raise Broken(seen.connections[0])
+        raise Broken(f"it {seen.connections[0]}")
 
 
 WORK: tuple[Check[Subject], ...] = (
