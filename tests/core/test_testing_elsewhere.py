@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,21 @@ def test_what_an_output_writes_into_the_current_folder_is_named_and_the_users_is
     }
     assert sorted(folder.rglob("*")) == before
     assert (folder / "notes.txt").read_text() == "small"
+
+
+def test_an_environment_variable_that_a_component_sets_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTCLF_GONE", "1")
+
+    class Setting(ToyTexts):
+        def load(self, context: Any) -> Any:
+            os.environ["TEXTCLF_SET"] = "1"
+            os.environ.pop("TEXTCLF_GONE", None)
+            return super().load(context)
+
+    assert states("dataset", replace(TEXTS, build=Setting)) == {
+        "work.world": "it changes the environment variable 'TEXTCLF_GONE' and the environment variable 'TEXTCLF_SET'"
+    }
+    assert (os.environ.get("TEXTCLF_GONE"), os.environ.get("TEXTCLF_SET")) == ("1", None)
 
 
 def test_what_a_dataset_writes_into_the_current_folder_is_named(folder: Path) -> None:

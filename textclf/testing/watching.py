@@ -35,8 +35,10 @@ def put_right() -> Iterator[list[str]]:
         try:
             yield changed
         finally:
-            if dict(os.environ) != environment:
-                changed.append("the environment")
+            now = dict(os.environ)
+            if now != environment:
+                names = sorted(name for name in {**environment, **now} if environment.get(name) != now.get(name))
+                changed += [f"the environment variable '{name}'" for name in names]
                 os.environ.clear()
                 os.environ.update(environment)
             if sys.path != paths:
