@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ from .writing import write_predictions
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a run needs beside its plan and its folder."""
+    """What a run needs beside its plan and its folder. ways: what can be done about an observer that fails, by name."""
 
     observers: Sequence[tuple[str, Callable[[Event], None]]]
     cache: Path | None
     offline: bool
     stopping: Callable[[], bool]
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def execute(
     here = replace(folder, path=folder.path.absolute())
     journal = Journal(
         list(around.observers), here.observe, warnings=folder.warnings(), choices=folder.choices(),
-        accounts=folder.accounts(),
+        accounts=folder.accounts(), ways=around.ways,
     )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
