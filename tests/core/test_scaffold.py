@@ -15,6 +15,7 @@ import yaml
 
 from tests.packages import ROOT
 from textclf.errors import RecipeError
+from textclf.recipe.editors import FILE, modeline, names_schema
 from textclf.scaffold import KINDS, LICENCES, package
 
 # What the house asks of its own code is asked of what it writes for others.
@@ -105,10 +106,20 @@ def test_the_project_says_what_the_house_requires(kind: str) -> None:
     assert jobs["tests"]["steps"][1]["with"] == {"python-version": "${{ matrix.python }}"}
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "observer"])
+def test_the_recipe_names_its_schema_as_every_recipe_does_and_says_how_to_make_it(kind: str) -> None:
+    files = package("shape", kind).files
+    opening = files["recipe.yaml"].partition("version: 1")[0].splitlines()
+    assert opening[-1] == modeline(FILE)
+    assert opening[-2].startswith(f"#   textclf schema --output {FILE} ")
+    assert names_schema(files["recipe.yaml"])
+    assert f"/{FILE}" in files[".gitignore"].splitlines()
+
+
 def test_nothing_is_left_of_a_template_and_the_unrelated_package_is_never_installed() -> None:
     for kind in KINDS:
         for path, text in package("shape", kind).files.items():
-            assert not re.search(r"\$(?!\{\{)", text), path
+            assert not re.search(r"\$(?!\{\{|schema=)", text), path
             assert text.endswith("\n"), path
             assert not text.endswith("\n\n"), path
             assert not re.search(r"pip install textclf(?![-_])", text), path
