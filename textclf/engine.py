@@ -211,12 +211,11 @@ class Engine:
 
     def _around(self) -> execution.Surroundings:
         say = asked_for()
-        named = [
-            (str(plugin).removeprefix("plugin "), observing(plugin, observer, say))
-            for plugin, observer in self.registry.observers
-        ]
+        found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
+        named = [(name, observing(by, observer, say)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
-        return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping)
+        ways = {name: by.without for name, by, _ in found}
+        return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping, ways)
 
     def _cache_folder(self) -> Path:
         return caches.default_folder() if self._cache is None else Path(self._cache)

@@ -93,6 +93,13 @@ def test_a_plugin_that_is_called_like_its_component_is_checked_whole(call: Call)
     assert {finding["subject"] for finding in findings} == {"plugin textclf_reviews", "dataset 'reviews'"}
 
 
+def test_a_component_is_checked_with_the_plugin_that_brings_it_under_another_name(call: Call) -> None:
+    findings = call("plugins", "check", "toy_accuracy", "--json").json()["findings"]
+    assert [each["subject"] for each in findings[:1]] == ["plugin textclf.testing.toy"]
+    assert {each["subject"] for each in findings} == {"plugin textclf.testing.toy", "metric 'toy_accuracy'"}
+    assert {each["state"] for each in findings if each["id"] in ("plugin.light", "plugin.still")} == {"passed"}
+
+
 @pytest.mark.usefixtures("odd")
 def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> None:
     answer = call("plugins", "check", "odd", "--set", "odd.path=here")

@@ -125,7 +125,8 @@ def test_an_observer_that_raises_is_a_warning_and_the_run_goes_on(tmp_path):
 
     result = run(tmp_path, {}, textclf_event=textclf_event)
     warnings = [placeless(words) for words in result.report.warnings if "culprit" in words]
-    assert warnings == ["observer textclf_culprit fails and is left out: RuntimeError: I saw enough"]
+    assert warnings == ["observer textclf_culprit fails and is left out: RuntimeError: I saw enough; mend it, or leave "
+                        "it out of Engine(plugins=...): `textclf.testing.check_plugin(textclf_culprit)`"]
 
 
 def test_an_output_that_raises_is_a_warning_and_the_run_goes_on(tmp_path):

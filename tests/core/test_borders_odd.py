@@ -231,7 +231,8 @@ def test_an_observer_may_raise_anything_and_the_run_goes_on(tmp_path, error):
     warnings = run(tmp_path, {}, textclf_event=raising_event(error)).report.warnings
     said = {"Own": "Own: x", "SystemExit": "SystemExit: 3", "Unsayable": "Unsayable"}[type(error).__name__]
     assert [placeless(each) for each in warnings if "culprit" in each] == [
-        f"observer textclf_culprit fails and is left out: {said}"
+        f"observer textclf_culprit fails and is left out: {said}; mend it, or leave it out of Engine(plugins=...): "
+        "`textclf.testing.check_plugin(textclf_culprit)`"
     ]
 
 

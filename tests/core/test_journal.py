@@ -10,6 +10,7 @@ import pytest
 from tests.core.places import placeless
 from textclf import Accounted, Chosen, EpochFinished, Event, Forecast, Progress
 from textclf.hooks.events import Warned
+from textclf.hooks.registry import Plugin
 from textclf.runs.journal import Journal
 
 
@@ -112,3 +113,24 @@ def test_observers_that_fail_together_are_each_heard_of_once() -> None:
         f"observer {name} fails and is left out: ValueError: no" for name in ("one", "three", "two")
     ]
     assert journal.observers == []
+
+
+@pytest.mark.parametrize(
+    ("plugin", "way"),
+    [
+        (Plugin("diary", "textclf_diary", "textclf-diary", "1.0"),
+         "report it to the authors of textclf-diary, or keep it out: TEXTCLF_BLOCK=diary"),
+        (Plugin("diary", "diary", file="my diary.py", sha256="1"),
+         "see `textclf --plugin 'my diary.py' plugins check diary`, or leave --plugin 'my diary.py' out"),
+        (Plugin("own", "textclf_own", "textclf-engine", "1.0"), "keep it out: TEXTCLF_BLOCK=own"),
+        (Plugin("diary", "diary"),
+         "mend it, or leave it out of Engine(plugins=...): `textclf.testing.check_plugin(diary)`"),
+    ],
+)  # fmt: skip
+def test_an_observer_that_fails_is_named_with_a_way_to_do_without_it(plugin: Plugin, way: str) -> None:
+    def fail(event: Event) -> None:
+        raise ValueError("no")
+
+    journal = Journal([("diary", fail)], [].append, ways={"diary": plugin.without})
+    journal.emit(Chosen(what="a", choice=1))
+    assert journal.warnings == [f"observer diary fails and is left out: ValueError: no; {way}"]

@@ -15,7 +15,8 @@ import yaml
 
 from tests.packages import ROOT
 from textclf.errors import RecipeError
-from textclf.scaffold import KINDS, LICENCES, package
+from textclf.recipe.editors import FILE, modeline, names_schema
+from textclf.scaffold import KINDS, LICENCES, Package, package
 
 # What the house asks of its own code is asked of what it writes for others.
 HOUSE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -51,6 +52,69 @@ def test_a_package_of_each_kind_keeps_every_clause_with_no_edit(written: dict[st
     passed = dict(line.split() for line in done.stdout.splitlines())
     assert list(passed) == modules
     assert all(int(number) >= 6 for number in passed.values())
+
+
+# What an author may fill in that does something else than the placeholder.
+FILLED = {
+    "dataset": """
+    for line in options.path.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        yield row["text"].upper(), f"{int(row['stars'])} stars"
+""",
+    "encoder": """
+    return [float(len(text)), float(text.count(" ")), 1.0]
+""",
+    "trainer": """
+    import numpy as np
+    weights: Floats = np.asarray(members.T @ features, np.float64)
+    return weights - weights.mean(axis=0)
+""",
+    "metric": """
+    import numpy as np
+    wrong: Floats = weights @ (predictions.predicted != predictions.truth) / weights.sum(axis=1)
+    return np.sqrt(wrong)
+""",
+    "output": """
+    p = finished.predictions
+    yield json.dumps({"texts": len(p), "accuracy": float((p.predicted == p.truth).mean())})
+""",
+    "observer": """
+    told = event.to_json()
+    return f"{told['event']}" if "stage" in told else ""
+""",
+}
+
+
+def fill_in(made: Package, folder: Path) -> None:
+    """Put another body into the function that is to be filled in, below its docstring."""
+    module = folder / f"{made.module}.py"
+    function = re.compile(rf'(def {made.function[0]}\(.*?""".*?"""\n).*?\n\n\n', re.DOTALL)
+    source, number = function.subn(lambda found: f"{found[1]}{FILLED[made.kind]}\n\n", module.read_text("utf-8"))
+    assert number == 1
+    module.write_text(source, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("filled", "which"),
+    [(False, "not test_the_contract"), (True, "not test_the_contract"), pytest.param(True, "", marks=pytest.mark.slow)],
+)
+def test_the_tests_hold_as_they_are_and_for_whatever_is_filled_in(filled: bool, which: str, tmp_path: Path) -> None:
+    folders = []
+    for kind in KINDS:
+        made = package(f"my_{kind}", kind)
+        folders.append(made.write(tmp_path))
+        if filled:
+            fill_in(made, folders[-1])
+        (tests,) = folders[-1].rglob("test_*.py")
+        assert tests.read_text().count("# REPLACE: ") == 1
+    paths = os.pathsep.join([*map(str, folders), *filter(None, sys.path)])
+    asked = ["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "-k", which]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *asked, *folders], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert f"{len(KINDS)} passed" in done.stdout if which else " passed" in done.stdout
 
 
 def test_what_is_written_is_clean_by_the_rules_of_the_house_even_with_the_longest_name(tmp_path: Path) -> None:
@@ -105,10 +169,20 @@ def test_the_project_says_what_the_house_requires(kind: str) -> None:
     assert jobs["tests"]["steps"][1]["with"] == {"python-version": "${{ matrix.python }}"}
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "observer"])
+def test_the_recipe_names_its_schema_as_every_recipe_does_and_says_how_to_make_it(kind: str) -> None:
+    files = package("shape", kind).files
+    opening = files["recipe.yaml"].partition("version: 1")[0].splitlines()
+    assert opening[-1] == modeline(FILE)
+    assert opening[-2].startswith(f"#   textclf schema --output {FILE} ")
+    assert names_schema(files["recipe.yaml"])
+    assert f"/{FILE}" in files[".gitignore"].splitlines()
+
+
 def test_nothing_is_left_of_a_template_and_the_unrelated_package_is_never_installed() -> None:
     for kind in KINDS:
         for path, text in package("shape", kind).files.items():
-            assert not re.search(r"\$(?!\{\{)", text), path
+            assert not re.search(r"\$(?!\{\{|schema=)", text), path
             assert text.endswith("\n"), path
             assert not text.endswith("\n\n"), path
             assert not re.search(r"pip install textclf(?![-_])", text), path

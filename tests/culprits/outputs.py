@@ -34,6 +34,7 @@ def narrow(finished: Any, folder: Any) -> None:
 
 OUTPUTS: dict[str, Culprit] = {
     "output.folder": output(lambda finished, folder: (folder.parent / "astray.txt").write_text("here")),
+    "output.names": output(lambda finished, folder: (folder / "metrics.json").write_text("{}")),
     "output.again": output(once),
     "output.input": output(correct),
     "output.hostile": output(narrow),

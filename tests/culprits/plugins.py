@@ -24,6 +24,7 @@ def more():
     "plugin.still": "import os\nos.environ['TEXTCLF_CULPRIT'] = 'was here'\n",
     "plugin.quiet": "print('textclf_culprit is loaded')\n",
     "plugin.observer": "def textclf_event(event):\n    return event\n",
+    "plugin.files": "def textclf_event(event):\n    open('textclf_culprit.log', 'a').close()\n",
     "plugin.newer": '''
 KNOWN = {"RunStarted", "StageStarted", "Progress", "EpochFinished", "Chosen", "Forecast", "Accounted",
          "CheckpointSaved", "Warned", "StageFinished", "RunFinished", "RunFailed"}

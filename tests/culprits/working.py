@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ from .making import Culprit, wrong
 class Settling(ToyWords):
     def fit(self, train: Any, context: Any) -> None:
         os.chdir("/")
+        super().fit(train, context)
+
+
+class Littering(ToyWords):
+    def fit(self, train: Any, context: Any) -> None:
+        Path("words.txt").write_text("good")
         super().fit(train, context)
 
 
@@ -47,6 +54,7 @@ class Calling(ToyTexts):
 
 WORKING: dict[str, Culprit] = {
     "work.world": wrong("encoder", Settling),
+    "work.files": wrong("encoder", Littering),
     "work.chance": wrong("encoder", Seeding),
     "work.quiet": wrong("metric", lambda options: Talking()),
     "work.offline": wrong("dataset", Calling),

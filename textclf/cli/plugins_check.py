@@ -80,10 +80,11 @@ def _findings(
     from ..testing import StandIns, check_component
     from ..testing.checks import examine_plugin
 
-    if plugin is not None:
-        if plugin.broken:
-            raise PluginError(f"{plugin} is broken: {plugin.reason}")
-        module = registry.modules[plugin.module]
+    if plugin is not None and plugin.broken:
+        raise PluginError(f"{plugin} is broken: {plugin.reason}")
+    # A component is as sound as the plugin that brings it, whatever that is called.
+    for each in dict.fromkeys([*([plugin] if plugin else []), *(offer.plugin for offer in offers)]):
+        module = registry.modules[each.module]
         if isinstance(module, ModuleType):
             yield from examine_plugin(module, expected).findings()
     stand_ins = StandIns()

@@ -64,6 +64,18 @@ class Plugin:
             return f"; report it to the authors of {self.distribution}, or see `textclf {check}`"
         return f"; see `textclf.testing.check_plugin({self.module})`" if self.sha256 else ""
 
+    @property
+    def without(self) -> str:
+        """Return what can be done about an observer of it that fails, to stand behind the fault: no recipe names it."""
+        if self.file:
+            option = f"--plugin {shlex.quote(self.file)}"
+            return f"; see `textclf {option} plugins check {self.name}`, or leave {option} out"
+        if self.strange:
+            return f"; report it to the authors of {self.distribution}, or keep it out: TEXTCLF_BLOCK={self.name}"
+        if self.distribution:
+            return f"; keep it out: TEXTCLF_BLOCK={self.name}"
+        return f"; mend it, or leave it out of Engine(plugins=...): `textclf.testing.check_plugin({self.module})`"
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:

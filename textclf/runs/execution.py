@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset
-from ..data.predictions import Predictions, named, shortest
-from ..data.table_writer import write_table
-from ..durable import disk_errors, write_file
-from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError, said
+from ..durable import disk_errors
+from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
 from ..hooks.context import RunContext
 from ..hooks.contracts import Finished
 from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
-from ..hooks.guard import put_back
 from ..recipe.plan import Plan
 from . import pipeline
 from .checkpoints import CheckpointStore
@@ -29,20 +25,21 @@ from .fixing import fix
 from .folder import EVENTS, RunFolder
 from .journal import Journal
 from .metrics import judge
+from .outputs import write_outputs
 from .report import Report
 from .splitting import Parts, part
-
-PREDICTIONS, SCORES = "predictions.csv", "scores.npy"
+from .writing import write_predictions
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a run needs beside its plan and its folder."""
+    """What a run needs beside its plan and its folder. ways: what can be done about an observer that fails, by name."""
 
     observers: Sequence[tuple[str, Callable[[Event], None]]]
     cache: Path | None
     offline: bool
     stopping: Callable[[], bool]
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def execute(
     here = replace(folder, path=folder.path.absolute())
     journal = Journal(
         list(around.observers), here.observe, warnings=folder.warnings(), choices=folder.choices(),
-        accounts=folder.accounts(),
+        accounts=folder.accounts(), ways=around.ways,
     )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
@@ -195,15 +192,21 @@ class _Stages:
         resolved: Mapping[str, Any],
     ) -> Report:  # fmt: skip
         settings, folder = self.plan.settings, self.folder.path
-        with self.journal.stage("save"):
+
+        def predict() -> None:
             write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
+
+        def save() -> None:
             # One that stands there is of an earlier try, which ended before the run was finished.
             shutil.rmtree(self.folder.model, ignore_errors=True)
             classifier.save(self.folder.model, observer=self.journal.emit)
+
+        with self.journal.stage("save"):
+            predict()
+            save()
         made = self._report(parts, evaluation, on_validation)
         finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, resolved)
-        for step in self.plan.outputs:
-            self._output(step, finished)
+        write_outputs(self.plan.outputs, finished, self.folder, self.context.warn, predict, save)
         made = self._report(parts, evaluation, on_validation)
         made.save(folder)
         return made
@@ -218,55 +221,6 @@ class _Stages:
             warnings=tuple(journal.warnings),
         )  # fmt: skip
 
-    def _output(self, step: Any, finished: Finished) -> None:
-        """Let an output write; one that fails is a warning, since the result is already there."""
-        try:
-            with put_back():
-                step.build().write(finished, self.folder.path)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
-            remedy = step.offer.plugin.remedy(step.name)
-            self.context.warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
-
     def _stop_if_asked(self) -> None:
         if self.context.stopping():
             raise Stopped("stopped before training; `textclf resume` starts it again")
-
-
-def write_predictions(folder: Path, predictions: Predictions, *, texts: bool) -> None:
-    """Write predictions.csv (id, label, predicted, score, one score a label, the texts) and scores.npy."""
-    import numpy as np
-
-    labels = predictions.labels
-    columns = ["id", "label", "predicted", "score", *(f"score_{name}" for name in labels.names)]
-    second, groups = predictions.texts.second, predictions.groups
-    columns += [] if groups is None else ["group"]
-    if texts:
-        columns += ["text"] if second is None else ["text", "pair"]
-    truth, decided = named(predictions.truth, labels), named(predictions.predicted, labels)
-    with disk_errors(folder / PREDICTIONS), write_table(folder / PREDICTIONS, columns) as write:
-        for row, scores in enumerate(predictions.scores):
-            best: Any = None if labels.task == "multi-label" else shortest(_decided_score(predictions, row))
-            values = [predictions.ids[row], _cell(truth[row]), _cell(decided[row]), best, *map(shortest, scores)]
-            values += [] if groups is None else [groups[row]]
-            if texts:
-                values.append(predictions.texts.first[row])
-                values += [] if second is None else [second[row]]
-            write(values)
-
-    def save(part: Path) -> None:
-        with part.open("wb") as file:
-            np.save(file, predictions.scores, allow_pickle=False)
-
-    write_file(folder / SCORES, save)
-
-
-def _decided_score(predictions: Predictions, row: int) -> Any:
-    column, scores = predictions.predicted[row], predictions.scores[row]
-    return scores.max() if column < 0 else scores[column]
-
-
-def _cell(names: str | list[str]) -> str:
-    """Write several labels as JSON, since a label may hold any separator."""
-    return names if isinstance(names, str) else json.dumps(names, ensure_ascii=False)

@@ -27,7 +27,8 @@ from .report import finite
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
 # 16 bytes for each distinct training text, in order: tells later which texts a classifier has seen.
 TRAINED_ON, _KEY = "trained_on.bin", 16
-_LOCK, _HOLDER, _WORK = ".lock", ".holder", "work"
+CHECKPOINTS, WORK = "checkpoints", "work"
+_LOCK, _HOLDER = ".lock", ".holder"
 STUDY = "study"
 # What decides a result beside the plugins themselves.
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
@@ -50,11 +51,11 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def work(self) -> Path:
-        return self.path / _WORK
+        return self.path / WORK
 
     @property
     def state(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,11 +31,13 @@ class Journal:
     """The events of one run, which may come from several threads; observers are called by one at a time.
 
     An observer that raises is heard of once, in a warning, and then left out. warnings: those of earlier tries, too.
+    ways: what can be done about an observer that raises, by its name, to stand behind the fault.
     """
 
     observers: list[tuple[str, Callable[[Event], None]]]
     keep: Callable[[Event], None]
     warnings: list[str] = field(default_factory=list)
+    ways: Mapping[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -106,4 +108,5 @@ class Journal:
                 self.observers.remove(entry)
                 line = own_line(error, observer)
                 where = f" ({line})" if line else ""
-                self.emit(Warned(message=f"observer {name} fails and is left out: {said(error)}{where}"))
+                way = self.ways.get(name, "")
+                self.emit(Warned(message=f"observer {name} fails and is left out: {said(error)}{where}{way}"))

@@ -21,10 +21,10 @@ from ..recipe.border import fault_of_scores
 from ..recipe.plan import Plan, restored_step
 from ..recipe.settings import DEFAULT_METRICS
 from .evaluation import Evaluation
-from .execution import PREDICTIONS, SCORES
 from .folder import open_run
 from .metrics import CheckedMetric, bootstrap
 from .report import Report
+from .writing import PREDICTIONS, SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

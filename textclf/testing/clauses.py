@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Generic, Literal, TypeVar
 
 from ..errors import did_you_mean, said
 from ..hooks.flaws import own_line
+from .elsewhere import Elsewhere
 from .watching import put_right
 
 State = Literal["passed", "failed", "not applicable", "not tried", "expected failure"]
@@ -76,7 +78,7 @@ class Examination(Generic[S]):
     """The clauses of one contract, tried on one target, each when it is first asked about.
 
     expected: clauses that are known not to hold, each with the reason. owner: whose code an error came through, the
-    component or the module.
+    component or the module. here: whether the current folder has to be the user's, since an option leads out of it.
     """
 
     subject: str
@@ -84,6 +86,8 @@ class Examination(Generic[S]):
     target: S
     expected: Mapping[str, str] = field(default_factory=dict)
     owner: object = None
+    here: bool = False
+    _elsewhere: Elsewhere = field(default_factory=Elsewhere)
     _known: dict[str, Finding] = field(default_factory=dict)
     _pointless: dict[str, str] = field(default_factory=dict)
 
@@ -98,20 +102,26 @@ class Examination(Generic[S]):
         return [self.finding(check.clause.id) for check in self.checks]
 
     def _judged(self, check: Check[S]) -> tuple[State, str]:
-        if reason := _inapplicable(check, self.target):
+        with self._place():
+            reason = _inapplicable(check, self.target)
+        if reason:
             return "not applicable", reason
         own = {known.clause.id for known in self.checks}
         for other in check.after:
             if other in own and (fault := self._fault(other)):
                 self._pointless[check.clause.id] = fault
                 return "not tried", f"{fault} does not hold"
-        state, detail = _outcome(check, self.target, self.owner)
+        with self._place():
+            state, detail = _outcome(check, self.target, self.owner)
         reason = self.expected.get(check.clause.id, "")
         if not reason:
             return state, detail
         if state == "passed":
             return "failed", f"it is expected to fail ({reason}), and holds: expect it no more"
         return ("expected failure", f"{reason}; found: {detail}") if state == "failed" else (state, detail)
+
+    def _place(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.here else self._elsewhere.entered()
 
     def _fault(self, clause: str) -> str:
         """Return the clause that does not hold and makes this one pointless to build on, itself or one behind it."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
-from typing import Any
 
 from ..hooks import loose
 from ..hooks.discovery import discover
+from .trail import Trail
 from .watching import watch
 
 _HEAVY = (
@@ -20,36 +21,27 @@ _HEAVY = (
     "torch", "transformers", "xgboost",
 )  # fmt: skip
 
-_IMPORTED = (".py", ".pyc", ".so", ".pyd", ".zip")
-
 
 def main(name: str) -> dict[str, list[str]]:
     """Import the module, call its hooks, and return which libraries that loaded and what import and hooks did."""
-    acts: list[str] = []
-    with watch() as seen:
+    trail = Trail(name)
+    with watch(trail.act) as seen:
+        trail.begin()
         module = loose.load(name)[1] if name.endswith(".py") else importlib.import_module(name)
-        sys.addaudithook(lambda event, args: acts.extend(_act(event, args)))
+        trail.hooks = True
         found = discover([module], entry_points=False)
-        acted = list(acts)
+        trail.end()
     needed = {library for offer in found.offers for library in offer.component.needs}
     heavy = sorted(library for library in {*_HEAVY, *needed} if library in sys.modules)
-    acted += seen.connections
-    changed = [*seen.world, *seen.chance]
-    return {"heavy": heavy, "acts": acted, "changed": changed, "printed": [seen.printed] if seen.printed else []}
+    printed = [seen.printed] if seen.printed else []
+    return {"heavy": heavy, "acts": _told(trail.acts), "changed": _told(trail.changes), "printed": printed}
 
 
-def _act(event: str, args: tuple[Any, ...]) -> list[str]:
-    """Say what an audit event does to the world outside the process, or nothing."""
-    if event == "open":
-        path, mode = str(args[0]), str(args[1] or "")
-        # What a hook imports is read, and compiled into __pycache__, by Python itself.
-        if "__pycache__" in path or path.endswith(_IMPORTED):
-            return []
-        return [f"{'writes' if any(letter in mode for letter in 'wax+') else 'reads'} {path}"]
-    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"):
-        return [f"{event}{args[1:]!r}" if event == "socket.connect" else f"{event}{args!r}"]
-    return []
+def _told(noticed: dict[str, str]) -> list[str]:
+    return [f"{what} ({place})" if place else what for what, place in noticed.items()]
 
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(main(sys.argv[1])) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # whatever threads the plugin left would keep the interpreter

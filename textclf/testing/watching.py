@@ -7,12 +7,13 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..hooks.guard import put_back
+from .elsewhere import written_here
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Watched:
     world: list[str] = field(default_factory=list)
     chance: list[str] = field(default_factory=list)
     printed: str = ""
+    written: list[str] = field(default_factory=list)
     connections: list[str] = field(default_factory=list)
 
 
@@ -33,8 +35,10 @@ def put_right() -> Iterator[list[str]]:
         try:
             yield changed
         finally:
-            if dict(os.environ) != environment:
-                changed.append("the environment")
+            now = dict(os.environ)
+            if now != environment:
+                names = sorted(name for name in {**environment, **now} if environment.get(name) != now.get(name))
+                changed += [f"the environment variable '{name}'" for name in names]
                 os.environ.clear()
                 os.environ.update(environment)
             if sys.path != paths:
@@ -46,13 +50,16 @@ def put_right() -> Iterator[list[str]]:
 
 
 @contextmanager
-def watch() -> Iterator[Watched]:
-    """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile."""
+def watch(note: Callable[[str], None] | None = None) -> Iterator[Watched]:
+    """Yield what is seen until the block ends, and put right what it changed; no connection can be opened meanwhile.
+
+    note: what is told of each connection when it is tried.
+    """
     seen, out = Watched(), io.StringIO()
-    with _shaken() as draws, put_right() as changed:
-        seen.world = changed
+    with _shaken() as draws, written_here() as written, put_right() as changed:
+        seen.world, seen.written = changed, written
         try:
-            with redirect_stdout(out), _alone(seen.connections):
+            with redirect_stdout(out), _alone(note or seen.connections.append):
                 yield seen
         finally:
             seen.printed, now = out.getvalue(), _draws()
@@ -90,18 +97,18 @@ def _shaken() -> Iterator[dict[str, object]]:
 
 
 @contextmanager
-def _alone(tried: list[str]) -> Iterator[None]:
-    """Refuse every connection to another machine, and note to which."""
+def _alone(note: Callable[[str], None]) -> Iterator[None]:
+    """Refuse every connection to another machine, and tell to which."""
     asked, connected = socket.getaddrinfo, socket.socket.connect
 
     def ask(host: Any, *rest: Any, **named: Any) -> Any:
-        tried.append(f"it asks where '{host}' is")
+        note(f"asks where '{host}' is")
         raise OSError("offline: no connection may be opened")
 
     def connect(self: socket.socket, address: Any) -> None:
         if self.family not in (socket.AF_INET, socket.AF_INET6):
             return connected(self, address)
-        tried.append(f"it opens a connection to {address!r}")
+        note(f"opens a connection to {address!r}")
         raise OSError("offline: no connection may be opened")
 
     socket.getaddrinfo, socket.socket.connect = ask, connect  # type: ignore[method-assign,assignment]

@@ -12,6 +12,7 @@ from typing import Any
 from ...hooks.components import Component, Kind
 from ...hooks.discovery import discover
 from ..clauses import Check, ContractBroken, Examination, Finding, checked_expectations
+from ..elsewhere import leads_out
 from .components import COMPONENT
 from .datasets import DATASET
 from .encoders import ENCODER
@@ -136,4 +137,5 @@ def _examine(
     subject = Subject(component, kind, options or {}, stand_ins or StandIns(), folder)
     made = ("component.traits", "component.build", "component.fresh")
     built = (replace(check, after=(*made, *check.after)) for check in CONTRACTS[kind] + WORK)
-    return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected, owner=component)
+    here = leads_out(options) or leads_out(subject.stand_ins.encoder_options)
+    return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected, component, here)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ...data.dataset import Texts
 from ...hooks.contracts import Finished
+from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause
+from ..elsewhere import written_here
 from ..finished import finished_run as toy_finished_run
 from ..texts import HOSTILE
 from .subject import Subject
@@ -32,12 +34,23 @@ def _write(subject: Subject, finished: Finished) -> Path:
 
 
 def _writes_into_its_folder(subject: Subject) -> None:
-    folder = _write(subject, finished_run(subject))
+    finished = finished_run(subject)
+    with written_here() as astray:
+        folder = _write(subject, finished)
     if not any(folder.iterdir()):
         raise Broken("it writes nothing into the folder it is given")
     beside = [path.name for path in folder.parent.iterdir() if path != folder]
     if beside:
         raise Broken(f"it writes outside of the folder it is given: {', '.join(beside)}")
+    if astray:
+        raise Broken(f"it writes into the current folder, not into the one it is given: {', '.join(astray)}")
+
+
+def _leaves_names_to_the_run(subject: Subject) -> None:
+    folder = _write(subject, finished_run(subject))
+    taken = sorted(path.name for path in folder.iterdir() if is_reserved(path.name))
+    if taken:
+        raise Broken(f"it writes {', '.join(taken)}, which the run writes itself: choose another name")
 
 
 def _writes_again(subject: Subject) -> None:
@@ -72,6 +85,11 @@ OUTPUT: tuple[Check[Subject], ...] = (
     Check(
         Clause("output.folder", "it writes into the folder it is given, and only there", "a run folder is whole"),
         _writes_into_its_folder,
+    ),
+    Check(
+        Clause("output.names", "it writes under no name that is the run's own", "one of both would be lost"),
+        _leaves_names_to_the_run,
+        after=("output.folder",),
     ),
     Check(
         Clause("output.again", "what an earlier try has written does not stop it", "a killed run is resumed"),

@@ -16,6 +16,7 @@ from ...hooks import events
 from ...hooks.discovery import discover
 from ...hooks.loose import is_loose
 from ..clauses import Broken, Check, Clause, NotApplicable
+from ..elsewhere import written_here
 
 
 class PluginModule:
@@ -54,17 +55,18 @@ def _names_are_single(plugin: PluginModule) -> None:
 
 
 def _is_light(plugin: PluginModule) -> None:
+    heavy = ", ".join(plugin.probed["heavy"])
     if is_loose(plugin.module):
-        raise NotApplicable("it is a file, which is loaded only where it is asked for")
-    heavy = plugin.probed["heavy"]
+        found = f"; in a package it must not import {heavy}" if heavy else ""
+        raise NotApplicable(f"it is a file, which is loaded only where it is asked for{found}")
     if heavy:
-        raise Broken(f"importing it and calling its hooks imports {', '.join(heavy)}")
+        raise Broken(f"importing it and calling its hooks imports {heavy}")
 
 
 def _hooks_do_nothing(plugin: PluginModule) -> None:
     acts = plugin.probed["acts"]
     if acts:
-        raise Broken(f"its hooks act: {'; '.join(acts[:3])}")
+        raise Broken(f"importing it and calling its hooks {'; '.join(acts)}")
 
 
 def _leaves_the_process_alone(plugin: PluginModule) -> None:
@@ -105,6 +107,15 @@ def _observes_in_peace(plugin: PluginModule) -> None:
         answer = observe(event=event)
         if answer is not None:
             raise Broken(f"textclf_event answers {answer!r} to {type(event).__name__}")
+
+
+def _observes_in_its_place(plugin: PluginModule) -> None:
+    observe = _observer(plugin)
+    with written_here() as written:
+        for event in _one_of_each():
+            observe(event=event)
+    if written:
+        raise Broken(f"textclf_event writes into the current folder: {', '.join(written)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +167,11 @@ PLUGIN: tuple[Check[PluginModule], ...] = (
         after=("plugin.loads",),
     ),
     Check(
-        Clause("plugin.pure", "hooks touch no file, open no socket and start no process", "they return descriptions"),
+        Clause(
+            "plugin.pure",
+            "import and hooks write no file, open no socket and start no process; hooks read no file",
+            "they return descriptions",
+        ),
         _hooks_do_nothing,
         after=("plugin.loads",),
     ),
@@ -174,6 +189,11 @@ PLUGIN: tuple[Check[PluginModule], ...] = (
         Clause("plugin.observer", "an observer takes every event and answers nothing", "it watches, it does not steer"),
         _observes_in_peace,
         after=("plugin.loads",),
+    ),
+    Check(
+        Clause("plugin.files", "an observer writes nothing into the current folder", "it sees all runs of its user"),
+        _observes_in_its_place,
+        after=("plugin.observer",),
     ),
     Check(
         Clause("plugin.newer", "an observer lives with kinds of events that are new to it", "versions bring new ones"),

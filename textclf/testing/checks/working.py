@@ -51,6 +51,7 @@ def _watched(subject: Subject) -> Watched:
     if "watched" not in subject.memory:
         # What libraries set when they are imported is theirs: it is over when the component has worked before.
         worked = any(key in subject.memory for key in ("loaded", "fitted", *(("trained", task) for task in _TASKS)))
+        litter: list[str] = []
         for _ in range(1 if worked else 2):
             with watch() as seen:
                 try:
@@ -59,6 +60,8 @@ def _watched(subject: Subject) -> Watched:
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the clauses of its kind tell what fails
                     subject.memory["stuck"] = f"it does not get so far: {type(error).__name__}: {error}"
+            litter += seen.written
+        seen.written = sorted({*litter})
         subject.memory["watched"] = seen
     watched: Watched = subject.memory["watched"]
     return watched
@@ -77,6 +80,12 @@ def _leaves_the_world_alone(subject: Subject) -> None:
         raise Broken(f"it changes {' and '.join(seen.world)}")
 
 
+def _leaves_nothing_behind(subject: Subject) -> None:
+    seen = _finished_its_work(subject)
+    if seen.written:
+        raise Broken(f"it writes into the current folder: {', '.join(seen.written)}")
+
+
 def _draws_from_its_seed(subject: Subject) -> None:
     seen = _finished_its_work(subject)
     if seen.chance:
@@ -92,13 +101,18 @@ def _is_quiet(subject: Subject) -> None:
 def _stays_offline(subject: Subject) -> None:
     seen = _watched(subject)
     if seen.connections:
-        raise Broken(seen.connections[0])
+        raise Broken(f"it {seen.connections[0]}")
 
 
 WORK: tuple[Check[Subject], ...] = (
     Check(
         Clause("work.world", "it leaves working folder, environment and signal handlers alone", "they are the user's"),
         _leaves_the_world_alone,
+    ),
+    Check(
+        Clause("work.files", "it writes nothing into the current folder", "a user does not look for its files there"),
+        _leaves_nothing_behind,
+        after=("output.folder",),
     ),
     Check(
         Clause("work.chance", "it neither draws from global generators nor seeds them", "context.seed decides a run"),

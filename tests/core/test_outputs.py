@@ -1,0 +1,118 @@
+"""Outputs in a run folder: what the run writes itself, and what another output has written, is never lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.core.toys import contents, engine, plugin, recipe, weights
+from tests.packages import ROOT
+from textclf.runs.folder import RunFolder
+from textclf.runs.outputs import RESERVED
+
+OWN = ("events.jsonl", "metrics.json", "model", "predictions.csv", "recipe.yaml", "record.json", "scores.npy",
+       "trained_on.bin")  # fmt: skip
+
+
+def writing(name: str, act: Callable[[Path], Any]) -> Any:
+    """Return a plugin with one output of that name, which does that in the run folder."""
+
+    class Writing:
+        def write(self, finished: Any, folder: Path) -> None:
+            act(folder)
+
+    return plugin("output", name, Writing)
+
+
+def spoil(place: Path) -> None:
+    """Write over a file, or over each in a folder."""
+    for file in [place] if not place.is_dir() else [path for path in place.rglob("*") if path.is_file()]:
+        file.write_bytes(b"spoilt")
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("act", [spoil, lambda place: shutil.rmtree(place) if place.is_dir() else place.unlink()])
+def test_an_output_that_takes_a_file_of_the_runs_own_is_named_and_nothing_is_lost(name: str, act: Any) -> None:
+    straight = engine().run(recipe(outputs=["toy_summary"]))
+
+    def take(folder: Path) -> None:
+        if name != "metrics.json":  # is not there yet
+            act(folder / name)
+        elif act is spoil:
+            spoil(folder / name)
+        else:
+            (folder / name).mkdir()
+
+    done = engine(writing("taker", take)).run(recipe(outputs=["toy_summary", "taker"]))
+    assert done.report.warnings == (  # type: ignore[union-attr]
+        f"output 'taker' (plugin textclf_taker): write takes '{name}', which textclf keeps for itself; "
+        "what it wrote there is gone, name it otherwise",
+    )
+    assert contents(done) == contents(straight)
+    assert (done.folder / "trained_on.bin").read_bytes() == (straight.folder / "trained_on.bin").read_bytes()
+    assert weights(done.folder) == weights(straight.folder)
+    assert yaml.safe_load((done.folder / "recipe.yaml").read_text())["outputs"][1] == {"use": "taker"}
+    assert json.loads((done.folder / "record.json").read_text())["state"] == "finished"
+    assert json.loads((done.folder / "metrics.json").read_text())["metrics"]
+    events = [json.loads(line)["event"] for line in (done.folder / "events.jsonl").read_text().splitlines()]
+    assert (events[0], events[-2:]) == ("RunStarted", ["Warned", "RunFinished"])
+    assert (done.folder / "toy_summary.json").exists()
+
+
+def test_the_name_of_an_earlier_output_is_not_taken_either() -> None:
+    first = writing("first", lambda folder: (folder / "same.txt").write_text("first"))
+    second = writing("second", lambda folder: [(folder / f"{n}.txt").write_text("second") for n in ("same", "own")])
+    done = engine(first, second).run(recipe(outputs=["first", "second", "first"]))
+    assert (done.folder / "same.txt").read_text() == "first"
+    assert (done.folder / "own.txt").read_text() == "second"
+    assert done.report.warnings == tuple(  # type: ignore[union-attr]
+        f"output '{name}' (plugin textclf_{name}): write takes 'same.txt', which output 'first' (plugin textclf_first) "
+        "has written before; what it wrote there is gone, name it otherwise"
+        for name in ("second", "first")
+    )
+
+
+def test_an_output_may_write_folders_with_others_and_read_what_is_there() -> None:
+    def one(folder: Path) -> None:
+        (folder / "figures").mkdir()
+        (folder / "figures" / "one.txt").write_text(json.loads((folder / "record.json").read_text())["name"])
+
+    def two(folder: Path) -> None:
+        (folder / "figures" / "two.txt").write_text((folder / "figures" / "one.txt").read_text())
+
+    done = engine(writing("one", one), writing("two", two)).run(recipe(outputs=["one", "two"]))
+    assert done.report.warnings == ()  # type: ignore[union-attr]
+    assert (done.folder / "figures" / "two.txt").read_text() == done.report.name  # type: ignore[union-attr]
+
+
+def test_an_output_may_write_again_what_it_wrote_in_an_earlier_try() -> None:
+    tries: list[Path] = []
+
+    def write(folder: Path) -> None:
+        tries.append(folder)
+        (folder / "mine.txt").write_text(f"try {len(tries)}")
+        if len(tries) == 1:
+            raise KeyboardInterrupt
+
+    taken = engine(writing("mine", write))
+    with pytest.raises(BaseException, match="interrupted"):
+        taken.run(recipe(outputs=["mine", "toy_summary"]))
+    done = taken.resume(tries[0])
+    assert done.report.warnings == ()  # type: ignore[union-attr]
+    assert (done.folder / "mine.txt").read_text() == "try 2"
+
+
+def test_the_reserved_names_are_those_of_all_that_a_run_writes_and_the_guide_lists_them() -> None:
+    done = engine().run(recipe())
+    written = {path.name for path in done.folder.iterdir()} - {".lock"}
+    assert written <= set(RESERVED)
+    folder = RunFolder(done.folder)
+    assert {folder.checkpoints.name, folder.work.name, "plugins", "summary.json"} | written == set(RESERVED)
+    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    assert ", ".join(f"`{name}`" for name in sorted(RESERVED)) in " ".join(guide.split())

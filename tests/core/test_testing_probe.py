@@ -1,0 +1,107 @@
+"""What a plugin does while it is imported and asked is named with its line, whether it is installed or a file."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from textclf.hooks import loose
+from textclf.testing import check_plugin
+
+WRONG = '''
+import logging, os, random, signal, socket, subprocess, threading, time, warnings
+import textclf_wrong_part
+os.environ["TEXTCLF_ONE"] = "1"
+os.environ.setdefault("TEXTCLF_TWO", "2")
+os.chdir(os.path.dirname(os.getcwd()))
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+random.seed(3)
+open("{folder}/written.txt", "w").close()
+try:
+    socket.create_connection(("example.org", 80), timeout=1)
+except OSError:
+    pass
+threading.Thread(target=time.sleep, args=(0.2,), name="sleeper").start()
+logging.basicConfig()
+warnings.simplefilter("ignore")
+subprocess.run(["true"])
+import numpy
+numpy.random.seed(1)
+def textclf_encoders():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open("{folder}/written.txt").close()
+    os.environ["TEXTCLF_THREE"] = "3"
+    return []
+'''
+ACTS = (
+    "importing it and calling its hooks writes '{folder}/written.txt' ({file}:10); asks where 'example.org' is "
+    "({file}:12); starts ['true'] ({file}:18); reads '{folder}/written.txt' ({file}:23)"
+)
+CHANGES = (
+    "importing it and calling its hooks changes the process: the environment variable 'TEXTCLF_PART' ({file}:3); the "
+    "environment variable 'TEXTCLF_ONE' ({file}:4); the environment variable 'TEXTCLF_TWO' ({file}:5); the current "
+    "folder ({file}:6); the handler of SIGUSR1 ({file}:7); the handler of SIGINT ({file}:8); the generator of random "
+    "({file}:9); the filters of warnings ({file}:17); the handler of SIGTERM ({file}:22); the environment variable "
+    "'TEXTCLF_THREE' ({file}:24); the root logger; the thread 'sleeper', which runs on; the generator of numpy.random"
+)
+INNOCENT = '''
+import os, pathlib, signal, warnings
+import textclf_quiet_part
+TABLE = pathlib.Path(__file__).read_text()
+os.environ["TEXTCLF_FOR_A_WHILE"] = "1"
+del os.environ["TEXTCLF_FOR_A_WHILE"]
+HANDLER = signal.getsignal(signal.SIGINT)
+if os.environ.get("TEXTCLF_ONE") or pathlib.Path("/dev/null").open("w").close():
+    raise ValueError
+def textclf_encoders():
+    import textclf_lazy_part
+    return []
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path, for modules that are gone afterwards; the environment is as it was."""
+    for name in ("TEXTCLF_ONE", "TEXTCLF_TWO", "TEXTCLF_THREE", "TEXTCLF_PART"):
+        monkeypatch.setenv(name, "inherited")  # by this process, which imports the plugin, too
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("textclf_wrong") or "textclf_quiet" in name]:
+        sys.modules.pop(name)
+
+
+def bare(name: str, source: str, folder: Path, loosely: bool) -> ModuleType:
+    """Return what looks like the module, imported, without running its body here: only a fresh interpreter does."""
+    path = folder / f"{name}.py"
+    path.write_text("def textclf_encoders(): return []\n")
+    module = loose.load(str(path))[1] if loosely else importlib.import_module(name)
+    path.write_text(source)
+    return module
+
+
+@pytest.mark.parametrize("loosely", [False, True])
+def test_all_that_import_and_hooks_do_is_named_with_its_line(loosely: bool, folder: Path) -> None:
+    name = "textclf_wrong_file" if loosely else "textclf_wrong"
+    part = "import os\nos.environ['TEXTCLF_PART'] = 'by a module of its own'\n"
+    (folder / "textclf_wrong_part.py").write_text(part)
+    found = check_plugin(bare(name, WRONG.replace("{folder}", str(folder)), folder, loosely))
+    failed = {each.clause.id: each.detail for each in found if each.state == "failed"}
+    failed.pop("plugin.light", None)
+    named = {"folder": folder, "file": f"{name}.py"}
+    assert failed == {"plugin.pure": ACTS.format(**named), "plugin.still": CHANGES.format(**named)}
+
+
+def test_what_an_import_reads_and_what_is_put_back_is_no_fault(folder: Path) -> None:
+    (folder / "textclf_quiet_part.py").write_text("import warnings\nwarnings.simplefilter('ignore')\n")
+    (folder / "textclf_lazy_part.py").write_text("")
+    os.environ.pop("TEXTCLF_ONE")
+    found = check_plugin(bare("textclf_quiet", INNOCENT, folder, False))
+    assert {each.clause.id: each.detail for each in found if each.state == "failed"} == {}

@@ -1,0 +1,135 @@
+"""Owns how outputs write into a run folder: what a run writes itself, and another output has written, is kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISDIR
+from typing import Any
+
+from ..durable import disk_errors
+from ..errors import said
+from ..hooks.contracts import Finished, Output
+from ..hooks.guard import put_back
+from ..recipe.steps import Step
+from .changes import PLUGINS
+from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
+from .report import FILE, SUMMARY_FILE
+from .writing import PREDICTIONS, SCORES
+
+# What else stands in a run folder, or is looked for there; a study's summary would be taken for this run's.
+RESERVED = (
+    CHECKPOINTS, EVENTS, FILE, MODEL, PLUGINS, PREDICTIONS, RECIPE, RECORD, SCORES, SUMMARY_FILE, TRAINED_ON, WORK,
+)  # fmt: skip
+_ANEW = (MODEL, PREDICTIONS, SCORES)
+_OURS, _FOLDER = -1, "folder"
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether the first part of a path in a run folder is textclf's own, on disks that ignore case too."""
+    return name.casefold() in RESERVED
+
+
+def write_outputs(
+    steps: Sequence[Step[Output]], finished: Finished, folder: RunFolder, warn: Callable[[str], None],
+    *anew: Callable[[], None],
+) -> None:  # fmt: skip
+    """Let each output write; one that fails, or takes a name that is not its own, is a warning: the result is there.
+
+    anew: what writes the larger of the run's own files again, those of which no copy is kept.
+    """
+    keeping = _Keeping(folder.path, folder.work / "outputs", anew)
+    for number, step in enumerate(steps):
+        remedy = step.offer.plugin.remedy(step.name)
+        keeping.copy()
+        try:
+            with put_back():
+                step.build().write(finished, folder.path)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
+            warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
+        finally:
+            taken = keeping.mend(number)
+        for owner, names in taken.items():
+            whose = "textclf keeps for itself" if owner == _OURS else f"{steps[owner]} has written before"
+            left = ", ".join(f"'{name}'" for name in names[:3]) + (" and more" if len(names) > 3 else "")
+            warn(f"{step}: write takes {left}, which {whose}; what it wrote there is gone, name it otherwise{remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """The files of a run folder before an output writes, with a copy of each that cannot be written anew.
+
+    owners: the number of the output that wrote a file. stamps: what there was before the last one wrote.
+    """
+
+    folder: Path
+    copies: Path
+    anew: Sequence[Callable[[], None]]
+    owners: dict[str, int] = field(default_factory=dict)
+    stamps: dict[str, Any] = field(default_factory=dict)
+
+    def copy(self) -> None:
+        """Copy what there is by now, but for what has a copy already."""
+        now = self._seen()
+        with disk_errors(self.copies):
+            for name, stamp in now.items():
+                if stamp not in (_FOLDER, self.stamps.get(name)) and _first(name) not in (*_ANEW, CHECKPOINTS, WORK):
+                    _copy(self.folder / name, self.copies / name)
+        self.stamps.clear()
+        self.stamps.update(now)
+
+    def mend(self, number: int) -> dict[int, list[str]]:
+        """Put back what an output took of others, and return the names by whose they are; the rest is its own."""
+        now = self._seen()
+        taken: dict[int, list[str]] = {}
+        for name in sorted({**self.stamps, **now}, reverse=True):  # what is in a folder before the folder
+            if now.get(name) == self.stamps.get(name) or (name == EVENTS and self._only_longer()):
+                continue
+            owner = _OURS if is_reserved(_first(name)) else self.owners.setdefault(name, number)
+            if owner != number:
+                taken.setdefault(owner, []).append(_first(name) if owner == _OURS else name)
+                self._restore(name)
+        if set(taken.get(_OURS, ())) & set(_ANEW):
+            for write in self.anew:
+                write()
+        return {owner: sorted(set(names)) for owner, names in taken.items()}
+
+    def _only_longer(self) -> bool:
+        """Tell whether the run's journal only went on: an output may use the classifier, and that may be told of."""
+        journal, copy = self.folder / EVENTS, self.copies / EVENTS
+        return journal.is_file() and copy.is_file() and journal.read_bytes().startswith(copy.read_bytes())
+
+    def _restore(self, name: str) -> None:
+        place, copy = self.folder / name, self.copies / name
+        with disk_errors(place):
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+            if copy.is_file() or copy.is_symlink():
+                _copy(copy, place)
+
+    def _seen(self) -> dict[str, Any]:
+        """Return what tells whether a file was written since, for each below the folder but the copies."""
+        found: dict[str, Any] = {}
+        for path in self.folder.rglob("*"):
+            if self.copies not in (path, *path.parents):
+                with suppress(FileNotFoundError):
+                    about = path.lstat()
+                    whole = (about.st_ino, about.st_size, about.st_mtime_ns)
+                    found[path.relative_to(self.folder).as_posix()] = _FOLDER if S_ISDIR(about.st_mode) else whole
+        return found
+
+
+def _copy(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(file, to, follow_symlinks=False)
+
+
+def _first(name: str) -> str:
+    return Path(name).parts[0]
