@@ -28,7 +28,7 @@ try:
     socket.create_connection(("example.org", 80), timeout=1)
 except OSError:
     pass
-threading.Thread(target=time.sleep, args=(0.2,), name="sleeper").start()
+threading.Thread(target=time.sleep, args=(600,), name="sleeper").start()
 logging.basicConfig()
 warnings.simplefilter("ignore")
 subprocess.run(["true"])
