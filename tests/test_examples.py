@@ -45,15 +45,15 @@ def test_a_package_that_fails_at_import_is_listed_with_its_reason(found):
     """P01: ImportError, SyntaxError and sys.exit() at import are reasons, not ends."""
     reasons = found["reasons"]
     assert reasons["textclf_absent"] == (
-        "fails at import: ModuleNotFoundError: No module named 'a_library_that_nobody_has'"
+        "fails at import: ModuleNotFoundError: No module named 'a_library_that_nobody_has' (textclf_absent.py:1)"
     )
-    assert reasons["textclf_exits"] == "fails at import: SystemExit: 3"
+    assert reasons["textclf_exits"] == "fails at import: SystemExit: 3 (textclf_exits.py:1)"
     assert reasons["textclf_syntax"] == "fails at import: SyntaxError: invalid syntax (textclf_syntax.py, line 1)"
 
 
 def test_a_hook_that_fails_or_answers_nonsense_is_listed_with_its_reason(found):
     """P01: what a hook raises is the plugin's, and named so."""
-    assert found["reasons"]["textclf_raising"] == "textclf_metrics() fails: ValueError: no"
+    assert found["reasons"]["textclf_raising"] == "textclf_metrics() fails: ValueError: no (textclf_raising.py:2)"
     assert found["reasons"]["textclf_strange"] == "textclf_trainers() returns an int in its list, not a Component"
 
 
@@ -130,7 +130,7 @@ def test_textclf_plugins_lists_the_broken_packages_and_exits_well(house):
     assert done.returncode == 0, done.stderr
     listed = {plugin["module"]: plugin["broken"] for plugin in json.loads(done.stdout)["plugins"]}
     assert listed["textclf_shout"] is None
-    assert listed["textclf_exits"] == "fails at import: SystemExit: 3"
+    assert listed["textclf_exits"] == "fails at import: SystemExit: 3 (textclf_exits.py:1)"
     assert set(BROKEN) <= set(listed)
 
 

@@ -86,9 +86,9 @@ class Classifier:
         encoder, trainer = self.steps["encoder"], self.steps["trainer"]
         cleaned = clean(texts, self.cleaning)
         features = encoder.call("encode", lambda: self.encoder.encode(cleaned, context))
-        features = checked_features(features, len(texts), encoder)
+        features = checked_features(features, len(texts), encoder, self.encoder.encode)
         scores = trainer.call("scores", lambda: self.model.scores(features, context))
-        return checked_scores(scores, len(texts), self.labels, trainer)
+        return checked_scores(scores, len(texts), self.labels, trainer, self.model.scores)
 
     def decide(self, scores: NDArray[np.float32]) -> NDArray[np.int64] | NDArray[np.bool_]:
         """Return the decided columns, int64[n] with -1 for abstentions, or bool[n, labels] for multi-label tasks."""

@@ -48,7 +48,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_nothing(
     (tmp_path / "site" / "broken_one.py").write_text("import a_library_nobody_has\n")
     monkeypatch.syspath_prepend(install(tmp_path / "site", broken_one="broken_one"))
     answer = call("plugins")
-    reason = "fails at import: ModuleNotFoundError: No module named 'a_library_nobody_has'"
+    reason = "fails at import: ModuleNotFoundError: No module named 'a_library_nobody_has' (broken_one.py:1)"
     assert answer.code == 0
     assert f"broken: broken_one (broken_one) {reason}\n" in answer.out
     found = {plugin["name"]: plugin["broken"] for plugin in call("plugins", "--json").json()["plugins"]}

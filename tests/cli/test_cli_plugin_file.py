@@ -81,7 +81,7 @@ def test_with_json_the_error_is_the_one_document(call: Call) -> None:
     answer = call("check", "toys.yaml", "--json", "--plugin", "mine.py")
     assert (answer.code, answer.err) == (5, "")
     assert answer.json()["error"]["message"] == (
-        "plugin mine.py: textclf_encoders() fails: ZeroDivisionError: division by zero"
+        "plugin mine.py: textclf_encoders() fails: ZeroDivisionError: division by zero (mine.py:1)"
     )
 
 

@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_imported_is_an_error_at_once(source, message):
     ("source", "message"),
     [
         ("def textclf_encoder(): ...", "defines 'textclf_encoder', which is no hook; did you mean 'textclf_encoders'?"),
-        ("def textclf_encoders(): 1 / 0", "textclf_encoders() fails: ZeroDivisionError: division by zero"),
+        ("def textclf_encoders(): 1 / 0", "textclf_encoders() fails: ZeroDivisionError: division by zero (mine.py:1)"),
         ("def textclf_encoders(): ...", "textclf_encoders() returns nothing, not a list of components"),
     ],
 )
@@ -260,6 +260,6 @@ def test_a_fault_of_a_file_says_how_to_check_it():
     with pytest.raises(PluginError) as caught:
         engine("my plugin.py").run(SHAPED)
     assert str(caught.value) == (
-        "encoder 'shape' (plugin my plugin.py): encode returned 31 rows of features for 32 texts; "
-        "see `textclf --plugin 'my plugin.py' plugins check shape`"
+        "encoder 'shape' (plugin my plugin.py): encode returned 31 rows of features for 32 texts (my "
+        "plugin.py:20); see `textclf --plugin 'my plugin.py' plugins check shape`"
     )

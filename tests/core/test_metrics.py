@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.core.places import placeless
 from textclf import Labels, NoOptions, PluginError, Predictions, Texts
 from textclf.hooks.components import Component
 from textclf.hooks.registry import Offer, Plugin
@@ -137,8 +139,9 @@ def _raise(*_: object) -> None:
 )
 def test_a_metric_that_gives_no_number_is_named(answer: Any, says: str) -> None:
     """P04: a metric of the wrong type, and one that raises."""
-    with pytest.raises(PluginError, match=ODD + says):
+    with pytest.raises(PluginError) as caught:
         judge({"odd": checked(answer)}, "odd", answers(np.array([True])))
+    assert re.search(ODD + says, placeless(str(caught.value)))
 
 
 @pytest.mark.parametrize(
@@ -152,8 +155,9 @@ def test_a_metric_that_gives_no_number_is_named(answer: Any, says: str) -> None:
 )
 def test_a_metric_that_gives_not_one_number_a_draw_is_named(answer: Any, shown: str) -> None:
     """P04: a metric that returns wrong shapes."""
-    with pytest.raises(PluginError, match=ODD + f" returned {shown} for 100 weightings$"):
+    with pytest.raises(PluginError) as caught:
         bootstrap({"odd": checked(answer)}, answers(np.array([True, False] * 5)), 100)
+    assert re.search(ODD + f" returned {shown} for 100 weightings$", placeless(str(caught.value)))
 
 
 def test_a_metric_that_is_not_defined_stays_so() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.core.places import placeless
 from tests.core.toys import BOTH, contents, engine, plugin, recipe
 from textclf import DataError, Dataset, Labels, PluginError, RecipeError, Split, Texts, Traits
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
@@ -29,7 +30,7 @@ class Provider:
 def refusal(kind: str, make: Callable[[], Any]) -> str:
     with pytest.raises(PluginError) as raised:
         engine(plugin(kind, "odd", make)).run(recipe(**{kind: "odd"}))
-    message = str(raised.value)
+    message = placeless(str(raised.value))
     assert message.startswith(f"{kind} 'odd' (plugin textclf_odd): ")
     return message.partition("): ")[2]
 

@@ -14,6 +14,7 @@ from textclf import Component, Problem, RecipeError, Traits
 from textclf.recipe.plan import make_plan
 from textclf.recipe.recipe import Source, parse
 
+from .places import placeless
 from .sample import SOUND, build, complaints, plan_of, plugin, refusal, registry
 
 EIGHT = """\
@@ -187,7 +188,7 @@ def test_a_component_of_a_broken_plugin_is_refused_with_its_reason(encoder):
     """R15: by the plugin's own name, or by any that nobody else offers."""
     error = refusal({**SOUND, "encoder": encoder}, broken("textclf_shout"))
     assert error.exit_code == 5
-    assert [str(problem) for problem in error.problems] == [
+    assert [placeless(str(problem)) for problem in error.problems] == [
         f"encoder: no encoder is called '{encoder}' (installed: absent, bert, vectors, words); "
         "broken plugins: shout (textclf_encoders() fails: RuntimeError: the disk is made of cheese)"
     ]
@@ -237,7 +238,7 @@ def test_a_check_may_warn_and_must_return_problems():
     assert plan_of(values, checked([warning])).warnings == ("encoder: is slow on this machine",)
     error = refusal(values, checked(["slow"]))
     assert error.exit_code == 5
-    assert [str(problem) for problem in error.problems] == [
+    assert [placeless(str(problem)) for problem in error.problems] == [
         "encoder: encoder 'checked' (plugin textclf_checked): check() returns something other than textclf.Problem"
     ]
     assert [str(problem) for problem in refusal(values, checked(None)).problems] == [

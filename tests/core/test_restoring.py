@@ -9,6 +9,7 @@ from textclf.hooks.registry import Offer, Plugin, Registry
 from textclf.hooks.versions import older, to_install
 from textclf.recipe.plan import Step, restored_step
 
+from .places import placeless
 from .sample import build
 
 SAVED = {
@@ -104,7 +105,7 @@ def test_a_file_that_became_a_package_reads_what_the_file_saved():
 
 
 def test_a_fault_in_migrating_is_reported_with_the_distribution():
-    assert refused({**SAVED, "version": "0"}, shape()) == (
+    assert placeless(refused({**SAVED, "version": "0"}, shape())) == (
         "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2): migrate() fails: LookupError: no version; report "
         "it to the authors of textclf-shape, or see `textclf plugins check shape`"
     )

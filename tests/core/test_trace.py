@@ -64,7 +64,7 @@ def test_installed_blocked_refused_and_broken_plugins_are_told(lines, install, m
         "'textclf_late' made for it (T)",
         "plugin textclf_shout (textclf_shout 1.2) is imported (T)",
         "plugin textclf_torn (textclf_torn 1.2) is broken: textclf_encoders() fails: ZeroDivisionError: division "
-        "by zero",
+        "by zero (textclf_torn.py:1)",
         "plugin textclf_torn (textclf_torn 1.2) is imported (T)",
         "textclf_encoders() of plugin textclf_shout (textclf_shout 1.2) answers encoder 'shout' (T)",
     ]
@@ -75,7 +75,8 @@ def test_a_file_that_is_refused_is_told_before_the_error():
     write("mine.py", "def textclf_encoders(): 1 / 0")
     with pytest.raises(PluginError):
         discover(["mine.py"], entry_points=False, say=heard.append)
-    assert heard[-1] == "plugin mine (mine.py) is broken: textclf_encoders() fails: ZeroDivisionError: division by zero"
+    broken = "plugin mine (mine.py) is broken: textclf_encoders() fails: ZeroDivisionError: division by zero"
+    assert heard[-1] == f"{broken} (mine.py:1)"
 
 
 def test_events_are_told_with_who_takes_them_and_stdout_is_left_alone(monkeypatch, capsys):

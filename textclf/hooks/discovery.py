@@ -25,7 +25,7 @@ from ..version import VERSION
 from . import hookspecs, loose, trace, versions
 from .components import Kind
 from .events import Event
-from .flaws import PREFIX, flaw_of_component, flaw_of_hook
+from .flaws import PREFIX, flaw_of_component, flaw_of_hook, own_line
 from .guard import put_back
 from .registry import Offer, Plugin, Registry, sorted_plugins
 
@@ -132,7 +132,7 @@ def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequenc
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
-        return Plugin(*identity, reason=f"fails at import: {said(error)}"), None
+        return Plugin(*identity, reason=f"fails at import: {said(error)}{_where(error, entry.value)}"), None
 
 
 def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
@@ -182,7 +182,7 @@ class _Answers:
     """What one plugin answers to each hook, checked."""
 
     def __init__(self, plugin: Plugin, module: object, say: trace.Say | None) -> None:
-        self.plugin, self._say = plugin, say
+        self.plugin, self._module, self._say = plugin, module, say
         self.offers: list[Offer] = []
         self.recipes: dict[str, Traversable] = {}
         self.observers: list[tuple[Plugin, Callable[[Event], None]]] = []
@@ -192,15 +192,24 @@ class _Answers:
         for hook, kind in _HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
                 with self._traced(hook) as answer:
-                    made = self._components(kind, hook, _call(hook, implementation.function))
+                    made = self._components(kind, hook, self._call(hook, implementation.function))
                     answer([f"{kind} '{offer.component.name}'" for offer in made])
                 self.offers += made
         for implementation in manager.hook.textclf_recipes.get_hookimpls():
             with self._traced("textclf_recipes") as answer:
-                self._recipes(_call("textclf_recipes", implementation.function))
+                self._recipes(self._call("textclf_recipes", implementation.function))
                 answer([f"recipe '{stem}'" for stem in self.recipes])
         for implementation in manager.hook.textclf_event.get_hookimpls():
             self.observers.append((plugin, cast(Callable[[Event], None], implementation.function)))
+
+    def _call(self, hook: str, function: Callable[..., Any]) -> Any:
+        try:
+            return function()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's, and named so
+            owners = (self._module, getattr(self._module, hook, None))
+            raise _Broken(f"{hook}() fails: {said(error)}{_where(error, *owners)}") from None
 
     @contextmanager
     def _traced(self, hook: str) -> Iterator[Callable[[list[str]], None]]:
@@ -210,7 +219,7 @@ class _Answers:
     def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
         if not isinstance(answer, Iterable) or isinstance(answer, str):
             raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
-        components = _call(hook, lambda: list(answer))
+        components = self._call(hook, lambda: list(answer))
         for component in components:
             flaw = flaw_of_component(component)
             if flaw:
@@ -251,10 +260,6 @@ def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
     return about["Name"], about["Version"], about.get_all("Requires-Dist") or dist.requires or ()
 
 
-def _call(hook: str, function: Callable[..., Any]) -> Any:
-    try:
-        return function()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's, and named so
-        raise _Broken(f"{hook}() fails: {said(error)}") from None
+def _where(error: BaseException, *owners: object) -> str:
+    line = own_line(error, *owners)
+    return f" ({line})" if line else ""

@@ -1,10 +1,14 @@
-"""Owns what may be wrong with what a plugin defines and offers, as it stands there: hooks and components."""
+"""Owns what may be wrong with what a plugin defines and offers, hooks and components, and where its own code failed."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..errors import closest, did_you_mean, kind_of
@@ -13,6 +17,8 @@ from .components import Component, Options, Traits, flaw_of_traits
 
 PREFIX = "textclf_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+# What a plugin is made with is not its own code.
+_OTHERS = {"", "textclf", "builtins", "functools"}
 
 
 def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
@@ -64,3 +70,54 @@ def flaw_of_component(component: Any) -> str:
     if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
         return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
     return ""
+
+
+def own_line(error: BaseException, *owners: object) -> str | None:
+    """Return "shape.py:12": the last line of a plugin's own code that an error came through, or None without any.
+
+    owners: what the plugin is known by, such as its module, the module's name, a component, a hook or an object of its
+    own. What stands under the same top packages is its own code.
+    """
+    own = _packages(owners)
+    places = [
+        _place(frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if _package(frame.f_globals.get("__name__")) in own
+    ]
+    return places[-1] if places else None
+
+
+def first_line(function: object, *owners: object) -> str | None:
+    """Return "shape.py:12": where a function of a plugin's own code begins, or None where it is none; as `own_line`."""
+    code = getattr(function, "__code__", None)
+    if code is None or _package(getattr(function, "__module__", None)) not in _packages(owners):
+        return None
+    return _place(code.co_filename, code.co_firstlineno)
+
+
+def _packages(owners: Iterable[object]) -> set[str]:
+    return {_package(name) for owner in owners for name in _modules(owner)} - _OTHERS
+
+
+def _package(module: object) -> str:
+    return str(module or "").partition(".")[0]
+
+
+def _modules(owner: object) -> Iterator[str]:
+    """Give the names of the modules that an owner is, or is defined in."""
+    if isinstance(owner, str):
+        yield owner.partition(":")[0]
+    elif isinstance(owner, ModuleType):
+        yield owner.__name__
+    elif isinstance(owner, Component):
+        for part in (owner.build, owner.restore, owner.check, owner.options, owner.traits):
+            yield from _modules(part)
+    elif isinstance(owner, partial):
+        yield from _modules(owner.func)
+    else:
+        yield str(getattr(owner, "__module__", None) or type(owner).__module__)
+
+
+def _place(file: str, line: int | None) -> str:
+    path = Path(file)
+    return f"{path.parent.name}/{path.name}:{line}" if path.name == "__init__.py" else f"{path.name}:{line}"

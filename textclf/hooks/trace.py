@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 
 from .events import Event
 from .registry import Plugin
@@ -43,6 +44,7 @@ def observing(plugin: Plugin, observer: Callable[[Event], None], say: Say | None
     if say is None:
         return observer
 
+    @wraps(observer)
     def traced(event: Event) -> None:
         with timed(say) as told:
             what = f"textclf_event({type(event).__name__}) of {named(plugin)}"

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def checked_features(features: Any, texts: int, step: Step[Any]) -> Any:
-    """Refuse features that break the contract, naming the plugin, before anything reads them."""
+def checked_features(features: Any, texts: int, step: Step[Any], encode: object = None) -> Any:
+    """Refuse features that break the contract, naming the plugin and its method, before anything reads them."""
     fault = step.call("encode", lambda: _fault_of_features(features, texts, step.traits.makes))
     if fault:
-        raise step.fault(f"encode returned {fault}")
+        raise step.fault(f"encode returned {fault}", encode)
     return features
 
 
@@ -47,8 +47,10 @@ def _fault_of_features(features: Any, texts: int, makes: str | None) -> str:
     return ""
 
 
-def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> NDArray[np.float32]:
-    """Refuse scores that break the contract, naming the plugin, before anything is computed from them."""
+def checked_scores(
+    scores: Any, texts: int, labels: Labels, step: Step[Any], method: object = None
+) -> NDArray[np.float32]:
+    """Refuse scores that break the contract, naming the plugin and its method, before anything is made of them."""
     import numpy as np
 
     if not isinstance(scores, np.ndarray):
@@ -56,7 +58,7 @@ def checked_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> 
     else:
         fault = fault_of_scores(scores, texts, labels)
     if fault:
-        raise step.fault(f"Model.scores returned {fault}")
+        raise step.fault(f"Model.scores returned {fault}", method)
     found: NDArray[np.float32] = scores
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import PluginError, said
 from ..hooks.components import Kind
+from ..hooks.flaws import own_line
 from ..hooks.registry import Offer, Plugin, Registry
 from ..hooks.versions import DISTRIBUTION, older, to_install
 from .steps import Step, validate
@@ -36,8 +37,9 @@ def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:
         values = offer.component.options.migrate(version, values)
         options, problems = validate(offer, values)
     except Exception as error:
-        remedy = offer.plugin.remedy(offer.component.name)
-        raise PluginError(f"{what}: migrate() fails: {said(error)}{remedy}") from error
+        line = own_line(error, offer.plugin.module, offer.component)
+        where = (f" ({line})" if line else "") + offer.plugin.remedy(offer.component.name)
+        raise PluginError(f"{what}: migrate() fails: {said(error)}{where}") from error
     if options is None:
         reasons = "; ".join(str(problem) for problem in problems)
         versions = f"saved by version {version}, installed is {offer.plugin.version or 'an unknown version'}"

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from ..durable import is_full
 from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
 from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
+from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
 from ..hooks.registry import Offer
 from .messages import explain
@@ -63,10 +64,10 @@ class Step(Generic[T]):
         """Return what these options make, read and can do; a PluginError where the plugin cannot say."""
         traits = self.call("traits", lambda: self.component.traits_of(self.options))
         if not isinstance(traits, Traits):
-            raise self.fault(f"traits() returns {kind_of(traits)}, not textclf.Traits")
+            raise self.fault(f"traits() returns {kind_of(traits)}, not textclf.Traits", self.component.traits)
         flaw = flaw_of_traits(traits)
         if flaw:
-            raise self.fault(f"traits() returns Traits with {flaw}")
+            raise self.fault(f"traits() returns Traits with {flaw}", self.component.traits)
         return traits
 
     def build(self) -> T:
@@ -87,7 +88,7 @@ class Step(Generic[T]):
             return []
         found = self.call("check", lambda: list(check(self.options)))
         if not all(_is_problem(problem) for problem in found):
-            raise self.fault("check() returns something other than textclf.Problem")
+            raise self.fault("check() returns something other than textclf.Problem", check)
         return list(found)
 
     def to_json(self) -> dict[str, Any]:
@@ -109,9 +110,18 @@ class Step(Generic[T]):
     def __str__(self) -> str:
         return f"{self.kind} '{self.name}' ({self.offer.plugin})"
 
-    def fault(self, what: str) -> PluginError:
-        """Return the error that tells whose fault it is, which contract was broken, and what can be done."""
-        return PluginError(f"{self}: {what}{self.offer.plugin.remedy(self.name)}")
+    def fault(self, what: str, origin: object = None) -> PluginError:
+        """Return the error that tells whose fault it is, which contract was broken, where, and what can be done.
+
+        origin: the error behind it, or the method that broke the contract.
+        """
+        return PluginError(f"{self}: {what}{self.place(origin)}{self.offer.plugin.remedy(self.name)}")
+
+    def place(self, origin: object) -> str:
+        """Return " (shape.py:12)", the line of the plugin's own that an error or a method stands for, or nothing."""
+        own = (self.offer.plugin.module, self.component)
+        line = own_line(origin, *own) if isinstance(origin, BaseException) else first_line(origin, *own)
+        return f" ({line})" if line else ""
 
     def call(self, method: str, function: Callable[[], Any], warn: Callable[[str], None] = _ignore) -> Any:
         """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's.
@@ -127,22 +137,25 @@ class Step(Generic[T]):
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except ImportError as error:
-            raise PluginError(f"{self}: {method}() fails: {said(error)}{_way_out(self.component)}") from error
+            words = f"{self}: {method}() fails: {said(error)}{self.place(error)}"
+            raise PluginError(f"{words}{_way_out(self.component)}") from error
         except BaseException as error:
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and error.errno in _UNREADABLE:
                 raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
-            raise self.fault(f"{method}() fails: {said(error)}") from error
+            raise self.fault(f"{method}() fails: {said(error)}", error) from error
 
     def _kept(self, built: Any, method: str) -> T:
         direction = ("greater_is_better",) if self.kind == "metric" else ()
-        self.require(method, built, CONTRACTS[self.kind], _CONTRACT_NAMES[self.kind], direction)
+        origin = getattr(self.component, method)
+        self.require(method, built, CONTRACTS[self.kind], _CONTRACT_NAMES[self.kind], direction, origin=origin)
         return built  # type: ignore[no-any-return]
 
     def require(
-        self, method: str, built: Any, methods: tuple[str, ...], contract: str, flags: tuple[str, ...] = ()
-    ) -> None:
+        self, method: str, built: Any, methods: tuple[str, ...], contract: str, flags: tuple[str, ...] = (), *,
+        origin: object = None,
+    ) -> None:  # fmt: skip
         """Raise the fault where what a method returned lacks methods, or flags, that a contract asks for."""
 
         def look() -> list[str]:
@@ -153,7 +166,7 @@ class Step(Generic[T]):
         if lacking:
             words = ", ".join(f"'{name}'" for name in lacking)
             asks = f"which the contract of textclf.{contract} asks for"
-            raise self.fault(f"{method}() returns {kind_of(built)} without {words}, {asks}")
+            raise self.fault(f"{method}() returns {kind_of(built)} without {words}, {asks}", origin)
 
 
 _CONTRACT_NAMES: dict[Kind, str] = {
@@ -176,8 +189,9 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of the plugin's may raise anything
         what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-        remedy = offer.plugin.remedy(offer.component.name)
-        return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{remedy}", exit_code=5)]
+        line = own_line(error, offer.plugin.module, offer.component)
+        where = (f" ({line})" if line else "") + offer.plugin.remedy(offer.component.name)
+        return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{where}", exit_code=5)]
 
 
 def _is_problem(found: Any) -> bool:

@@ -227,7 +227,7 @@ class _Stages:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
             remedy = step.offer.plugin.remedy(step.name)
-            self.context.warn(f"{step}: write fails, the run goes on: {said(error)}{remedy}")
+            self.context.warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
 
     def _stop_if_asked(self) -> None:
         if self.context.stopping():

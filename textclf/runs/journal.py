@@ -21,6 +21,7 @@ from ..hooks.events import (
     StageStarted,
     Warned,
 )
+from ..hooks.flaws import own_line
 
 _BETWEEN_PROGRESS = 0.25
 
@@ -103,4 +104,6 @@ class Journal:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
-                self.emit(Warned(message=f"observer {name} fails and is left out: {said(error)}"))
+                line = own_line(error, observer)
+                where = f" ({line})" if line else ""
+                self.emit(Warned(message=f"observer {name} fails and is left out: {said(error)}{where}"))

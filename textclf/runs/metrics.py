@@ -57,12 +57,13 @@ class CheckedMetric:
         import numpy as np
 
         value = self._step.call("__call__", lambda: self._metric(predictions, weights))
+        called = self._metric.__call__
         if weights is not None:
             if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise self._step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings")
+                raise self._step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings", called)
             return value.astype(np.float64)
         if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
-            raise self._step.fault(f"__call__ returned {_shown(value)}, not a number")
+            raise self._step.fault(f"__call__ returned {_shown(value)}, not a number", called)
         return float(value)
 
 

@@ -36,10 +36,10 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
         provider = step.build()
         data = step.call("load", lambda: provider.load(context), context.warn)
         if not isinstance(data, Dataset):
-            raise step.fault(f"load returned a {type(data).__name__}, not a textclf.Dataset")
+            raise step.fault(f"load returned a {type(data).__name__}, not a textclf.Dataset", provider.load)
         reason = step.call("load", partial(unsound, data))
         if reason:
-            raise step.fault(f"load returned a dataset whose {reason}")
+            raise step.fault(f"load returned a dataset whose {reason}", provider.load)
     else:
         reason = unsound(data)
         if reason:
@@ -103,7 +103,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     step.call("fit", lambda: encoder.fit(parts.train, context), context.warn)
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise step.fault(f"fingerprint returned a {type(fingerprint).__name__}, not a str")
+        raise step.fault(f"fingerprint returned a {type(fingerprint).__name__}, not a str", encoder.fingerprint)
     # Two plugins may well use the same words for different features, and so may a file that is being written.
     plugin = step.offer.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
@@ -120,7 +120,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
     features = step.call("encode", lambda: encoder.encode(texts, context), context.warn)
-    return checked_features(features, len(texts), step)
+    return checked_features(features, len(texts), step, encoder.encode)
 
 
 def build_metrics(plan: Plan) -> dict[str, Metric]:
@@ -152,7 +152,7 @@ def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) 
         ),
         context.warn,
     )
-    step.require("train", model, MODEL, "Model")
+    step.require("train", model, MODEL, "Model", origin=trainer.train)
     return model
 
 
@@ -178,7 +178,7 @@ def score(
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
     scores = step.call("scores", lambda: model.scores(split.features, context), context.warn)
-    return checked_scores(scores, len(split.labels), parts.labels, step)
+    return checked_scores(scores, len(split.labels), parts.labels, step, model.scores)
 
 
 def predictions(parts: Parts, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:
