@@ -23,10 +23,11 @@ from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
 from .hooks.context import RunContext
 from .hooks.contracts import Encoder, Model
-from .hooks.events import Event
+from .hooks.events import Event, Warned
 from .hooks.registry import Registry
 from .recipe.border import checked_features, checked_scores
 from .recipe.plan import Step, restored_step
+from .recipe.restoring import never_read, noted_anew
 from .recipe.steps import MODEL
 
 if TYPE_CHECKING:
@@ -171,14 +172,17 @@ class Classifier:
         self._check(texts, done)
         return texts
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the model folder, whole or not at all; an existing one is never overwritten."""
+    def save(self, folder: str | Path, *, observer: Callable[[Event], None] = silent) -> Path:
+        """Write the model folder, whole or not at all; an existing one is never overwritten.
+
+        observer: told where what is saved cannot be read back.
+        """
         folder = Path(folder)
         if folder.exists():
             raise ArtefactError(f"{folder} exists already; a saved model is never overwritten")
         with disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(folder, self._write)
+        write_folder(folder, partial(self._write, observer))
         return folder
 
     @classmethod
@@ -199,7 +203,8 @@ class Classifier:
         except (TypeError, ValueError, AttributeError, DataError) as error:
             raise ArtefactError(f"{folder / FILE} is damaged, or not of textclf's writing: {error}") from None
         encoder = steps["encoder"].restore(folder)
-        trainer = steps["trainer"]
+        steps["encoder"], trainer = noted_anew(steps["encoder"], steps["trainer"], about["files"])
+        steps["trainer"] = trainer
         model = trainer.call("restore", lambda: trainer.build().restore(folder, encoder, labels))
         trainer.require("restore", model, MODEL, "Model")
         return cls(labels, encoder, model, steps, cleaning, decision, pairs, cache)  # type: ignore[arg-type]
@@ -207,9 +212,13 @@ class Classifier:
     def with_decision(self, decision: Decision) -> Classifier:
         return replace(self, decision=decision)
 
-    def _write(self, folder: Path) -> None:
-        for step, part in ((self.steps["encoder"], self.encoder), (self.steps["trainer"], self.model)):
-            step.call("save", partial(_save, part, folder))
+    def _write(self, observer: Callable[[Event], None], folder: Path) -> None:
+        encoder, trainer = self.steps["encoder"], self.steps["trainer"]
+        encoder.call("save", partial(_save, self.encoder, folder))
+        unread = never_read(encoder, self.encoder, folder)
+        if unread:
+            observer(Warned(message=unread, stage="save"))
+        trainer.call("save", partial(_save, self.model, folder))
         about = {
             "format": FORMAT,
             "labels": {"names": self.labels.names, "task": self.labels.task, "positive": self.labels.positive},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ..errors import PluginError, said
+from ..errors import PluginError, listing, said
 from ..hooks.components import Kind
 from ..hooks.flaws import own_line
 from ..hooks.registry import Offer, Plugin, Registry
@@ -28,6 +30,32 @@ def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> S
     if reason:
         raise PluginError(f"{kind} '{name}' ({offer.plugin}) {reason}")
     return Step(kind, offer, _options(offer, saved))
+
+
+def never_read(step: Step[Any], made: object, folder: Path) -> str:
+    """Say that nothing reads what a step's object saved in the folder, and what to do; nothing where that is not so."""
+    if step.component.restore is not None:
+        return ""
+    saved = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if not saved:
+        return ""
+    own = callable(getattr(made, "restore", None))
+    way = "name that of its class" if own else "give it one that reads them"
+    anew = "the component has no `restore`, so in a loaded model `build` makes it anew"
+    return f"{step} saves {listing(saved, 3)}, but {anew}; {way}, Component(restore=...)"
+
+
+def noted_anew(encoder: Step[Any], trainer: Step[Any], files: Iterable[str]) -> tuple[Step[Any], Step[Any]]:
+    """Return the steps of a loaded model; where `build` made the encoder, what fails later says so.
+
+    files: those of the model. A trainer fails by it only where the encoder had something to save.
+    """
+    if encoder.component.restore is not None:
+        return encoder, trainer
+    anew = "has no `restore`, so `build` made it anew"
+    saved = any(name.partition("/")[0] != "trainer" for name in files)
+    note = f"; encoder '{encoder.name}' {anew}" if saved else ""
+    return replace(encoder, note=f"; the component {anew}"), replace(trainer, note=note)
 
 
 def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:

@@ -45,11 +45,12 @@ def _ignore(message: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[T]):
-    """One component of a plan with its options."""
+    """One component of a plan with its options. note: what else to know where it fails, such as how it was made."""
 
     kind: Kind
     offer: Offer
     options: Options
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -115,7 +116,7 @@ class Step(Generic[T]):
 
         origin: the error behind it, or the method that broke the contract.
         """
-        return PluginError(f"{self}: {what}{self.place(origin)}{self.offer.plugin.remedy(self.name)}")
+        return PluginError(f"{self}: {what}{self.place(origin)}{self.note}{self.offer.plugin.remedy(self.name)}")
 
     def place(self, origin: object) -> str:
         """Return " (shape.py:12)", the line of the plugin's own that an error or a method stands for, or nothing."""

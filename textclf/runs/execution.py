@@ -199,7 +199,7 @@ class _Stages:
             write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
             # One that stands there is of an earlier try, which ended before the run was finished.
             shutil.rmtree(self.folder.model, ignore_errors=True)
-            classifier.save(self.folder.model)
+            classifier.save(self.folder.model, observer=self.journal.emit)
         made = self._report(parts, evaluation, on_validation)
         finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, resolved)
         for step in self.plan.outputs:

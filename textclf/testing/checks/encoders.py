@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...data.dataset import Texts
 from ...data.tokens import Tokens
+from ...errors import said
+from ...hooks.components import Component
+from ...hooks.flaws import own_line
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..texts import HOSTILE
 from .comparing import demand_no_pickle, demand_same, dense, differ, rows_of, take
@@ -120,10 +125,25 @@ def _is_the_same_fitted_again(subject: Subject) -> None:
 def _comes_back(subject: Subject) -> None:
     if subject.traits.makes == "tokens":
         raise NotApplicable("its network is saved beside it: see tokens.encoder")
-    again = subject.restore(_saved(subject))
-    demand_same(encode(subject, some_texts(subject)), encode(subject, some_texts(subject), again), "saved and restored")
-    if again.fingerprint() != fitted(subject).fingerprint():
-        raise Broken("saved and restored, it has another fingerprint")
+    again, texts = subject.restore(_saved(subject)), some_texts(subject)
+    with made_anew(subject.component, "the component"):
+        demand_same(encode(subject, texts), encode(subject, texts, again), "saved and restored")
+        if again.fingerprint() != fitted(subject).fingerprint():
+            raise Broken("saved and restored, it has another fingerprint")
+
+
+@contextmanager
+def made_anew(component: Component[Any, Any], who: str) -> Iterator[None]:
+    """Say of what fails in the block that `build` made the encoder, where it has no `restore`."""
+    try:
+        yield
+    except Exception as error:
+        if component.restore is not None or isinstance(error, NotApplicable):
+            raise
+        line = own_line(error, component)
+        where = f" ({line})" if line else ""
+        found = str(error) if isinstance(error, Broken) else f"{said(error)}{where}"
+        raise Broken(f"{found}; {who} has no `restore`, so `build` made it anew") from error
 
 
 def _saves_no_pickle(subject: Subject) -> None:

@@ -14,6 +14,7 @@ from ...hooks.contracts import Encoder, Model
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..context import LocalContext, judge_against
 from .comparing import demand_no_pickle, demand_same, dense, take
+from .encoders import made_anew
 from .subject import Subject
 
 if TYPE_CHECKING:
@@ -173,8 +174,9 @@ def _comes_back(subject: Subject) -> None:
         trained = train_once(subject, task)
         folder = _saved(subject, trained)
         encoder = component.build(options) if component.restore is None else component.restore(options, folder)
-        model = subject.build().restore(folder, encoder, trained.dataset.labels)
-        again = model.scores(trained.features, subject.context())
+        with made_anew(component, f"the encoder '{component.name}'"):
+            model = subject.build().restore(folder, encoder, trained.dataset.labels)
+            again = model.scores(trained.features, subject.context())
         demand_same(trained.scores(subject), again, f"{task} scores after save and restore", _ROUNDING)
 
 
