@@ -85,6 +85,15 @@ def test_with_json_the_error_is_the_one_document(call: Call) -> None:
     )
 
 
+def test_a_component_of_a_file_that_was_not_given_is_asked_for(call: Call) -> None:
+    answer = call("check", "toys.yaml")
+    [problem, _] = [line for line in answer.err.splitlines() if not line.startswith(" ")]
+    assert problem.endswith("; is it in a file? `textclf --plugin FILE run ...`")
+    assert "no encoder is called 'shape' (installed: " in problem
+    Path("toys.yaml").write_text(RECIPE.replace("use: shape", "use: toy_wrods"), "utf-8")
+    assert "FILE" not in call("check", "toys.yaml").err
+
+
 def test_the_list_of_plugins_shows_the_file(call: Call) -> None:
     sha256 = write("mine.py")
     line = next(line for line in call("plugins", "--plugin", "./mine.py").out.splitlines() if line.startswith("mine"))

@@ -95,6 +95,8 @@ def test_a_component_that_a_file_offers_as_another_plugin_does_is_to_be_renamed_
     ("file", "message"),
     [
         ("nine.py", "plugin 'nine.py': no such file; did you mean 'mine.py'?"),
+        ("sub/wurds.py", "plugin 'sub/wurds.py': no such file; did you mean 'sub/words.py'?"),
+        ("shop.py", "plugin 'shop.py': no such file"),
         ("folder", "plugin 'folder' is a folder; name one Python file, or install the package with pip"),
         ("mine.txt", "plugin 'mine.txt' is no Python file: its name must end in .py"),
         ("pipe.py", "plugin 'pipe.py' is no regular file; name one Python file"),
@@ -103,6 +105,7 @@ def test_a_component_that_a_file_offers_as_another_plugin_does_is_to_be_renamed_
 )
 def test_what_is_no_python_file_is_wrong_usage(file, message):
     write("mine.py")
+    write("sub/words.py")
     Path("folder").mkdir()
     os.mkfifo("pipe.py")
     error = refused(file)

@@ -15,7 +15,7 @@ from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import PluginError, RecipeError, did_you_mean, said
+from ..errors import PluginError, RecipeError, closest, said
 from .guard import put_back
 from .registry import Plugin
 
@@ -44,8 +44,10 @@ def read(file: str) -> bytes:
         raise RecipeError(f"plugin '{file}' is no Python file: its name must end in .py")
     try:
         if not path.exists():
-            near = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
-            raise RecipeError(f"plugin '{file}': no such file{near}")
+            # Without their suffix, which makes any two names look alike.
+            near = closest(path.stem, (other.stem for other in path.parent.glob("*.py")))
+            meant = f"; did you mean '{path.with_name(f'{near}.py')}'?" if near else ""
+            raise RecipeError(f"plugin '{file}': no such file{meant}")
         if not path.is_file():
             raise RecipeError(f"plugin '{file}' is no regular file; name one Python file")
         return path.read_bytes()

@@ -28,6 +28,7 @@ from .steps import Step as Step
 from .steps import lacking_libraries, pip_command, validate
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
+_FILE = "; is it in a file? `textclf --plugin FILE run ...`"
 _SEED_UNUSED = "seed is not used: seeds names the seeds of the study's runs"
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -171,7 +172,10 @@ class _Maker:
             self.problems.append(Problem(str(error), place, exit_code=5))
             return None
         message = self.registry.missing(kind, name)
-        self.problems.append(Problem(message, place, exit_code=5 if self._may_be_broken(kind, name) else 2))
+        broken = self._may_be_broken(kind, name)
+        if not broken and not self._misspelt(kind, name) and _CHARACTERS.issuperset(name):
+            message += _FILE
+        self.problems.append(Problem(message, place, exit_code=5 if broken else 2))
         return None
 
     def _may_be_broken(self, kind: Kind, name: str) -> bool:
@@ -180,8 +184,12 @@ class _Maker:
             return False
         if self.registry.broken_offering(name):
             return True
-        misspelt = closest(name, self.registry.names(kind)) or any(name in self.registry.names(k) for k in KINDS)
-        return not misspelt and any(plugin.broken for plugin in self.registry.plugins)
+        return not self._misspelt(kind, name) and any(plugin.broken for plugin in self.registry.plugins)
+
+    def _misspelt(self, kind: Kind, name: str) -> bool:
+        """Tell whether a name is near a known one, or that of another kind."""
+        near = closest(name, self.registry.names(kind))
+        return near is not None or any(name in self.registry.names(other) for other in KINDS)
 
     def _validated(self, offer: Offer, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
         lacking = lacking_libraries(offer.component)
