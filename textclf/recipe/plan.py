@@ -116,7 +116,8 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
     return Plan(
         recipe, recipe.settings, None if dataset is None else dataset[1], encoder[1], trainer[1],
         tuple(step for _, step, _ in metrics), tuple(step for _, step, _ in outputs),
-        recipe.settings.select or metrics[0][1].name, bool(maker.readers), tuple(maker.warnings),
+        recipe.settings.select or metrics[0][1].name, bool(maker.readers),
+        (*registry.warnings, *maker.warnings),
     )  # fmt: skip
 
 
@@ -179,12 +180,13 @@ class _Maker:
         return None
 
     def _may_be_broken(self, kind: Kind, name: str) -> bool:
-        """Tell whether a name that nobody offers may be one that a broken plugin would offer."""
+        """Tell whether a name that nobody offers may be one of a plugin that is broken, or is kept out."""
         if not _CHARACTERS.issuperset(name):
             return False
         if self.registry.broken_offering(name):
             return True
-        return not self._misspelt(kind, name) and any(plugin.broken for plugin in self.registry.plugins)
+        absent = self.registry.blocked or any(plugin.broken for plugin in self.registry.plugins)
+        return bool(absent) and not self._misspelt(kind, name)
 
     def _misspelt(self, kind: Kind, name: str) -> bool:
         """Tell whether a name is near a known one, or that of another kind."""

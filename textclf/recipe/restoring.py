@@ -91,6 +91,8 @@ def _saver(saved: Mapping[str, Any], registry: Registry, files: Callable[[], Map
         )
     if sha256:
         return f"; it was saved by the module {module} (sha256 {sha256[:12]}): give it, Engine(plugins=[{module}])"
+    if registry.keeps_out(module):
+        return f"; it was saved by plugin {module}, which is kept out"
     if distribution:
         return f"; it was saved by plugin {module} of {distribution} {version}: {to_install(distribution, version)}"
     return f"; it was saved by plugin {module} {version}".rstrip() + ": install that plugin" if module else ""

@@ -72,6 +72,8 @@ def refuse_absent(folder: RunFolder, registry: Registry) -> None:
             way = f"textclf {flags} resume {shlex.quote(str(folder.path))}"
             raise PluginError(f"{folder.path} was made with the plugin file '{files[module]}': {way}")
         if module not in here:
+            if registry.keeps_out(module):
+                raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}{registry.kept_out()}")
             way = "give it to the Engine again" if version[:7] in ("", "sha256:") else "install it"
             raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}, which is not here; {way}")
 
