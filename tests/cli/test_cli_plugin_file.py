@@ -56,6 +56,15 @@ def test_the_option_stands_anywhere_before_the_two_dashes(call: Call, arguments:
     assert "encoder  shape" in answer.out
 
 
+def test_a_file_that_is_given_twice_counts_once(call: Call) -> None:
+    Path("sub").mkdir()
+    Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
+    given = ["--plugin", "mine.py", "--plugin", "./mine.py", "--plugin", "sub/mine.py", "--plugin", "mine.py"]
+    answer = call(*given, "check", "toys.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.endswith("next: textclf --plugin mine.py run toys.yaml\n")
+
+
 def test_behind_the_two_dashes_it_is_a_text() -> None:
     given = taken(["explain", "--debug", "toys", "--", "--plugin", "mine.py", "--debug"])
     assert given.words == ("explain", "toys", "--", "--plugin", "mine.py", "--debug")

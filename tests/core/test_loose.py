@@ -55,7 +55,9 @@ def test_a_file_that_is_called_like_a_module_shadows_nothing():
 
 def test_a_file_that_is_given_twice_counts_once():
     write("mine.py")
-    found = discover(["mine.py", "./mine.py", str(Path("mine.py").absolute())], entry_points=False)
+    Path("sub").mkdir()
+    Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
+    found = discover(["mine.py", "./mine.py", str(Path("mine.py").absolute()), "sub/mine.py"], entry_points=False)
     assert [offer.component.name for offer in found.offers] == ["shape"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from importlib.abc import SourceLoader
@@ -30,7 +31,8 @@ def load(file: str) -> tuple[Plugin, ModuleType]:
     """
     path, source = Path(file).absolute(), read(file)
     plugin = Plugin(path.stem, path.stem, file=file, sha256=hashlib.sha256(source).hexdigest())
-    digest = hashlib.sha256(b"\0".join([bytes(str(path), "utf-8", "surrogateescape"), source])).hexdigest()
+    whole = os.path.realpath(path)
+    digest = hashlib.sha256(b"\0".join([bytes(whole, "utf-8", "surrogateescape"), source])).hexdigest()
     name = _NAME.format(stem=path.stem, digest=digest[:12])
     return plugin, sys.modules.get(name) or _run(name, path, source, plugin)
 
