@@ -89,9 +89,39 @@ def test_with_json_the_error_is_the_one_document(call: Call) -> None:
     write("mine.py", "def textclf_encoders(): 1 / 0")
     answer = call("check", "toys.yaml", "--json", "--plugin", "mine.py")
     assert (answer.code, answer.err) == (5, "")
-    assert answer.json()["error"]["message"] == (
-        "plugin mine.py: textclf_encoders() fails: ZeroDivisionError: division by zero (mine.py:1)"
+    [problem] = answer.json()["error"]["problems"]
+    assert problem["path"] == "encoder.use"
+    assert problem["message"].endswith(
+        "; broken plugins: mine.py (textclf_encoders() fails: ZeroDivisionError: division by zero (mine.py:1))"
     )
+
+
+def test_a_broken_file_stops_no_command_that_does_not_need_it(call: Call, run: Path) -> None:
+    """P01: it is listed with the reason, and the rest works."""
+    write("broken.py", "import nosuch")
+    reason = (
+        "fails at import (line 1): ModuleNotFoundError: No module named 'nosuch'; install the library that brings "
+        "'nosuch'"
+    )
+    listed = call("--plugin", "broken.py", "plugins")
+    assert (listed.code, listed.err) == (0, "")
+    assert f"broken: broken (broken.py) {reason}\n" in listed.out
+    about = call("--plugin", "broken.py", "plugins", "--json").json()["plugins"]
+    found = {plugin["name"]: plugin["broken"] for plugin in about}
+    assert (found["broken"], found["toy"]) == (reason, None)
+    both = ("--plugin", "broken.py", "--plugin", "mine.py")
+    about_all = (["--help"], ["recipes"], ["schema"], ["runs"], ["plugins", "show", "toy"])
+    for words in (*about_all, ["predict", "toys", "a text"]):
+        answer = call(*both, *words)
+        assert (answer.code, answer.err) == (0, ""), words
+    checked = call(*both, "check", "toys.yaml")
+    assert (checked.code, checked.err) == (
+        0, f"warning: plugin broken.py is broken, and nothing of it is used: {reason}\n"
+    )  # fmt: skip
+    for command in ("check", "show"):
+        answer = call("--plugin", "broken.py", "plugins", command, "broken")
+        assert reason in answer.out + answer.err
+    assert call("--plugin", "broken.py", "predict", "toys", "a text").code == 5
 
 
 def test_a_component_of_a_file_that_was_not_given_is_asked_for(call: Call) -> None:

@@ -29,12 +29,11 @@ def engine(*plugins: object, **settings: object) -> Engine:
     return Engine(plugins=[toy, *plugins], entry_points=False, cache="cache", **settings)  # type: ignore[arg-type]
 
 
-def refused(file: str, source: str | None = None) -> PluginError | RecipeError:
-    if source is not None:
-        write(file, source)
-    with pytest.raises((PluginError, RecipeError)) as caught:
-        discover([file], entry_points=False)
-    return caught.value
+def reason(file: str, source: str) -> str:
+    write(file, source)
+    [plugin] = discover([file, f"./{file}"], entry_points=False).plugins
+    assert (plugin.file, plugin.broken) == (file, True)
+    return plugin.reason
 
 
 def test_a_file_is_a_plugin_under_its_stem_and_its_digest_is_known():
@@ -110,8 +109,9 @@ def test_what_is_no_python_file_is_wrong_usage(file, message):
     write("sub/words.py")
     Path("folder").mkdir()
     os.mkfifo("pipe.py")
-    error = refused(file)
-    assert (str(error), error.exit_code) == (message, 2)
+    with pytest.raises(RecipeError) as caught:
+        discover([file], entry_points=False)
+    assert (str(caught.value), caught.value.exit_code) == (message, 2)
 
 
 BESIDE = "; --plugin takes one file and does not look beside it: make a package of them, and install it"
@@ -137,16 +137,14 @@ BESIDE = "; --plugin takes one file and does not look beside it: make a package 
         ("\0", "fails at import: ValueError: source code string cannot contain null bytes"),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_an_error_at_once(source, message):
-    """P01: it was asked for by name, so nothing goes on without it."""
+def test_a_file_that_cannot_be_imported_is_broken_as_a_package_is(source, message):
+    """P01: with the line, and what can be done."""
     write("beside.py", "x = 3")
     before = set(sys.modules)
-    error = refused("mine.py", source)
     if "\0" in source:  # later Pythons call it a SyntaxError
-        assert str(error).startswith("plugin mine.py fails at import: ")
+        assert reason("mine.py", source).startswith("fails at import: ")
     else:
-        assert str(error) == f"plugin mine.py {message}"
-    assert error.exit_code == 5
+        assert reason("mine.py", source) == message
     assert set(sys.modules) - before == set()
 
 
@@ -158,10 +156,31 @@ def test_a_file_that_cannot_be_imported_is_an_error_at_once(source, message):
         ("def textclf_encoders(): ...", "textclf_encoders() returns nothing, not a list of components"),
     ],
 )
-def test_a_broken_hook_of_a_file_is_an_error_at_once(source, message):
-    """P02: a package would be listed as broken; a file was asked for by name."""
-    error = refused("mine.py", source)
-    assert (str(error), error.exit_code) == (f"plugin mine.py: {message}", 5)
+def test_a_broken_hook_of_a_file_is_its_reason(source, message):
+    """P02: as it is a package's."""
+    assert reason("mine.py", source) == message
+
+
+def test_a_recipe_that_misses_what_a_broken_file_would_offer_stops_with_its_reason():
+    """P01, R15: fatal for a recipe that uses it."""
+    write("mine.py", "1 / 0\n" + SHAPE)
+    with pytest.raises(RecipeError) as caught:
+        engine("mine.py").plan(SHAPED)
+    assert caught.value.exit_code == 5
+    assert str(caught.value).splitlines()[0] == (
+        "encoder: no encoder is called 'shape' (installed: toy_words); broken plugins: mine.py (fails at import (line "
+        "1): ZeroDivisionError: division by zero)"
+    )
+
+
+def test_a_run_that_misses_nothing_of_a_broken_file_warns_that_it_goes_on_without_it():
+    """An observer is named by no recipe, so nothing else would tell."""
+    write("mine.py", "def textclf_events(event): ...")
+    report = engine("mine.py").run(recipe()).report
+    assert report.warnings == (
+        "plugin mine.py is broken, and nothing of it is used: defines 'textclf_events', which is no hook; did you mean "
+        "'textclf_event'?",
+    )
 
 
 def test_a_run_records_the_digest_and_keeps_the_file_and_so_does_its_model():

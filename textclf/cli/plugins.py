@@ -52,7 +52,7 @@ def plugins(ctx: typer.Context, as_json: Json = False) -> None:
         session.terminal.answer(_table(listed, registry))
         for plugin in registry.plugins:
             if plugin.broken:
-                session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
+                session.terminal.answer(f"broken: {plugin.name} ({plugin.file or plugin.module}) {plugin.reason}")
             for note in plugin.notes:
                 session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
         for plugin in registry.blocked:

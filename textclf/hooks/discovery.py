@@ -73,7 +73,7 @@ def discover(
     """Load installed plugins, the given modules and Python files, call their hooks, and return what they offer.
 
     What the environment variable TEXTCLF_BLOCK names, separated by commas, is kept out. say: takes a line about each
-    step and each answer. A PluginError where a file does not do: it was asked for by name.
+    step and each answer. A RecipeError where there is no such file, a PluginError where it is called like a plugin.
     """
     names = blocking.asked_for() if entry_points else ()
     blocked: list[Plugin] = []
@@ -81,7 +81,7 @@ def discover(
     warnings = blocking.unused(names, [*blocked, *(plugin for plugin, _ in found)])
     for given in plugins:
         plugin, module = _given(given, say)
-        if not any(module is other for _, other in found):
+        if not _is_among(found, plugin, module):
             found.append((plugin, module))
     _refuse_namesakes([plugin for plugin, _ in found])
     return replace(_collect(found, say), blocked=sorted_plugins(blocked), warnings=warnings)
@@ -107,11 +107,18 @@ def _installed(names: Sequence[str], blocked: list[Plugin], say: trace.Say | Non
 def _given(given: object, say: trace.Say | None) -> _Found:
     if isinstance(given, (str, Path)):
         with trace.timed(say) as told:
-            plugin, module = loose.load(str(given))
-            told(f"{trace.named(plugin)} is run")
+            plugin, module = loose.find(str(given))
+            told(f"{trace.named(plugin)} {plugin.reason or 'is run'}")
         return plugin, module
     name = getattr(given, "__name__", type(given).__name__)
     return Plugin(name.removeprefix(PREFIX), name, sha256=loose.digest_of(given)), given
+
+
+def _is_among(found: Iterable[_Found], plugin: Plugin, module: object | None) -> bool:
+    """Tell whether a plugin is one that was found: the same module, or the same file, which is broken."""
+    if module is None:
+        return any((known.module, known.sha256) == (plugin.module, plugin.sha256) for known, _ in found)
+    return any(module is other for _, other in found)
 
 
 def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
@@ -156,8 +163,6 @@ def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
         except _Broken as broken:
             if say:
                 say(f"{trace.named(plugin)} is broken: {broken}")
-            if plugin.file:
-                raise PluginError(f"{plugin}: {broken}") from None
             plugins.append(replace(plugin, reason=str(broken)))
             continue
         plugins.append(plugin)

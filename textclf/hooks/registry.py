@@ -171,6 +171,8 @@ def _whence(plugin: Plugin) -> str:
 
 
 def _named(plugin: Plugin) -> str:
+    if plugin.file:
+        return plugin.file
     return f"{plugin.name} of {plugin.origin}" if plugin.strange else plugin.name
 
 

@@ -117,8 +117,13 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
         recipe, recipe.settings, None if dataset is None else dataset[1], encoder[1], trainer[1],
         tuple(step for _, step, _ in metrics), tuple(step for _, step, _ in outputs),
         recipe.settings.select or metrics[0][1].name, bool(maker.readers),
-        (*registry.warnings, *maker.warnings),
+        (*registry.warnings, *_broken_files(registry), *maker.warnings),
     )  # fmt: skip
+
+
+def _broken_files(registry: Registry) -> list[str]:
+    """Warn of files that were asked for by name and are of no use, such as an observer's, which no recipe misses."""
+    return [f"{p} is broken, and nothing of it is used: {p.reason}" for p in registry.plugins if p.file and p.broken]
 
 
 @dataclass(slots=True)

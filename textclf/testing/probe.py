@@ -27,7 +27,7 @@ def main(name: str) -> dict[str, list[str]]:
     """Import the module, call its hooks, and return which libraries that loaded and what import and hooks did."""
     acts: list[str] = []
     with watch() as seen:
-        module = loose.load(name)[1] if name.endswith(".py") else importlib.import_module(name)
+        module = loose.load(name) if name.endswith(".py") else importlib.import_module(name)
         sys.addaudithook(lambda event, args: acts.extend(_act(event, args)))
         found = discover([module], entry_points=False)
         acted = list(acts)
