@@ -42,6 +42,10 @@ _Found = tuple[Plugin, object | None]
 
 
 class _Manager(pluggy.PluginManager):
+    def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
+        """Look at the hooks alone: the page of hooks has more names of others, and is read for each plugin."""
+        return super().parse_hookspec_opts(module_or_class, name) if name.startswith(PREFIX) else None
+
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Count every function called `textclf_*` as an implementation, so that a misspelt one is found."""
         opts = super().parse_hookimpl_opts(plugin, name)
@@ -264,9 +268,18 @@ def _register(manager: _Manager, module: object) -> None:
 
 
 def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
-    """Return a distribution's name, version and requirements from one look: each of its properties parses all anew."""
+    """Return a distribution's name, version and requirements from one look: each of its properties parses all anew.
+
+    The head alone is read, a field a line: parsing the description behind it as well would take most of the time.
+    """
     if dist is None:
         return "", "", ()
+    fields: dict[str, list[str]] = {}
+    for line in (dist.read_text("METADATA") or "").partition("\n\n")[0].splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.lower(), []).append(value.strip())
+    if "name" in fields and "version" in fields:
+        return fields["name"][0], fields["version"][0], fields.get("requires-dist", ())
     about = dist.metadata
     return about["Name"], about["Version"], about.get_all("Requires-Dist") or dist.requires or ()
 
