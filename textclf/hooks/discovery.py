@@ -42,7 +42,7 @@ _Found = tuple[Plugin, object | None]
 
 
 class _Manager(pluggy.PluginManager):
-    def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
+    def parse_hookspec_opts(self, module_or_class: ModuleType | type, name: str) -> pluggy.HookspecOpts | None:
         """Look at the hooks alone: the page of hooks has more names of others, and is read for each plugin."""
         return super().parse_hookspec_opts(module_or_class, name) if name.startswith(PREFIX) else None
 
