@@ -186,16 +186,21 @@ class Classifier:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path, registry: Registry, cache: Path | None = None) -> Classifier:
+    def load(
+        cls, folder: str | Path, registry: Registry, cache: Path | None = None,
+        files: Callable[[], Mapping[str, str]] = dict,
+    ) -> Classifier:  # fmt: skip
         """Read a model folder: everything in it must be as it was written, and its plugins must be installed.
 
-        cache: the folder shared between processes, where what was measured of this machine is remembered.
+        cache: the folder shared between processes, where what was measured of this machine is remembered. files: tells
+        where the files of plugins lie that are no packages, by module, for who has to give them.
         """
         folder = Path(folder)
         about = _about(folder)
         try:
             labels = Labels(tuple(about["labels"]["names"]), about["labels"]["task"], about["labels"]["positive"])
-            steps = {kind: restored_step(kind, about["components"][kind], registry) for kind in ("encoder", "trainer")}
+            saved = about["components"]
+            steps = {kind: restored_step(kind, saved[kind], registry, files) for kind in ("encoder", "trainer")}
             cleaning, decision = tuple(about["clean"]), Decision(**about["decide"])
             pairs = bool(about["pairs"])
         except KeyError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +221,7 @@ class Engine:
         return caches.default_folder() if self._cache is None else Path(self._cache)
 
     def _loaded(self, model: Path) -> Classifier:
-        return Classifier.load(model, self.registry, self._cache_folder())
+        return Classifier.load(model, self.registry, self._cache_folder(), partial(changes.files_of, model.parent))
 
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
         made = folder.create(

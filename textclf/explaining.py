@@ -100,18 +100,19 @@ def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Meth
     explained = []
     for row, (wish, places, told) in enumerate(zip(wishes, spans, found, strict=True)):
         words = _Words(given, row)
-        values, remainder = encoder.call("spans", partial(words.shared, places, _checked(told, trainer)))
+        sound = _checked(told, trainer, parts.model.attributions)
+        values, remainder = encoder.call("spans", partial(words.shared, places, sound))
         explained.append(_explanation(parts, given, row, wish, method, words.told(values), remainder, told))
     return explained
 
 
-def _checked(told: Attributions, trainer: Step[Any]) -> Attributions:
+def _checked(told: Attributions, trainer: Step[Any], method: object) -> Attributions:
     import numpy as np
 
     if not isinstance(told, Attributions):
-        raise trainer.fault(f"attributions returned {kind_of(told)} for a text, not textclf.Attributions")
+        raise trainer.fault(f"attributions returned {kind_of(told)} for a text, not textclf.Attributions", method)
     if len(told.units) != len(told.values) or not np.isfinite([*told.values, told.logit, told.baseline]).all():
-        raise trainer.fault("attributions are NaN or infinite, or not one for each unit")
+        raise trainer.fault("attributions are NaN or infinite, or not one for each unit", method)
     return told
 
 
@@ -146,7 +147,7 @@ def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
         return list(range(len(words.places)))
     told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
     if len(told) != len(given):
-        raise encoder.fault(f"reads tells of {len(told)} texts, where {len(given)} were asked for")
+        raise encoder.fault(f"reads tells of {len(told)} texts, where {len(given)} were asked for", parts.encoder.reads)
     touched: list[int] = encoder.call("reads", lambda: words.touched(told[0]))
     return touched
 

@@ -56,6 +56,15 @@ def test_the_option_stands_anywhere_before_the_two_dashes(call: Call, arguments:
     assert "encoder  shape" in answer.out
 
 
+def test_a_file_that_is_given_twice_counts_once(call: Call) -> None:
+    Path("sub").mkdir()
+    Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
+    given = ["--plugin", "mine.py", "--plugin", "./mine.py", "--plugin", "sub/mine.py", "--plugin", "mine.py"]
+    answer = call(*given, "check", "toys.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.endswith("next: textclf --plugin mine.py run toys.yaml\n")
+
+
 def test_behind_the_two_dashes_it_is_a_text() -> None:
     given = taken(["explain", "--debug", "toys", "--", "--plugin", "mine.py", "--debug"])
     assert given.words == ("explain", "toys", "--", "--plugin", "mine.py", "--debug")
@@ -80,9 +89,48 @@ def test_with_json_the_error_is_the_one_document(call: Call) -> None:
     write("mine.py", "def textclf_encoders(): 1 / 0")
     answer = call("check", "toys.yaml", "--json", "--plugin", "mine.py")
     assert (answer.code, answer.err) == (5, "")
-    assert answer.json()["error"]["message"] == (
-        "plugin mine.py: textclf_encoders() fails: ZeroDivisionError: division by zero (mine.py:1)"
+    [problem] = answer.json()["error"]["problems"]
+    assert problem["path"] == "encoder.use"
+    assert problem["message"].endswith(
+        "; broken plugins: mine.py (textclf_encoders() fails: ZeroDivisionError: division by zero (mine.py:1))"
     )
+
+
+def test_a_broken_file_stops_no_command_that_does_not_need_it(call: Call, run: Path) -> None:
+    """P01: it is listed with the reason, and the rest works."""
+    write("broken.py", "import nosuch")
+    reason = (
+        "fails at import (line 1): ModuleNotFoundError: No module named 'nosuch'; install the library that brings "
+        "'nosuch'"
+    )
+    listed = call("--plugin", "broken.py", "plugins")
+    assert (listed.code, listed.err) == (0, "")
+    assert f"broken: broken (broken.py) {reason}\n" in listed.out
+    about = call("--plugin", "broken.py", "plugins", "--json").json()["plugins"]
+    found = {plugin["name"]: plugin["broken"] for plugin in about}
+    assert (found["broken"], found["toy"]) == (reason, None)
+    both = ("--plugin", "broken.py", "--plugin", "mine.py")
+    about_all = (["--help"], ["recipes"], ["schema"], ["runs"], ["plugins", "show", "toy"])
+    for words in (*about_all, ["predict", "toys", "a text"]):
+        answer = call(*both, *words)
+        assert (answer.code, answer.err) == (0, ""), words
+    checked = call(*both, "check", "toys.yaml")
+    assert (checked.code, checked.err) == (
+        0, f"warning: plugin broken.py is broken, and nothing of it is used: {reason}\n"
+    )  # fmt: skip
+    for command in ("check", "show"):
+        answer = call("--plugin", "broken.py", "plugins", command, "broken")
+        assert reason in answer.out + answer.err
+    assert call("--plugin", "broken.py", "predict", "toys", "a text").code == 5
+
+
+def test_a_component_of_a_file_that_was_not_given_is_asked_for(call: Call) -> None:
+    answer = call("check", "toys.yaml")
+    [problem, _] = [line for line in answer.err.splitlines() if not line.startswith(" ")]
+    assert problem.endswith("; is it in a file? `textclf --plugin FILE run ...`")
+    assert "no encoder is called 'shape' (installed: " in problem
+    Path("toys.yaml").write_text(RECIPE.replace("use: shape", "use: toy_wrods"), "utf-8")
+    assert "FILE" not in call("check", "toys.yaml").err
 
 
 def test_the_list_of_plugins_shows_the_file(call: Call) -> None:
@@ -118,7 +166,7 @@ def test_without_the_file_each_says_what_to_type(call: Call, run: Path) -> None:
     """C12: a model whose plugin is missing."""
     answer = call("predict", "toys", "a text")
     assert (answer.code, answer.out) == (5, "")
-    assert "give that file, as in `textclf --plugin mine.py ...`" in answer.err
+    assert "give it, as in `textclf --plugin mine.py ...`" in answer.err
     about = json.loads((run / "record.json").read_text("utf-8"))
     (run / "record.json").write_text(json.dumps({**about, "state": "interrupted"}), "utf-8")
     answer = call("resume", run)

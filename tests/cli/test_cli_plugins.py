@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Answer, install
+from textclf.hooks import hookspecs
 from textclf.testing.checks import clauses
 
 Call = Callable[..., Answer]
@@ -70,6 +72,49 @@ def test_what_is_shown_is_one_document_for_programs(call: Call) -> None:
     assert options["adapt.mask"]["default"] == "0.15"
     assert yaml.safe_load(component["recipe"]) == {"encoder": {"use": "bert"}}
     assert call("plugins", "show", "sklearn", "--json").json()["plugin"]["module"] == "textclf_sklearn"
+
+
+OBSERVER = '''"""Keeps the loss of each epoch.
+
+In a log."""
+
+
+def textclf_event(event):
+    """Log the loss of an epoch."""
+
+
+def textclf_old_event(event): ...
+'''
+
+
+def test_an_observer_is_shown_with_what_it_sees(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("losses.py").write_text(OBSERVER.partition("def textclf_old")[0])
+    asked = ("--plugin", "losses.py", "plugins", "show", "losses")
+    answer = call(*asked)
+    first, _, observer, sees, events, *_ = answer.out.splitlines()
+    assert first == "plugin losses: module losses, from losses.py"
+    assert observer == "observer textclf_event (losses.py:6): Log the loss of an epoch."
+    assert sees == "it sees every run while the plugin is there; no recipe names it"
+    assert events.startswith("events: Accounted, CheckpointSaved, Chosen, EpochFinished, ")
+    about = call(*asked, "--json").json()
+    assert about["components"] == []
+    assert about["plugin"]["observers"][0]["function"] == "textclf_event (losses.py:6)"
+    assert about["plugin"]["observers"][0]["events"][-1] == "Warned"
+
+
+def test_a_file_is_shown_with_its_digest_and_what_of_it_is_deprecated(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hookspecs, "DEPRECATED", {"textclf_old_event": ("textclf_event", "0.9")})
+    Path("losses.py").write_text(OBSERVER.replace("def textclf_event", "def log"))
+    note = "textclf_old_event() is now textclf_event(); the old name goes in textclf-engine 0.9"
+    about = call("--plugin", "losses.py", "plugins", "show", "losses", "--json").json()["plugin"]
+    assert (about["file"], about["deprecated"]) == ("losses.py", [note])
+    assert about["sha256"] == hashlib.sha256(Path("losses.py").read_bytes()).hexdigest()
+    assert f"\ndeprecated: {note}\n" in call("--plugin", "losses.py", "plugins", "show", "losses").out
+    assert call("plugins", "show", "sklearn", "--json").json()["plugin"]["sha256"] is None
 
 
 def test_an_unknown_name_is_said_with_the_one_meant(call: Call) -> None:

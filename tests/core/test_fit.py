@@ -19,6 +19,23 @@ def test_an_encoder_must_make_what_the_trainer_reads():
     ]
 
 
+def test_a_misspelt_layout_is_told_with_the_one_meant():
+    odd = Component(name="odd", build=build, traits=Traits(makes="matrx", tasks=BOTH))
+    own = Component(name="own", build=build, traits=Traits(makes="graph", tasks=BOTH))
+    reader = Component(name="reader", build=build, traits=Traits(reads=frozenset({"grph", "token"}), tasks=BOTH))
+    walker = Component(name="walker", build=build, traits=Traits(reads=frozenset({"graph"}), tasks=BOTH))
+    ours = plugin("ours", textclf_encoders=lambda: [odd, own], textclf_trainers=lambda: [reader, walker])
+    assert complaints({**SOUND, "encoder": "odd"}, ours) == [
+        "trainer: trainer 'linear' reads matrix, but encoder 'odd' makes matrx (trainers that read matrx: none "
+        "installed); in the traits of encoder 'odd', is 'matrx' meant to be 'matrix'?"
+    ]
+    assert complaints({**SOUND, "encoder": "own", "trainer": "reader"}, ours) == [
+        "trainer: trainer 'reader' reads grph or token, but encoder 'own' makes graph (trainers that read graph: "
+        "walker); in the traits of trainer 'reader', is 'grph' meant to be 'graph'?"
+    ]
+    assert complaints({**SOUND, "encoder": "own"}, ours)[0].endswith(" (trainers that read graph: walker)")
+
+
 def test_what_is_to_be_learned_before_the_labels_must_be_taught():
     """R16: said with the trainers that would teach it."""
     eager = Component(name="eager", build=build, traits=Traits(makes="tokens", tasks=BOTH, objectives=True))

@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from tests.core.loose_files import SHAPE, write
-from tests.core.toys import Stopping, recipe
-from textclf import ArtefactError, Engine, PluginError, RecipeError, Stopped
+from tests.core.toys import recipe
+from textclf import Engine, PluginError, RecipeError
 from textclf.hooks.discovery import discover
 from textclf.testing import toy
 
@@ -29,12 +29,11 @@ def engine(*plugins: object, **settings: object) -> Engine:
     return Engine(plugins=[toy, *plugins], entry_points=False, cache="cache", **settings)  # type: ignore[arg-type]
 
 
-def refused(file: str, source: str | None = None) -> PluginError | RecipeError:
-    if source is not None:
-        write(file, source)
-    with pytest.raises((PluginError, RecipeError)) as caught:
-        discover([file], entry_points=False)
-    return caught.value
+def reason(file: str, source: str) -> str:
+    write(file, source)
+    [plugin] = discover([file, f"./{file}"], entry_points=False).plugins
+    assert (plugin.file, plugin.broken) == (file, True)
+    return plugin.reason
 
 
 def test_a_file_is_a_plugin_under_its_stem_and_its_digest_is_known():
@@ -55,7 +54,9 @@ def test_a_file_that_is_called_like_a_module_shadows_nothing():
 
 def test_a_file_that_is_given_twice_counts_once():
     write("mine.py")
-    found = discover(["mine.py", "./mine.py", str(Path("mine.py").absolute())], entry_points=False)
+    Path("sub").mkdir()
+    Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
+    found = discover(["mine.py", "./mine.py", str(Path("mine.py").absolute()), "sub/mine.py"], entry_points=False)
     assert [offer.component.name for offer in found.offers] == ["shape"]
 
 
@@ -95,6 +96,8 @@ def test_a_component_that_a_file_offers_as_another_plugin_does_is_to_be_renamed_
     ("file", "message"),
     [
         ("nine.py", "plugin 'nine.py': no such file; did you mean 'mine.py'?"),
+        ("sub/wurds.py", "plugin 'sub/wurds.py': no such file; did you mean 'sub/words.py'?"),
+        ("shop.py", "plugin 'shop.py': no such file"),
         ("folder", "plugin 'folder' is a folder; name one Python file, or install the package with pip"),
         ("mine.txt", "plugin 'mine.txt' is no Python file: its name must end in .py"),
         ("pipe.py", "plugin 'pipe.py' is no regular file; name one Python file"),
@@ -103,10 +106,12 @@ def test_a_component_that_a_file_offers_as_another_plugin_does_is_to_be_renamed_
 )
 def test_what_is_no_python_file_is_wrong_usage(file, message):
     write("mine.py")
+    write("sub/words.py")
     Path("folder").mkdir()
     os.mkfifo("pipe.py")
-    error = refused(file)
-    assert (str(error), error.exit_code) == (message, 2)
+    with pytest.raises(RecipeError) as caught:
+        discover([file], entry_points=False)
+    assert (str(caught.value), caught.value.exit_code) == (message, 2)
 
 
 BESIDE = "; --plugin takes one file and does not look beside it: make a package of them, and install it"
@@ -132,16 +137,14 @@ BESIDE = "; --plugin takes one file and does not look beside it: make a package 
         ("\0", "fails at import: ValueError: source code string cannot contain null bytes"),
     ],
 )
-def test_a_file_that_cannot_be_imported_is_an_error_at_once(source, message):
-    """P01: it was asked for by name, so nothing goes on without it."""
+def test_a_file_that_cannot_be_imported_is_broken_as_a_package_is(source, message):
+    """P01: with the line, and what can be done."""
     write("beside.py", "x = 3")
     before = set(sys.modules)
-    error = refused("mine.py", source)
     if "\0" in source:  # later Pythons call it a SyntaxError
-        assert str(error).startswith("plugin mine.py fails at import: ")
+        assert reason("mine.py", source).startswith("fails at import: ")
     else:
-        assert str(error) == f"plugin mine.py {message}"
-    assert error.exit_code == 5
+        assert reason("mine.py", source) == message
     assert set(sys.modules) - before == set()
 
 
@@ -153,10 +156,31 @@ def test_a_file_that_cannot_be_imported_is_an_error_at_once(source, message):
         ("def textclf_encoders(): ...", "textclf_encoders() returns nothing, not a list of components"),
     ],
 )
-def test_a_broken_hook_of_a_file_is_an_error_at_once(source, message):
-    """P02: a package would be listed as broken; a file was asked for by name."""
-    error = refused("mine.py", source)
-    assert (str(error), error.exit_code) == (f"plugin mine.py: {message}", 5)
+def test_a_broken_hook_of_a_file_is_its_reason(source, message):
+    """P02: as it is a package's."""
+    assert reason("mine.py", source) == message
+
+
+def test_a_recipe_that_misses_what_a_broken_file_would_offer_stops_with_its_reason():
+    """P01, R15: fatal for a recipe that uses it."""
+    write("mine.py", "1 / 0\n" + SHAPE)
+    with pytest.raises(RecipeError) as caught:
+        engine("mine.py").plan(SHAPED)
+    assert caught.value.exit_code == 5
+    assert str(caught.value).splitlines()[0] == (
+        "encoder: no encoder is called 'shape' (installed: toy_words); broken plugins: mine.py (fails at import (line "
+        "1): ZeroDivisionError: division by zero)"
+    )
+
+
+def test_a_run_that_misses_nothing_of_a_broken_file_warns_that_it_goes_on_without_it():
+    """An observer is named by no recipe, so nothing else would tell."""
+    write("mine.py", "def textclf_events(event): ...")
+    report = engine("mine.py").run(recipe()).report
+    assert report.warnings == (
+        "plugin mine.py is broken, and nothing of it is used: defines 'textclf_events', which is no hook; did you mean "
+        "'textclf_event'?",
+    )
 
 
 def test_a_run_records_the_digest_and_keeps_the_file_and_so_does_its_model():
@@ -173,18 +197,6 @@ def test_a_run_records_the_digest_and_keeps_the_file_and_so_does_its_model():
     assert len(engine("mine.py").load(result.folder).predict(["fine weather"])) == 1
 
 
-def test_a_model_without_the_file_names_it_and_the_way_to_give_it():
-    """C12: a model whose plugin is missing."""
-    sha256 = write("mine.py")
-    folder = engine("mine.py").run(SHAPED).folder
-    with pytest.raises(PluginError) as caught:
-        engine().load(folder)
-    assert str(caught.value) == (
-        "no encoder is called 'shape' (installed: toy_words); it was saved by the plugin file 'mine.py' (sha256 "
-        f"{sha256[:12]}): give that file, as in `textclf --plugin mine.py ...` or Engine(plugins=['mine.py'])"
-    )
-
-
 def test_a_model_is_not_loaded_with_another_content_of_the_file():
     """C12: a file has no versions, so another content may mean anything; the run has kept the right one."""
     old = write("mine.py")
@@ -194,8 +206,7 @@ def test_a_model_is_not_loaded_with_another_content_of_the_file():
         engine("mine.py").load(folder)
     assert str(caught.value) == (
         f"encoder 'shape' (plugin mine.py) is not what saved this model: mine.py had sha256 {old[:12]}, and this has "
-        f"{new[:12]}; give the one it was saved with, which the run that made it keeps in its folder 'plugins', or "
-        "train again"
+        f"{new[:12]}; give the one it was saved with, `textclf --plugin {folder}/plugins/mine.py ...`, or train again"
     )
     assert engine(folder / "plugins" / "mine.py").load(folder).labels.names
 
@@ -208,36 +219,6 @@ def test_features_of_an_edited_file_are_made_anew():
     other = engine("mine.py").run(SHAPED)
     scores = [(result.folder / "scores.npy").read_bytes() for result in (one, other)]
     assert scores[0] != scores[1]
-
-
-def interrupted() -> Path:
-    write("mine.py")
-    with pytest.raises(Stopped):
-        engine("./mine.py", stopping=Stopping(1)).run(SHAPED)
-    [folder] = Path("runs/toy").iterdir()
-    return folder
-
-
-def test_a_run_is_resumed_with_its_file_and_without_it_says_what_to_type():
-    folder = interrupted()
-    with pytest.raises(PluginError) as caught:
-        engine().resume(folder)
-    assert str(caught.value) == (
-        f"{folder} was made with the plugin file './mine.py': textclf --plugin ./mine.py resume {folder}"
-    )
-    assert engine("mine.py").resume(folder).folder == folder
-
-
-def test_a_run_whose_file_has_changed_is_not_resumed_unless_told_to():
-    """C05: a plugin that is a file is told by its digest."""
-    folder = interrupted()
-    old = json.loads((folder / "record.json").read_text("utf-8"))["plugins"]["mine"]
-    new = write("mine.py", SHAPE + "# another day\n")
-    with pytest.raises(ArtefactError) as caught:
-        engine("mine.py").resume(folder)
-    assert f": mine was {old[:19]} and is sha256:{new[:12]}; run the recipe anew, or" in str(caught.value)
-    assert engine("mine.py").resume(folder, allow_changed=True).folder == folder
-    assert (folder / "plugins" / "mine.py").read_text("utf-8").endswith("another day\n")
 
 
 def test_a_module_that_a_program_gives_is_known_by_the_digest_of_its_file(tmp_path, monkeypatch):

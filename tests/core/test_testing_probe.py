@@ -82,7 +82,7 @@ def bare(name: str, source: str, folder: Path, loosely: bool) -> ModuleType:
     """Return what looks like the module, imported, without running its body here: only a fresh interpreter does."""
     path = folder / f"{name}.py"
     path.write_text("def textclf_encoders(): return []\n")
-    module = loose.load(str(path))[1] if loosely else importlib.import_module(name)
+    module = loose.load(str(path)) if loosely else importlib.import_module(name)
     path.write_text(source)
     return module
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.toys import recipe
-from textclf import Engine, PluginError
+from textclf import Engine
 from textclf.hooks.discovery import discover
 from textclf.testing import toy
 
@@ -70,11 +70,10 @@ def test_installed_blocked_refused_and_broken_plugins_are_told(lines, install, m
     ]
 
 
-def test_a_file_that_is_refused_is_told_before_the_error():
+def test_a_file_that_is_broken_is_told():
     heard: list[str] = []
     write("mine.py", "def textclf_encoders(): 1 / 0")
-    with pytest.raises(PluginError):
-        discover(["mine.py"], entry_points=False, say=heard.append)
+    discover(["mine.py"], entry_points=False, say=heard.append)
     broken = "plugin mine (mine.py) is broken: textclf_encoders() fails: ZeroDivisionError: division by zero"
     assert heard[-1] == f"{broken} (mine.py:1)"
 

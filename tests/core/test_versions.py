@@ -20,6 +20,9 @@ from textclf.hooks.versions import refused
         "textclf-engine @ https://example.org/textclf.whl",
         "textclf-engine>=9; extra == 'dev'",
         "another-engine>=9",
+        "textclf-engine-more>=9",
+        "textclf-engine >= 0.3 , <= 0.3.2",
+        "textclf-engine (>=0.3.2.0,<0.4)",
     ],
 )
 def test_a_requirement_that_the_version_keeps(requirement):
@@ -38,6 +41,7 @@ def test_a_requirement_that_the_version_keeps(requirement):
         ("textclf-engine!=0.3.*", "!=0.3.*"),
         ("textclf-engine>0.3.2", ">0.3.2"),
         ("Textclf_Engine>=0.10", ">=0.10"),
+        ("textclf-engine>=0.3,<0.3.2.0", "<0.3.2.0,>=0.3"),
     ],
 )
 def test_a_requirement_that_the_version_does_not_keep(requirement, bounds):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DataError, RecipeError
-from ..hooks.events import Event, Progress, Warned
 from .arguments import Json, RunArgument, Runs, as_text
 from .session import Session
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
     from ..data.explanations import Explanation
+    from ..hooks.events import Event
     from .progress import Watcher
 
 Given = Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain; - is stdin, all of it.")]
@@ -98,6 +98,8 @@ class _Told:
         self._warned: set[str] = set()
 
     def __call__(self, event: Event) -> None:
+        from ..hooks.events import Progress, Warned  # `--help` reads this module, and needs no event
+
         if isinstance(event, Progress) and event.stage == "explain" and event.total > 1:
             self._watcher(event)
         elif isinstance(event, Warned) and event.message not in self._warned:

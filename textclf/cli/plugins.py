@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -36,28 +36,36 @@ def make() -> typer.Typer:
 
 
 def plugins(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the installed plugins and what they offer; broken ones with the reason."""
+    """List the installed plugins and what they offer; those that are broken or kept out with the reason."""
     if ctx.invoked_subcommand is not None:
         return
     session = Session.of(ctx)
     with session.terminal.answering():
+        from ..hooks.registry import BLOCK, sorted_plugins
+
         registry = session.engine().registry
+        listed = sorted_plugins((*registry.plugins, *registry.blocked))
         if as_json:
-            session.terminal.document({"plugins": [_json(plugin, registry) for plugin in registry.plugins]})
+            about = [_json(plugin, registry) for plugin in listed]
+            session.terminal.document({"plugins": about, "warnings": list(registry.warnings)})
             return
-        session.terminal.answer(_table(registry))
+        session.terminal.answer(_table(listed, registry))
         for plugin in registry.plugins:
             if plugin.broken:
-                session.terminal.answer(f"broken: {plugin.name} ({plugin.module}) {plugin.reason}")
+                session.terminal.answer(f"broken: {plugin.name} ({plugin.file or plugin.module}) {plugin.reason}")
             for note in plugin.notes:
                 session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
+        for plugin in registry.blocked:
+            session.terminal.answer(f"kept out: {plugin.name} ({plugin.module}) by {BLOCK}")
+        for warning in registry.warnings:
+            session.terminal.note(f"warning: {warning}")
 
 
-def _table(registry: Registry) -> Table:
+def _table(listed: Sequence[Plugin], registry: Registry) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
     for heading in ("plugin", "from", "offers", "name", "state", "what it is"):
         table.add_column(heading, no_wrap=heading != "what it is")
-    for plugin in registry.plugins:
+    for plugin in listed:
         first = [plugin.name, plugin.origin]
         for row, offer in enumerate(_offered(plugin, registry)):
             cells = [*(first if row == 0 else ("", "")), *offer]
@@ -74,7 +82,8 @@ def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, st
         found.append((offer.kind, offer.component.name, state, offer.component.summary))
     found += [("observer", "", "ready", "") for by, _ in registry.observers if by == plugin]
     found += [("recipe", stem, "", "") for stem in registry.recipes_of(plugin)]
-    return found or [("", "", "broken", "") if plugin.broken else ("nothing", "", "", "")]
+    state = "broken" if plugin.broken else "kept out" if plugin in registry.blocked else ""
+    return found or [("" if state else "nothing", "", state, "")]
 
 
 def _lacking(offer: Offer) -> list[str]:
@@ -93,6 +102,7 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
         "file": plugin.file or None,
         "sha256": plugin.sha256 or None,
         "broken": plugin.reason or None,
+        "blocked": plugin in registry.blocked,
         "deprecated": list(plugin.notes),
         "offers": [
             {

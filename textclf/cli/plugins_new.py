@@ -64,7 +64,7 @@ def _following(made: Package, folder: Path) -> list[str]:
 
 def _refuse_taken(made: Package, registry: Registry) -> None:
     """Refuse a name by which an installed plugin, or a component of that kind, is known already."""
-    for plugin in registry.plugins:
+    for plugin in (*registry.plugins, *registry.blocked):
         if made.name == plugin.name or made.module == plugin.module:
             raise RecipeError(f"a plugin called '{made.name}' is installed already{_by(plugin.distribution)}")
     for offer in registry.offers:

@@ -44,6 +44,32 @@ def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
     recipes = registry.recipes_of(plugin)
     if recipes:
         yield f"recipes: {', '.join(recipes)}"
+    for note in plugin.notes:
+        yield f"deprecated: {note}"
+    for observer in _observers(plugin, registry):
+        yield ""
+        yield f"observer {observer['function']}: {observer['summary'] or 'no summary'}"
+        yield "it sees every run while the plugin is there; no recipe names it"
+        yield f"events: {', '.join(observer['events'])}"
+
+
+def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
+    """Return where each observer of a plugin stands, how it or its module is described, and which events it is told."""
+    import inspect
+
+    from ..hooks import events
+    from ..hooks.flaws import first_line
+
+    kinds = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, events.Event)]
+    told = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
+    found = []
+    for by, observer in registry.observers:
+        if by == plugin:
+            said = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
+            place = first_line(observer, observer)
+            function = f"textclf_event ({place})" if place else "textclf_event"
+            found.append({"function": function, "summary": said.partition("\n")[0], "events": told})
+    return found
 
 
 def _component(offer: Offer) -> Iterator[RenderableType]:
@@ -122,7 +148,9 @@ def _json(plugin: Plugin | None, offers: list[Offer], registry: Registry) -> dic
     if plugin is not None:
         about["plugin"] = {
             "name": plugin.name, "module": plugin.module, "distribution": plugin.distribution,
-            "version": plugin.version, "broken": plugin.reason or None, "recipes": registry.recipes_of(plugin),
+            "version": plugin.version, "file": plugin.file or None, "sha256": plugin.sha256 or None,
+            "broken": plugin.reason or None, "deprecated": list(plugin.notes), "recipes": registry.recipes_of(plugin),
+            "observers": _observers(plugin, registry),
         }  # fmt: skip
     about["components"] = [
         {

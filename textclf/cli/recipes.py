@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.text import Text
 from .arguments import Json
 from .session import Session
 from .terminal import plain
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 def recipes(ctx: typer.Context, as_json: Json = False) -> None:

@@ -27,7 +27,9 @@ class Session:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         given = taken(arguments)
-        self.words, self.debug, self.plugins = given.words, given.debug, given.plugins
+        # A file that is given twice, by whatever names, counts once.
+        once = {os.path.realpath(file): file for file in reversed(given.plugins)}
+        self.words, self.debug, self.plugins = given.words, given.debug, tuple(reversed(once.values()))
         self.terminal = Terminal(as_json="--json" in given.options)
         self.interrupts = Interrupts()
 

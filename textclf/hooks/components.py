@@ -13,6 +13,8 @@ from ..data.dataset import Task
 from ..errors import Problem, kind_of
 
 Kind = Literal["dataset", "encoder", "trainer", "metric", "output"]
+# Of features; plugins may have words of their own.
+LAYOUTS = ("tokens", "matrix", "counts")
 KINDS: tuple[Kind, ...] = ("dataset", "encoder", "trainer", "metric", "output")
 
 

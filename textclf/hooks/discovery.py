@@ -7,7 +7,6 @@ recorded against its plugin, and the rest works.
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,12 +21,12 @@ import pluggy
 
 from ..errors import PluginError, kind_of, said
 from ..version import VERSION
-from . import hookspecs, loose, trace, versions
+from . import blocking, hookspecs, loose, trace, versions
 from .components import Kind
 from .events import Event
 from .flaws import PREFIX, flaw_of_component, flaw_of_hook, own_line
 from .guard import put_back
-from .registry import Offer, Plugin, Registry, sorted_plugins
+from .registry import BLOCK, Offer, Plugin, Registry, sorted_plugins
 
 GROUP = "textclf"
 _HOOKS: dict[str, Kind] = {
@@ -43,6 +42,10 @@ _Found = tuple[Plugin, object | None]
 
 
 class _Manager(pluggy.PluginManager):
+    def parse_hookspec_opts(self, module_or_class: ModuleType | type, name: str) -> pluggy.HookspecOpts | None:
+        """Look at the hooks alone: the page of hooks has more names of others, and is read for each plugin."""
+        return super().parse_hookspec_opts(module_or_class, name) if name.startswith(PREFIX) else None
+
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Count every function called `textclf_*` as an implementation, so that a misspelt one is found."""
         opts = super().parse_hookimpl_opts(plugin, name)
@@ -73,39 +76,53 @@ def discover(
 ) -> Registry:
     """Load installed plugins, the given modules and Python files, call their hooks, and return what they offer.
 
-    The names in the environment variable TEXTCLF_BLOCK, separated by commas, are kept out. say: takes a line about
-    each step and each answer. A PluginError where a file does not do: it was asked for by name.
+    What the environment variable TEXTCLF_BLOCK names, separated by commas, is kept out. say: takes a line about each
+    step and each answer. A RecipeError where there is no such file, a PluginError where it is called like a plugin.
     """
-    found = list(_installed(say)) if entry_points else []
+    names = blocking.asked_for() if entry_points else ()
+    blocked: list[Plugin] = []
+    found = list(_installed(names, blocked, say)) if entry_points else []
+    warnings = blocking.unused(names, [*blocked, *(plugin for plugin, _ in found)])
     for given in plugins:
         plugin, module = _given(given, say)
-        if not any(module is other for _, other in found):
+        if not _is_among(found, plugin, module):
             found.append((plugin, module))
     _refuse_namesakes([plugin for plugin, _ in found])
-    return _collect(found, say)
+    return replace(_collect(found, say), blocked=sorted_plugins(blocked), warnings=warnings)
 
 
-def _installed(say: trace.Say | None) -> Iterable[_Found]:
-    blocked = {name.strip() for name in os.environ.get("TEXTCLF_BLOCK", "").split(",")}
+def _installed(names: Sequence[str], blocked: list[Plugin], say: trace.Say | None) -> Iterable[_Found]:
+    """Load the installed plugins but for those of the names, which are added to the blocked ones."""
     about = cache(_read)  # several plugins may come from one distribution
     for entry in metadata.entry_points(group=GROUP):
-        if entry.name not in blocked:
-            with trace.timed(say) as told:
-                plugin, module = _load(entry, *about(entry.dist))
-                told(f"{trace.named(plugin)} {plugin.reason or 'is imported'}")
-            yield plugin, module
-        elif say:
-            say(f"plugin '{entry.name}' is kept out by TEXTCLF_BLOCK")
+        distribution, version, requires = about(entry.dist)
+        plugin = Plugin(entry.name, entry.value, distribution, version)
+        if any(blocking.blocks(name, plugin) for name in names):
+            blocked.append(plugin)
+            if say:
+                say(f"plugin '{entry.name}' is kept out by {BLOCK}")
+            continue
+        with trace.timed(say) as told:
+            plugin, module = _load(entry, distribution, version, requires)
+            told(f"{trace.named(plugin)} {plugin.reason or 'is imported'}")
+        yield plugin, module
 
 
 def _given(given: object, say: trace.Say | None) -> _Found:
     if isinstance(given, (str, Path)):
         with trace.timed(say) as told:
-            plugin, module = loose.load(str(given))
-            told(f"{trace.named(plugin)} is run")
+            plugin, module = loose.find(str(given))
+            told(f"{trace.named(plugin)} {plugin.reason or 'is run'}")
         return plugin, module
     name = getattr(given, "__name__", type(given).__name__)
     return Plugin(name.removeprefix(PREFIX), name, sha256=loose.digest_of(given)), given
+
+
+def _is_among(found: Iterable[_Found], plugin: Plugin, module: object | None) -> bool:
+    """Tell whether a plugin is one that was found: the same module, or the same file, which is broken."""
+    if module is None:
+        return any((known.module, known.sha256) == (plugin.module, plugin.sha256) for known, _ in found)
+    return any(module is other for _, other in found)
 
 
 def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
@@ -115,7 +132,7 @@ def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
         if plugin.file and others:
             other = others[0]
             installed = not other.file and other.distribution
-            way = f", or keep the installed one out: TEXTCLF_BLOCK={other.name}" if installed else ""
+            way = f", or keep the installed one out: {BLOCK}={other.name}" if installed else ""
             whence = trace.named(other) if installed else str(other)
             raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
 
@@ -150,8 +167,6 @@ def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
         except _Broken as broken:
             if say:
                 say(f"{trace.named(plugin)} is broken: {broken}")
-            if plugin.file:
-                raise PluginError(f"{plugin}: {broken}") from None
             plugins.append(replace(plugin, reason=str(broken)))
             continue
         plugins.append(plugin)
@@ -253,9 +268,18 @@ def _register(manager: _Manager, module: object) -> None:
 
 
 def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
-    """Return a distribution's name, version and requirements from one look: each of its properties parses all anew."""
+    """Return a distribution's name, version and requirements from one look: each of its properties parses all anew.
+
+    The head alone is read, a field a line: parsing the description behind it as well would take most of the time.
+    """
     if dist is None:
         return "", "", ()
+    fields: dict[str, list[str]] = {}
+    for line in (dist.read_text("METADATA") or "").partition("\n\n")[0].splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.lower(), []).append(value.strip())
+    if "name" in fields and "version" in fields:
+        return fields["name"][0], fields["version"][0], fields.get("requires-dist", ())
     about = dist.metadata
     return about["Name"], about["Version"], about.get_all("Requires-Dist") or dist.requires or ()
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
+from dataclasses import replace
 from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import PluginError, RecipeError, did_you_mean, said
+from ..errors import PluginError, RecipeError, closest, said
 from .guard import put_back
 from .registry import Plugin
 
@@ -23,16 +25,37 @@ from .registry import Plugin
 _NAME = "{stem}@{digest}"
 
 
-def load(file: str) -> tuple[Plugin, ModuleType]:
-    """Run the file, or return the module where it was run before, and say what plugin it is.
+def find(file: str) -> tuple[Plugin, ModuleType | None]:
+    """Return the plugin that a file is, and its module; where it fails the plugin is broken, and there is no module.
+
+    A RecipeError where there is no such file.
+    """
+    source = read(file)
+    stem = Path(file).stem
+    plugin = Plugin(stem, stem, file=file, sha256=hashlib.sha256(source).hexdigest())
+    try:
+        return plugin, _loaded(file, source)
+    except PluginError as error:
+        return replace(plugin, reason=str(error)), None
+
+
+def load(file: str) -> ModuleType:
+    """Run the file, or return the module where it was run before.
 
     A RecipeError where there is no such file; a PluginError where it fails.
     """
-    path, source = Path(file).absolute(), read(file)
-    plugin = Plugin(path.stem, path.stem, file=file, sha256=hashlib.sha256(source).hexdigest())
-    digest = hashlib.sha256(b"\0".join([bytes(str(path), "utf-8", "surrogateescape"), source])).hexdigest()
+    try:
+        return _loaded(file, read(file))
+    except PluginError as error:
+        raise PluginError(f"plugin {file} {error}") from error
+
+
+def _loaded(file: str, source: bytes) -> ModuleType:
+    path = Path(file).absolute()
+    whole = os.path.realpath(path)
+    digest = hashlib.sha256(b"\0".join([bytes(whole, "utf-8", "surrogateescape"), source])).hexdigest()
     name = _NAME.format(stem=path.stem, digest=digest[:12])
-    return plugin, sys.modules.get(name) or _run(name, path, source, plugin)
+    return sys.modules.get(name) or _run(name, path, source)
 
 
 def read(file: str) -> bytes:
@@ -44,8 +67,10 @@ def read(file: str) -> bytes:
         raise RecipeError(f"plugin '{file}' is no Python file: its name must end in .py")
     try:
         if not path.exists():
-            near = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
-            raise RecipeError(f"plugin '{file}': no such file{near}")
+            # Without their suffix, which makes any two names look alike.
+            near = closest(path.stem, (other.stem for other in path.parent.glob("*.py")))
+            meant = f"; did you mean '{path.with_name(f'{near}.py')}'?" if near else ""
+            raise RecipeError(f"plugin '{file}': no such file{meant}")
         if not path.is_file():
             raise RecipeError(f"plugin '{file}' is no regular file; name one Python file")
         return path.read_bytes()
@@ -86,7 +111,7 @@ class _Source(SourceLoader):
         return self._source
 
 
-def _run(name: str, path: Path, source: bytes, plugin: Plugin) -> ModuleType:
+def _run(name: str, path: Path, source: bytes) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path, loader=_Source(path, source))
     assert spec is not None
     assert spec.loader is not None
@@ -99,10 +124,10 @@ def _run(name: str, path: Path, source: bytes, plugin: Plugin) -> ModuleType:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise PluginError(f"{plugin} fails at import{_line(error, path)}: {said(error)}{_hint(error, path)}") from error
+        raise PluginError(f"fails at import{_line(error, path)}: {said(error)}{_hint(error, path)}") from error
     if not any(key.startswith("textclf_") and inspect.isroutine(value) for key, value in vars(module).items()):
         sys.modules.pop(name, None)
-        raise PluginError(f"{plugin} has no hook; define one, such as textclf_encoders()")
+        raise PluginError("has no hook; define one, such as textclf_encoders()")
     return module
 
 

@@ -13,6 +13,8 @@ from .components import KINDS, Component, Kind
 from .events import Event
 from .versions import DISTRIBUTION
 
+BLOCK = "TEXTCLF_BLOCK"
+
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
@@ -88,13 +90,18 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What is installed. Names decide, never the order in which plugins were found."""
+    """What is installed. Names decide, never the order in which plugins were found.
+
+    blocked: what TEXTCLF_BLOCK keeps out; it was not even imported. warnings: what is to be known beside that.
+    """
 
     plugins: Sequence[Plugin] = ()
     offers: Sequence[Offer] = ()
     recipes: Mapping[str, Sequence[tuple[Plugin, Traversable]]] = field(default_factory=dict)
     observers: Sequence[tuple[Plugin, Callable[[Event], None]]] = ()
     modules: Mapping[str, object] = field(default_factory=dict)  # what plugins were found in, by the plugin's module
+    blocked: Sequence[Plugin] = ()
+    warnings: Sequence[str] = ()
 
     def names(self, kind: Kind) -> list[str]:
         return sorted({offer.component.name for offer in self.offers if offer.kind == kind})
@@ -114,9 +121,11 @@ class Registry:
         offers = [o for o in self.offers if o.plugin == plugin or o.component.name == name]
         if plugin is not None or offers:
             return plugin, offers
+        if any(name in (plugin.name, plugin.module) for plugin in self.blocked):
+            raise PluginError(f"plugin '{name}' is kept out by {BLOCK}; take it out of there first")
         known = sorted({offer.component.name for offer in self.offers} | {plugin.name for plugin in self.plugins})
         near = did_you_mean(name, known)
-        raise PluginError(f"no component or plugin is called '{name}'{near}; see 'textclf plugins'")
+        raise PluginError(f"no component or plugin is called '{name}'{near}{self.kept_out()}; see 'textclf plugins'")
 
     def find(self, kind: Kind, name: str) -> Offer:
         """Return the one component of that kind and name; a PluginError where there is none, or more than one."""
@@ -143,7 +152,14 @@ class Registry:
         broken = [p for p in self.plugins if p.broken]
         if broken:
             message += "; broken plugins: " + "; ".join(f"{_named(p)} ({p.reason})" for p in broken)
-        return message
+        return message + self.kept_out()
+
+    def kept_out(self) -> str:
+        """Say which plugins TEXTCLF_BLOCK keeps out, to stand behind what is missing; nothing where there are none."""
+        return f"; kept out by {BLOCK}: {listing([plugin.name for plugin in self.blocked])}" if self.blocked else ""
+
+    def keeps_out(self, module: str) -> bool:
+        return any(plugin.module == module for plugin in self.blocked)
 
     def broken_offering(self, name: str) -> Plugin | None:
         """Return the broken plugin that a component's name most likely belongs to, or None."""
@@ -167,6 +183,8 @@ def _whence(plugin: Plugin) -> str:
 
 
 def _named(plugin: Plugin) -> str:
+    if plugin.file:
+        return plugin.file
     return f"{plugin.name} of {plugin.origin}" if plugin.strange else plugin.name
 
 

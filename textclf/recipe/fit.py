@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..data.dataset import Task
-from ..errors import PluginError, Problem, did_you_mean, listing
-from ..hooks.components import Kind, Traits
+from ..errors import PluginError, Problem, closest, did_you_mean, listing
+from ..hooks.components import LAYOUTS, Kind, Traits
 from ..hooks.registry import Registry
 from .nodes import KeyPath
 from .settings import Settings
@@ -28,7 +28,21 @@ def unread_features(encoder: Placed, trainer: Placed, registry: Registry) -> lis
     fitting = [name for name, its in traits.items() if _reads(its, making.makes)]
     reads = " or ".join(sorted(reading.reads)) or "nothing"
     message = f"trainer '{reader.name}' reads {reads}, but encoder '{maker.name}' makes {making.makes}"
-    return [Problem(f"{message} (trainers that read {making.makes}: {listing(fitting) or 'none installed'})", path)]
+    meant = _misspelt_layout(maker, making, traits.values()) or _misspelt_layout(reader, reading, traits.values())
+    known = f" (trainers that read {making.makes}: {listing(fitting) or 'none installed'})"
+    return [Problem(f"{message}{known}{meant}", path)]
+
+
+def _misspelt_layout(step: Step[Any], traits: Traits, readers: Iterable[Traits | None]) -> str:
+    """Say which word for a layout is unknown to all others and most like one that is known, or nothing."""
+    words = traits.reads if step.kind == "trainer" else {str(traits.makes)}
+    read = {word for other in readers if other for word in other.reads}
+    known = sorted({*LAYOUTS, *(read - traits.reads)})
+    for word in sorted(words.difference(known)):
+        near = closest(word, known)
+        if near:
+            return f"; in the traits of {step.kind} '{step.name}', is '{word}' meant to be '{near}'?"
+    return ""
 
 
 def untaught_objectives(encoder: Placed, trainer: Placed, registry: Registry) -> list[Problem]:

@@ -28,6 +28,7 @@ from .steps import Step as Step
 from .steps import lacking_libraries, pip_command, validate
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
+_FILE = "; is it in a file? `textclf --plugin FILE run ...`"
 _SEED_UNUSED = "seed is not used: seeds names the seeds of the study's runs"
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -115,8 +116,14 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
     return Plan(
         recipe, recipe.settings, None if dataset is None else dataset[1], encoder[1], trainer[1],
         tuple(step for _, step, _ in metrics), tuple(step for _, step, _ in outputs),
-        recipe.settings.select or metrics[0][1].name, bool(maker.readers), tuple(maker.warnings),
+        recipe.settings.select or metrics[0][1].name, bool(maker.readers),
+        (*registry.warnings, *_broken_files(registry), *maker.warnings),
     )  # fmt: skip
+
+
+def _broken_files(registry: Registry) -> list[str]:
+    """Warn of files that were asked for by name and are of no use, such as an observer's, which no recipe misses."""
+    return [f"{p} is broken, and nothing of it is used: {p.reason}" for p in registry.plugins if p.file and p.broken]
 
 
 @dataclass(slots=True)
@@ -171,17 +178,25 @@ class _Maker:
             self.problems.append(Problem(str(error), place, exit_code=5))
             return None
         message = self.registry.missing(kind, name)
-        self.problems.append(Problem(message, place, exit_code=5 if self._may_be_broken(kind, name) else 2))
+        broken = self._may_be_broken(kind, name)
+        if not broken and not self._misspelt(kind, name) and _CHARACTERS.issuperset(name):
+            message += _FILE
+        self.problems.append(Problem(message, place, exit_code=5 if broken else 2))
         return None
 
     def _may_be_broken(self, kind: Kind, name: str) -> bool:
-        """Tell whether a name that nobody offers may be one that a broken plugin would offer."""
+        """Tell whether a name that nobody offers may be one of a plugin that is broken, or is kept out."""
         if not _CHARACTERS.issuperset(name):
             return False
         if self.registry.broken_offering(name):
             return True
-        misspelt = closest(name, self.registry.names(kind)) or any(name in self.registry.names(k) for k in KINDS)
-        return not misspelt and any(plugin.broken for plugin in self.registry.plugins)
+        absent = self.registry.blocked or any(plugin.broken for plugin in self.registry.plugins)
+        return bool(absent) and not self._misspelt(kind, name)
+
+    def _misspelt(self, kind: Kind, name: str) -> bool:
+        """Tell whether a name is near a known one, or that of another kind."""
+        near = closest(name, self.registry.names(kind))
+        return near is not None or any(name in self.registry.names(other) for other in KINDS)
 
     def _validated(self, offer: Offer, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
         lacking = lacking_libraries(offer.component)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,20 @@ from ..hooks.versions import DISTRIBUTION, older, to_install
 from .steps import Step, validate
 
 
-def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> Step[Any]:
+def restored_step(
+    kind: Kind, saved: Mapping[str, Any], registry: Registry, files: Callable[[], Mapping[str, str]] = dict
+) -> Step[Any]:
     """Return the step that `to_json` wrote, its options migrated.
 
     A PluginError where its plugin is missing, is another one, is older than the one that wrote it, or cannot read it.
+    files: tells where the files of plugins that are no package lie, by the plugin's module.
     """
     name = str(saved.get("use", ""))
     try:
         offer = registry.find(kind, name)
     except PluginError as error:
-        raise PluginError(f"{error}{_saver(saved)}") from None
-    reason = _another(offer.plugin, saved)
+        raise PluginError(f"{error}{_saver(saved, registry, files)}") from None
+    reason = _another(offer.plugin, saved, files)
     if reason:
         raise PluginError(f"{kind} '{name}' ({offer.plugin}) {reason}")
     return Step(kind, offer, _options(offer, saved))
@@ -75,22 +78,27 @@ def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:
     return options
 
 
-def _saver(saved: Mapping[str, Any]) -> str:
+def _saver(saved: Mapping[str, Any], registry: Registry, files: Callable[[], Mapping[str, str]]) -> str:
     """Say which plugin saved a step, and how to have it again."""
     module, version, distribution, file, sha256 = _identity(saved)
     if file:
+        found = files().get(module)
+        given = [plugin.file for plugin in registry.plugins if plugin.file]
+        flags = " ".join(f"--plugin {shlex.quote(each)}" for each in (*given, found or file))
         return (
-            f"; it was saved by the plugin file '{file}' (sha256 {sha256[:12]}): give that file, as in "
-            f"`textclf --plugin {shlex.quote(file)} ...` or Engine(plugins=['{file}'])"
+            f"; it was saved by the plugin file '{file}' (sha256 {sha256[:12]}): "
+            f"give {'it' if found else 'that file'}, as in `textclf {flags} ...` or Engine(plugins=['{found or file}'])"
         )
     if sha256:
         return f"; it was saved by the module {module} (sha256 {sha256[:12]}): give it, Engine(plugins=[{module}])"
+    if registry.keeps_out(module):
+        return f"; it was saved by plugin {module}, which is kept out"
     if distribution:
         return f"; it was saved by plugin {module} of {distribution} {version}: {to_install(distribution, version)}"
     return f"; it was saved by plugin {module} {version}".rstrip() + ": install that plugin" if module else ""
 
 
-def _another(plugin: Plugin, saved: Mapping[str, Any]) -> str:
+def _another(plugin: Plugin, saved: Mapping[str, Any], files: Callable[[], Mapping[str, str]]) -> str:
     """Say why a plugin cannot stand in for the one that saved a step, or nothing where it can.
 
     A file has no versions, so nothing says that another content still means the same: it is refused, since what it
@@ -99,7 +107,9 @@ def _another(plugin: Plugin, saved: Mapping[str, Any]) -> str:
     """
     module, version, distribution, file, sha256 = _identity(saved)
     if sha256 and plugin.sha256 and sha256 != plugin.sha256:
+        found = files().get(module, "")
         kept = ", which the run that made it keeps in its folder 'plugins'," if file else ""
+        kept = f", `textclf --plugin {shlex.quote(found)} ...`," if found else kept
         return (
             f"is not what saved this model: {file or module} had sha256 {sha256[:12]}, and this has "
             f"{plugin.sha256[:12]}; give the one it was saved with{kept} or train again"

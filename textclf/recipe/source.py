@@ -76,7 +76,7 @@ def _suggestion(name: str, registry: Registry) -> str:
     bundled = sorted(registry.recipes)
     near = closest(path.stem, bundled)
     meant = f"; did you mean the bundled recipe '{near}'?" if near else ""
-    return f"{meant} (bundled recipes: {listing(bundled) or 'none'})"
+    return f"{meant} (bundled recipes: {listing(bundled) or 'none'}){registry.kept_out()}"
 
 
 def _reason(error: Exception) -> str:

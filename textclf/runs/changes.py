@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..durable import digest, write_file
 from ..errors import ArtefactError, PluginError
 from ..hooks.registry import Registry
 from ..recipe.plan import Plan
-from .folder import RECIPE, RunFolder, versions
+from .folder import RECIPE, RunFolder, open_run, versions
 
 # Where a run keeps the files that were its plugins, for a person to look at and to give again; nothing loads them.
 PLUGINS = "plugins"
@@ -37,15 +37,43 @@ def keep_plugins(folder: RunFolder, plan: Plan) -> None:
                 write_file(kept, partial(_write, source))
 
 
+def files_of(run: Path) -> dict[str, str]:
+    """Return where the files lie that were a run's plugins, by module: as they were named, or else as the run kept it.
+
+    Nothing is said of those whose contents are others now.
+    """
+    try:
+        record = open_run(run).record
+    except ArtefactError:
+        return {}
+    found: dict[str, str] = {}
+    for module, file in record.get("plugin_files", {}).items():
+        sha256 = str(record.get("plugins", {}).get(module, "")).removeprefix("sha256:")
+        for place in (file, str(run / PLUGINS / f"{module}.py")):
+            if _has(Path(place), sha256):
+                found.setdefault(module, place)
+    return found
+
+
+def _has(place: Path, sha256: str) -> bool:
+    try:
+        return place.is_file() and digest(place) == sha256
+    except OSError:
+        return False
+
+
 def refuse_absent(folder: RunFolder, registry: Registry) -> None:
     """Refuse to go on with a run one of whose plugins is not here, and say how to bring it."""
     here = {plugin.module for plugin in registry.plugins}
     files: Mapping[str, str] = folder.record.get("plugin_files", {})
     for module, version in folder.record.get("plugins", {}).items():
         if module not in here and module in files:
-            way = f"textclf --plugin {shlex.quote(files[module])} resume {shlex.quote(str(folder.path))}"
+            flags = _flags({**files, **files_of(folder.path)}.values())
+            way = f"textclf {flags} resume {shlex.quote(str(folder.path))}"
             raise PluginError(f"{folder.path} was made with the plugin file '{files[module]}': {way}")
         if module not in here:
+            if registry.keeps_out(module):
+                raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}{registry.kept_out()}")
             way = "give it to the Engine again" if version[:7] in ("", "sha256:") else "install it"
             raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}, which is not here; {way}")
 
@@ -64,10 +92,17 @@ def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
     if digest(folder.path / RECIPE) not in written:
         changed.insert(0, f"{RECIPE} was edited")
     if changed:
+        # A file that was given with other contents than it had.
+        old = [file for module, file in files_of(folder.path).items() if then.get(module) != now.get(module)]
+        way = f"give {_flags(old)}, which is as it was, " if old else ""
         raise ArtefactError(
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
-            f"run the recipe anew, or resume with --allow-changed"
+            f"{way}run the recipe anew, or resume with --allow-changed"
         )
+
+
+def _flags(files: Iterable[str]) -> str:
+    return " ".join(f"--plugin {shlex.quote(file)}" for file in files)
 
 
 def _version(versions: Mapping[str, Any], name: str) -> str:

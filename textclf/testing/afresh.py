@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
 
     asked = json.loads((folder / _ASKED).read_text("utf-8"))
     home = asked["home"]
-    module = loose.load(home)[1] if home.endswith(".py") else importlib.import_module(home)
+    module = loose.load(home) if home.endswith(".py") else importlib.import_module(home)
     (component,) = (one for one in _encoders(module) if one.name == asked["name"])
     train = Split(Texts(*asked["train"]), np.load(folder / _LABELS), asked["ids"], asked["groups"])
     context = LocalContext(folder)

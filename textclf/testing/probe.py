@@ -27,7 +27,7 @@ def main(name: str) -> dict[str, list[str]]:
     trail = Trail(name)
     with watch(trail.act) as seen:
         trail.begin()
-        module = loose.load(name)[1] if name.endswith(".py") else importlib.import_module(name)
+        module = loose.load(name) if name.endswith(".py") else importlib.import_module(name)
         trail.hooks = True
         found = discover([module], entry_points=False)
         trail.end()
