@@ -133,7 +133,9 @@ def test_what_is_written_is_clean_by_the_rules_of_the_house_even_with_the_longes
 @pytest.mark.timeout(3600)
 def test_what_is_written_passes_mypy_at_its_strictest(written: dict[str, Path]) -> None:
     modules = [folder / f"textclf_my_{kind}.py" for kind, folder in written.items()]
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", *map(str, modules)]
+    # An installed textclf is silent; here it is a folder, whose own errors other settings are for.
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--no-incremental"]
+    command += map(str, modules)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
     done = subprocess.run(command, env={**os.environ, "MYPYPATH": paths}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
