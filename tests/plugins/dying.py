@@ -51,9 +51,9 @@ def in_model(death: Death) -> None:
     """Count the changes from the model's save to the end of the report's."""
     save, report = Classifier.save, Report.save
 
-    def saved(classifier: Classifier, folder: Path) -> None:
+    def saved(classifier: Classifier, folder: Path, **about: Any) -> None:
         death.armed = True
-        save(classifier, folder)
+        save(classifier, folder, **about)
 
     def reported(made: Report, folder: Path) -> None:
         report(made, folder)

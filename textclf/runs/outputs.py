@@ -11,7 +11,7 @@ from stat import S_ISDIR
 from typing import Any
 
 from ..durable import disk_errors
-from ..errors import said
+from ..errors import TextclfError, said
 from ..hooks.contracts import Finished, Output
 from ..hooks.guard import put_back
 from ..recipe.steps import Step
@@ -50,6 +50,8 @@ def write_outputs(
                 step.build().write(finished, folder.path)
         except KeyboardInterrupt:
             raise
+        except TextclfError as error:
+            warn(f"{step}: write fails, the run goes on: {error}")
         except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
             warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
         finally:
