@@ -19,8 +19,8 @@ _HOMES = {
     "Answers": "data.answers", "Prediction": "data.answers",
     "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
     "Predictions": "data.predictions",
-    "Attributions": "data.explanations", "Explanation": "data.explanations",
-    "Explanations": "data.explanations", "Span": "data.explanations", "Word": "data.explanations",
+    "Attributions": "data.contributions", "Explanation": "data.explanations",
+    "Explanations": "data.explanations", "Span": "data.contributions", "Word": "data.contributions",
     "Tokens": "data.tokens",
     "Markup": "data.markup", "escaped": "data.markup", "quoted": "data.markup", "visible": "data.markup",
     "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
@@ -52,16 +52,16 @@ if TYPE_CHECKING:
     from .classifier import Classifier as Classifier
     from .data.answers import Answers as Answers
     from .data.answers import Prediction as Prediction
+    from .data.contributions import Attributions as Attributions
+    from .data.contributions import Span as Span
+    from .data.contributions import Word as Word
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Labels as Labels
     from .data.dataset import Split as Split
     from .data.dataset import Task as Task
     from .data.dataset import Texts as Texts
-    from .data.explanations import Attributions as Attributions
     from .data.explanations import Explanation as Explanation
     from .data.explanations import Explanations as Explanations
-    from .data.explanations import Span as Span
-    from .data.explanations import Word as Word
     from .data.markup import Markup as Markup
     from .data.markup import escaped as escaped
     from .data.markup import quoted as quoted

@@ -13,7 +13,8 @@ from .terminal import plain_lines
 from .words import cut, fixed, plural
 
 if TYPE_CHECKING:
-    from ..data.explanations import Explanation, Word
+    from ..data.contributions import Word
+    from ..data.explanations import Explanation
 
 _TOP, _WIDTH = 10, 40
 # Characters at each end of a long text that are shown: some fifty lines.

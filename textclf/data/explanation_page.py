@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .markup import Markup, escaped, quoted, table
 
 if TYPE_CHECKING:
-    from .explanations import Explanation, Word
+    from .contributions import Contributions, Word
 
 _TOP = 10
 # Blue and orange are told apart by all who see colours otherwise; underlines say it without any colour.
@@ -30,7 +30,7 @@ _TITLE = "<title>textclf: what each word contributed</title>"
 _FAINT, _DEEPEST = 0.05, 0.55
 
 
-def page(explanations: Sequence[Explanation]) -> str:
+def page(explanations: Sequence[Contributions]) -> str:
     """Return a whole page; nothing in it is fetched or run."""
     return (
         '<!DOCTYPE html>\n<html lang="und"><head><meta charset="utf-8">'
@@ -47,7 +47,7 @@ def is_page(beginning: bytes) -> bool:
     return beginning.startswith(b"<!DOCTYPE html>") and _TITLE.encode() in beginning
 
 
-def fragment(explanation: Explanation) -> Markup:
+def fragment(explanation: Contributions) -> Markup:
     """Return one explanation as an element that stands in any page, as in a notebook."""
     texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
     most = max((abs(word.contribution) for word in explanation.words), default=0.0)
@@ -63,7 +63,7 @@ def fragment(explanation: Explanation) -> Markup:
     )
 
 
-def legend(explanation: Explanation) -> str:
+def legend(explanation: Contributions) -> str:
     """Return what colours and lines mean."""
     label = quoted(explanation.label)
     unseen = any(not word.seen for word in explanation.words)
@@ -71,7 +71,7 @@ def legend(explanation: Explanation) -> str:
     return f"blue and underlined speaks for {label}, orange and dotted against it{more}"
 
 
-def account(explanation: Explanation) -> str:
+def account(explanation: Contributions) -> str:
     """Return in one sentence or two what was computed, and how far it adds up."""
     told = {
         "exact": "exact weights of a linear model",
