@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,21 @@ def test_a_folder_of_the_core_imports_only_what_stands_to_its_left(path):
     imported = {_part(name) for name in _imports(ast.parse(path.read_bytes()), path) if name.split(".")[0] == "textclf"}
     # The package itself, ``, gives its version.
     assert imported - LAYERS[part] - {part, ""} == set()
+
+
+def test_no_file_imports_one_that_imports_it():
+    """Imports inside functions and for types count: who reads one file must not have to know the other."""
+    modules = {_module(path): path for path in SOURCES if path != CORE / "__init__.py"}
+    arrows = {name: set(_imports(ast.parse(path.read_bytes()), path)) & set(modules) for name, path in modules.items()}
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def _module(path: Path) -> str:
+    root = CORE.parent if path.is_relative_to(CORE) else PLUGINS
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.is_relative_to(CORE)], ids=_name)
