@@ -9,16 +9,19 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 
 import textclf
-from textclf.testing import check_plugin, require, toy
+from textclf.hooks import events
+from textclf.testing import FolderCheckpoints, LocalContext, check_plugin, require, toy
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "examples" / "plugins").glob("*.py"))
 KINDS = {"notes": "datasets", "shape": "encoders", "centroid": "trainers", "error_rate": "metrics",
-         "mistakes": "outputs", "losses": "event"}  # fmt: skip
+         "mistakes": "outputs", "finished": "event"}  # fmt: skip
 
 
 def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -90,3 +93,33 @@ def _said(field: dataclasses.Field) -> str:
     if field.default is dataclasses.MISSING:
         return field.name
     return f"{field.name} = {json.dumps(field.default) if isinstance(field.default, str) else field.default}"
+
+
+def test_the_descent_of_the_guide_stops_and_resumes_to_the_same_bits(tmp_path):
+    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    (source,) = re.findall(r"^```python\n(import numpy[^`]+def descend[^`]+)^```$", guide, re.MULTILINE)
+    page: dict[str, Any] = {}
+    exec(source, page)
+
+    def improve(weights, draws):
+        return weights + draws.normal(size=3)
+
+    whole = page["descend"](np.zeros(3), 230, improve, LocalContext(tmp_path, seed=7))
+    store = FolderCheckpoints(tmp_path)
+    context = LocalContext(tmp_path, seed=7, checkpoints=store, stop_after=150)
+    with pytest.raises(textclf.Stopped, match="stopped after 150 steps"):
+        page["descend"](np.zeros(3), 230, improve, context)
+    again = LocalContext(tmp_path, seed=7, checkpoints=store)
+    assert page["descend"](np.ones(3), 230, improve, again).tobytes() == whole.tobytes()
+    assert [event.done for event in again.events] == list(range(151, 231))
+
+
+def test_the_guide_tells_every_event_with_its_fields():
+    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    part = guide[guide.index("### Observers") : guide.index("## The context")]
+    told = {row[0]: re.findall(r"`(\w+)`", row[1].partition(": `load`")[0])
+            for row in re.findall(r"^\| `([A-Z]\w+)` \| (.+) \|$", part, re.MULTILINE)}  # fmt: skip
+    kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, events.Event)]
+    own = {kind: [field.name for field in dataclasses.fields(kind) if field.name != "time"] for kind in kinds}
+    assert told == {kind.__name__: fields for kind, fields in own.items() if fields}
+    assert {kind.__name__ for kind in kinds} <= set(textclf.__all__)

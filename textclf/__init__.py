@@ -32,8 +32,10 @@ _HOMES = {
     "Trainer": "hooks.contracts",
     "Component": "hooks.components", "NoOptions": "hooks.components", "Options": "hooks.components",
     "Traits": "hooks.components",
-    "Event": "hooks.events", "Accounted": "hooks.events", "Chosen": "hooks.events", "EpochFinished": "hooks.events",
-    "Forecast": "hooks.events", "Progress": "hooks.events",
+    "Event": "hooks.events", "Accounted": "hooks.events", "CheckpointSaved": "hooks.events", "Chosen": "hooks.events",
+    "EpochFinished": "hooks.events", "Forecast": "hooks.events", "Progress": "hooks.events",
+    "RunFailed": "hooks.events", "RunFinished": "hooks.events", "RunStarted": "hooks.events",
+    "StageFinished": "hooks.events", "StageStarted": "hooks.events", "Warned": "hooks.events",
     "hookimpl": "hooks.hookspecs",
     "Recipe": "recipe.recipe",
     "Classifier": "classifier",
@@ -110,11 +112,18 @@ if TYPE_CHECKING:
     from .hooks.contracts import TokenEncoder as TokenEncoder
     from .hooks.contracts import Trainer as Trainer
     from .hooks.events import Accounted as Accounted
+    from .hooks.events import CheckpointSaved as CheckpointSaved
     from .hooks.events import Chosen as Chosen
     from .hooks.events import EpochFinished as EpochFinished
     from .hooks.events import Event as Event
     from .hooks.events import Forecast as Forecast
     from .hooks.events import Progress as Progress
+    from .hooks.events import RunFailed as RunFailed
+    from .hooks.events import RunFinished as RunFinished
+    from .hooks.events import RunStarted as RunStarted
+    from .hooks.events import StageFinished as StageFinished
+    from .hooks.events import StageStarted as StageStarted
+    from .hooks.events import Warned as Warned
     from .hooks.hookspecs import hookimpl as hookimpl
     from .recipe.recipe import Recipe as Recipe
     from .runs.comparison import Comparison as Comparison

@@ -25,6 +25,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
+    """A run begins, or goes on. folder: its own, as the user would name it: often relative to the current one."""
+
     name: str
     folder: str
     resumed: bool = False
@@ -32,11 +34,15 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageStarted(Event):
+    """A stage begins: load, split, encode, train, evaluate or save."""
+
     stage: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFinished(Event):
+    """A stage is done. notes: what it found, such as how many texts were kept together."""
+
     stage: str
     seconds: float
     notes: dict[str, Any] = field(default_factory=dict)
@@ -124,18 +130,24 @@ class Accounted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved(Event):
+    """A training can go on from here. step: of the optimiser. folder: the checkpoint's, an absolute path."""
+
     step: int
     folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
+    """Something the user should know; it stands in the report, too."""
+
     message: str
     stage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
+    """A run is whole. folder: as in RunStarted. metrics: on the test split."""
+
     folder: str
     metrics: dict[str, float]
     seconds: float
@@ -143,6 +155,8 @@ class RunFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed(Event):
+    """A run ended before it was whole, or was stopped. exit_code: what the command ends with."""
+
     folder: str
     error: str
     exit_code: int
