@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from ..errors import did_you_mean, said
-from ..hooks.flaws import own_line
+from ..hooks.flaws import first_line, own_line
 from .elsewhere import Elsewhere
 from .watching import put_right
 
@@ -173,6 +173,12 @@ def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
 def raised(error: BaseException, owner: object) -> str:
     """Say what was raised, and by which line of the owner's own code, if by any: "ValueError: no (shape.py:12)"."""
     return f"{said(error)} ({own_line(error, owner) or _origin(error)})"
+
+
+def line_of(function: object, owner: object) -> str:
+    """Return " (shape.py:12)", where a function of the owner's own code begins, or nothing."""
+    line = first_line(function, owner)
+    return f" ({line})" if line else ""
 
 
 def _origin(error: BaseException) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import Problem, kind_of
-from ...hooks.components import Kind, Traits
-from ..clauses import Broken, Check, Clause, NotApplicable
+from ...hooks.components import Kind, Traits, flaw_of_traits
+from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
 from .subject import Subject, read_options
 
@@ -111,10 +111,11 @@ def _traits_are_declared(subject: Subject) -> None:
     traits = subject.traits
     if not isinstance(traits, Traits):
         raise Broken(f"its traits are {kind_of(traits)}, not textclf.Traits")
+    if flaw := flaw_of_traits(traits):
+        asked = subject.component.traits
+        raise Broken(f"traits() returns Traits with {flaw}{line_of(asked, subject.component)}")
     if traits != subject.traits:
         raise Broken("asked twice, its traits differ")
-    if not traits.tasks or not traits.tasks <= {"single-label", "multi-label"}:
-        raise Broken(f"its tasks are {sorted(traits.tasks)}; known: single-label, multi-label")
     if subject.kind == "encoder" and not traits.makes:
         raise Broken("it does not say which layout it makes: Traits(makes='matrix')")
     if subject.kind == "trainer" and not traits.reads:
