@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from tests.culprits.making import LINEAR
+from tests.culprits.making import LINEAR, TEXTS
 from textclf import Traits
-from textclf.testing import check_component
+from textclf.testing import check_component, require
+from textclf.testing.toy.texts import ToyTexts
 
 
 def failed(component, kind, **given):
@@ -36,3 +38,45 @@ def test_traits_of_a_wrong_type_from_a_function_are_one_finding_in_the_words_of_
 
     found = failed(replace(LINEAR, traits=traits), "trainer")
     assert found == {"component.traits": f"traits() returns Traits with {said} ({line(traits)})"}
+
+
+def loading(change):
+    """Return a dataset whose provider changes what the toy loads, and its method that does."""
+
+    class Changed(ToyTexts):
+        def load(self, context):
+            return change(super().load(context))
+
+    return replace(TEXTS, build=Changed), Changed.load
+
+
+def train(**columns):
+    return lambda data: replace(data, train=replace(data.train, **columns))
+
+
+@pytest.mark.parametrize(
+    ("change", "clause", "said"),
+    [
+        (lambda data: None, "texts", "load returned nothing, not a textclf.Dataset"),
+        (lambda data: [data], "texts", "load returned a list, not a textclf.Dataset"),
+        (lambda data: replace(data, train=[data.train]), "texts", "train is a list, not a textclf.Split"),
+        (lambda data: train(texts=list(data.train.texts.first))(data), "texts",
+         "train texts are a list, not textclf.Texts"),
+        (lambda data: replace(data, unlabelled=["a"]), "texts", "unlabelled texts are a list, not textclf.Texts"),
+        (lambda data: replace(data, labels=list(data.labels.names)), "labels",
+         "labels are a list, not textclf.Labels"),
+        (lambda data: train(labels=data.train.labels.tolist())(data), "labels",
+         "train labels are a list, not an array"),
+        (lambda data: train(ids=range(len(data.train)))(data), "ids",
+         "train ids are not all of type str: row 0 is a int"),
+    ],
+)  # fmt: skip
+def test_a_dataset_of_another_form_is_one_finding_in_the_words_of_the_run(change, clause, said):
+    component, load = loading(change)
+    assert failed(component, "dataset") == {f"dataset.{clause}": f"{said} ({line(load)})"}
+
+
+@pytest.mark.parametrize("width", [np.int32, np.uint8])
+def test_labels_of_any_width_that_the_run_takes_are_sound(width):
+    component, _ = loading(lambda data: train(labels=data.train.labels.astype(width))(data))
+    require(check_component(component, "dataset"))

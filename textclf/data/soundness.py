@@ -10,29 +10,38 @@ from .dataset import Dataset, Labels, Split, Texts
 
 def unsound(dataset: Dataset) -> str | None:
     """Say in which way a dataset breaks the contract of a provider, or return None."""
-    if not isinstance(dataset.labels, Labels):
-        return f"labels are a {type(dataset.labels).__name__}, not textclf.Labels"
+    return unsound_texts(dataset) or unsound_labels(dataset) or unsound_names(dataset)
+
+
+def unsound_texts(dataset: Dataset) -> str | None:
+    """Say what is wrong with its splits and their texts, or return None."""
     if not isinstance(dataset.train, Split):
         return f"train is a {type(dataset.train).__name__}, not a textclf.Split"
     pairs = isinstance(dataset.train.texts, Texts) and dataset.train.texts.pairs
     for name, split in dataset.splits().items():
-        reason = _unsound_split(name, split, dataset.labels, pairs)
+        if not isinstance(split, Split):
+            return f"{name} is a {type(split).__name__}, not a textclf.Split"
+        reason = _unsound_texts(name, split.texts, pairs)
         if reason:
             return reason
-    if dataset.unlabelled is not None:
-        return _unsound_texts("unlabelled", dataset.unlabelled, pairs)
+    return None if dataset.unlabelled is None else _unsound_texts("unlabelled", dataset.unlabelled, pairs)
+
+
+def unsound_labels(dataset: Dataset) -> str | None:
+    """Say what is wrong with the labels of a dataset whose texts are sound, or return None."""
+    if not isinstance(dataset.labels, Labels):
+        return f"labels are a {type(dataset.labels).__name__}, not textclf.Labels"
+    found = (_unsound_labels(name, split, dataset.labels) for name, split in dataset.splits().items())
+    return next((reason for reason in found if reason), None)
+
+
+def unsound_names(dataset: Dataset) -> str | None:
+    """Say what is wrong with the ids and groups of a dataset whose texts are sound, or return None."""
+    for name, split in dataset.splits().items():
+        reason = _unsound_names(name, "ids", split.ids) or _unsound_names(name, "groups", split.groups or ())
+        if reason:
+            return reason
     return None
-
-
-def _unsound_split(name: str, split: Any, labels: Labels, pairs: bool) -> str | None:
-    if not isinstance(split, Split):
-        return f"{name} is a {type(split).__name__}, not a textclf.Split"
-    return (
-        _unsound_texts(name, split.texts, pairs)
-        or _unsound_labels(name, split, labels)
-        or _unsound_names(name, "ids", split.ids)
-        or _unsound_names(name, "groups", split.groups or ())
-    )
 
 
 def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:

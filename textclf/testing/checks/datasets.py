@@ -8,58 +8,43 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...data.dataset import Dataset, Split
-from ...data.soundness import unsound
+from ...data.soundness import unsound, unsound_labels, unsound_names, unsound_texts
 from ...data.text import texts_digest
-from ...errors import TextclfError, counted
-from ..clauses import Broken, Check, Clause, NotApplicable
+from ...errors import TextclfError, counted, kind_of
+from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .subject import Subject, read_options
 
 
 def _dataset(subject: Subject) -> Dataset:
     if "loaded" not in subject.memory:
-        subject.memory["loaded"] = subject.build().load(subject.context())
+        provider = subject.build()
+        subject.memory["loaded"] = provider.load(subject.context())
+        subject.memory["load"] = line_of(provider.load, subject.component)
     dataset = subject.memory["loaded"]
     if not isinstance(dataset, Dataset):
-        raise Broken(f"load returns a {type(dataset).__name__}, no Dataset")
+        raise Broken(f"load returned {kind_of(dataset)}, not a textclf.Dataset{subject.memory['load']}")
     return dataset
+
+
+def _demand(subject: Subject, reason: str | None) -> None:
+    """Break with what the run would refuse the dataset for."""
+    if reason:
+        raise Broken(f"{reason}{subject.memory['load']}")
 
 
 def _has_texts(subject: Subject) -> None:
     dataset = _dataset(subject)
+    _demand(subject, unsound_texts(dataset))
     if len(dataset.train) == 0:
         raise Broken("its train split is empty")
-    for name, split in dataset.splits().items():
-        for column in (split.texts.first, split.texts.second or ()):
-            wrong = next((row for row, text in enumerate(column) if not isinstance(text, str)), None)
-            if wrong is not None:
-                raise Broken(f"text {wrong} of {name} is a {type(column[wrong]).__name__}, no str")
 
 
 def _labels_are_in_range(subject: Subject) -> None:
-    import numpy as np
-
-    dataset = _dataset(subject)
-    for name, split in dataset.splits().items():
-        values = np.asarray(split.labels)
-        if dataset.labels.task == "multi-label":
-            if values.dtype != np.bool_ or values.shape != (len(split), len(dataset.labels)):
-                raise Broken(f"the labels of {name} are {_array(values)}, not bool{[len(split), len(dataset.labels)]}")
-        elif values.dtype != np.int64 or values.ndim != 1:
-            raise Broken(f"the labels of {name} are {_array(values)}, not int64[{len(split)}]")
-        elif len(values) and not 0 <= values.min() <= values.max() < len(dataset.labels):
-            raise Broken(f"the labels of {name} are {values.min()} to {values.max()}, of {len(dataset.labels)}")
-
-
-def _array(values: Any) -> str:
-    return f"{values.dtype}{list(values.shape)}"
+    _demand(subject, unsound_labels(_dataset(subject)))
 
 
 def _ids_are_strings(subject: Subject) -> None:
-    for name, split in _dataset(subject).splits().items():
-        for what, column in (("id", split.ids), ("group", split.groups or ())):
-            wrong = next((value for value in column if not isinstance(value, str)), None)
-            if wrong is not None:
-                raise Broken(f"{what} {wrong!r} of {name} is a {type(wrong).__name__}, no str")
+    _demand(subject, unsound_names(_dataset(subject)))
 
 
 def _keeps_its_traits(subject: Subject) -> None:
@@ -150,7 +135,7 @@ DATASET: tuple[Check[Subject], ...] = (
         _has_texts,
     ),
     Check(
-        Clause("dataset.labels", "labels are int64[n] below their number, or bool[n, labels]", "they are columns"),
+        Clause("dataset.labels", "labels are integers[n] below their number, or bool[n, labels]", "they are columns"),
         _labels_are_in_range,
         after=("dataset.texts",),
     ),
@@ -167,7 +152,7 @@ DATASET: tuple[Check[Subject], ...] = (
     Check(
         Clause("dataset.stable", "loaded twice, it is the same, whatever the seed", "the seed is of training only"),
         _loads_the_same_again,
-        after=("dataset.texts", "dataset.ids"),
+        after=("dataset.texts", "dataset.labels", "dataset.ids"),
     ),
     Check(
         Clause("dataset.apart", "no text stands in two of its splits", "who has seen a test text knows its label"),
@@ -177,6 +162,6 @@ DATASET: tuple[Check[Subject], ...] = (
     Check(
         Clause("dataset.files", "empty and hostile files are refused as the user's, or read", "users have such files"),
         _survives_its_files,
-        after=("dataset.texts",),
+        after=("dataset.texts", "dataset.labels", "dataset.ids"),
     ),
 )
