@@ -27,6 +27,17 @@ class Boundless(Options):
     size: int = Field(3, description="how many")
 
 
+class Stumbling(Options):
+    """Breaks down over its own default."""
+
+    size: int = Field(3, ge=1, description="how many")
+
+    @field_validator("size")
+    @classmethod
+    def look_up(cls, value: int) -> int:
+        return {1: 1}[value]
+
+
 class Growing(Options):
     size: int = Field(3, ge=1, description="how many")
 
@@ -91,6 +102,7 @@ COMPONENTS: dict[str, Culprit] = {
     "options.strict": wrong("metric", options=Loose),
     "options.described": wrong("metric", options=Silent),
     "options.bounded": wrong("metric", options=Boundless),
+    "options.read": wrong("metric", options=Stumbling),
     "options.json": wrong("metric", options=Growing),
     "options.unknown": wrong("metric", options=Hiding),
     "options.types": wrong("metric", options=Swallowing),

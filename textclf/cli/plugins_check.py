@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,15 +79,15 @@ def _findings(
     expected: Mapping[str, str],
 ) -> Iterator[Finding]:
     from ..testing import StandIns, check_component
-    from ..testing.checks import examine_plugin
+    from ..testing.checks import examine_plugin, not_loaded
 
-    if plugin is not None and plugin.broken:
-        raise PluginError(f"{plugin} is broken: {plugin.reason}")
     # A component is as sound as the plugin that brings it, whatever that is called.
     for each in dict.fromkeys([*([plugin] if plugin else []), *(offer.plugin for offer in offers)]):
-        module = registry.modules[each.module]
+        module = registry.modules.get(each.module)
         if isinstance(module, ModuleType):
             yield from examine_plugin(module, expected).findings()
+        elif each.broken:
+            yield not_loaded(f"{each}", each.reason)
     stand_ins = StandIns()
     if encoder:
         made = registry.find("encoder", encoder)
@@ -127,7 +128,10 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
         options, found = validate(offer, values)
         # With options of the user's what its own check says is for a clause to judge.
         if options is not None and not values:
-            found = Step(offer.kind, offer, options).check()
+            with suppress(PluginError):  # a check that fails is for its clause to find
+                found = Step(offer.kind, offer, options).check()
+        elif options is None:  # nor is a validator that fails the user's
+            found = [problem for problem in found if problem.exit_code != PluginError.exit_code]
         problems += [problem.under(offer.component.name) for problem in found]
     if problems:
         said = [replace(problem, message=f"{problem.message} (options are given by --set)") for problem in problems]

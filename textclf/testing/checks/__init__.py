@@ -126,6 +126,12 @@ def examine_plugin(module: ModuleType, expected: Mapping[str, str] | None = None
     return Examination(f"plugin {module.__name__}", PLUGIN, PluginModule(module), expected or {}, owner=module)
 
 
+def not_loaded(subject: str, reason: str) -> Finding:
+    """Return what is found of a plugin that has no module, since it fails at import."""
+    (loads,) = (check.clause for check in PLUGIN if check.clause.id == "plugin.loads")
+    return Finding(subject, loads, "failed", reason)
+
+
 def _examine(
     component: Component[Any, Any],
     kind: Kind,
@@ -135,7 +141,7 @@ def _examine(
     folder: Path | None = None,
 ) -> Examination[Subject]:
     subject = Subject(component, kind, options or {}, stand_ins or StandIns(), folder)
-    made = ("component.traits", "component.build", "component.fresh")
+    made = ("options.read", "component.traits", "component.build", "component.fresh")
     built = (replace(check, after=(*made, *check.after)) for check in CONTRACTS[kind] + WORK)
     here = leads_out(options) or leads_out(subject.stand_ins.encoder_options)
     return Examination(f"{kind} '{component.name}'", (*COMPONENT, *built), subject, expected, component, here)

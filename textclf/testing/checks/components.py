@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -56,6 +56,15 @@ def _options_are_bounded(subject: Subject) -> None:
     ]
     if loose:
         raise Broken(f"a number without a bound: {', '.join(dict.fromkeys(loose))}")
+
+
+def _options_are_read(subject: Subject) -> None:
+    try:
+        read_options(subject.component, subject.values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise Broken(f"{place}: {first['msg']}" if place else first["msg"]) from None
 
 
 def _options_survive_json(subject: Subject) -> None:
@@ -126,10 +135,17 @@ def _sound_options_have_no_problems(subject: Subject) -> None:
     if subject.component.check is None:
         raise NotApplicable("it has no check of its own")
     subject.installed()
-    problems = list(subject.component.check(subject.options))
+    given = subject.component.check(subject.options)
+    at = line_of(subject.component.check, subject.component)
+    if not isinstance(given, Iterable):
+        raise Broken(f"check() returns {kind_of(given)}, not a list of textclf.Problem{at}")
+    problems = list(given)
     strange = [p for p in problems if not isinstance(p, Problem)]
     if strange:
-        raise Broken(f"it yields {strange[0]!r}, no Problem")
+        raise Broken(f"check() returns {kind_of(strange[0])} in its list, not a textclf.Problem{at}")
+    wrong = [p for p in problems if not (isinstance(p.message, str) and isinstance(p.path, tuple))]
+    if wrong:
+        raise Broken(f"check() returns {wrong[0]!r}; a Problem has a str as message and a tuple as path{at}")
     if problems:
         raise Broken("; ".join(str(p) for p in problems))
 
@@ -171,30 +187,38 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _options_are_bounded,
     ),
     Check(
+        Clause("options.read", "the options it is tried with are read", "a failing validator tells the user nothing"),
+        _options_are_read,
+    ),
+    Check(
         Clause("options.json", "options read back from JSON are the same", "recipes and models store them as JSON"),
         _options_survive_json,
+        after=("options.read",),
     ),
     Check(
         Clause("options.unknown", "an unknown option is refused by name", "else a misspelt one does nothing"),
         _unknown_options_are_named,
-        after=("options.strict",),
+        after=("options.strict", "options.read"),
     ),
     Check(
         Clause("options.types", "a value of a wrong type is refused by name", "a traceback tells the user nothing"),
         _wrong_types_are_named,
-        after=("options.strict",),
+        after=("options.strict", "options.read"),
     ),
     Check(
         Clause("options.values", "a value out of bounds, or no choice, is refused by name", "the user must find it"),
         _values_out_of_bounds_are_named,
+        after=("options.read",),
     ),
     Check(
         Clause("component.traits", "traits are there and always the same", "the plan refuses by them what cannot work"),
         _traits_are_declared,
+        after=("options.read",),
     ),
     Check(
         Clause("component.check", "sound options have no problems", "a false alarm keeps a good recipe from running"),
         _sound_options_have_no_problems,
+        after=("options.read",),
     ),
     Check(
         Clause("component.install", "what is needed can be installed", "an absent library is answered with a command"),
@@ -203,6 +227,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
     Check(
         Clause("component.build", "build gives an object with its kind's methods", "a run calls them"),
         _builds,
+        after=("options.read",),
     ),
     Check(
         Clause("component.fresh", "each build gives an object of its own", "runs must not share state"),

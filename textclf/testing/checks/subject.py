@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from typing import Any
 from ...data.dataset import Dataset, Task
 from ...hooks.components import Component, Kind, Options, Traits
 from ...hooks.contracts import Finished
+from ...recipe.steps import lacking_libraries
 from ..clauses import NotApplicable
 from ..context import LocalContext
 from ..toy import textclf_encoders as toy_encoders
@@ -80,7 +80,7 @@ class Subject:
 
     def installed(self) -> None:
         """Raise NotApplicable where a library the component needs is not there."""
-        absent = [name for name in self.component.needs if find_spec(name) is None]
+        absent = lacking_libraries(self.component)
         if absent:
             raise NotApplicable(f"not installed: {', '.join(absent)}")
 

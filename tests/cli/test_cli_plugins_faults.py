@@ -1,0 +1,76 @@
+"""`plugins check` of a wrong plugin ends with its list, and the list says which plugin, method and line it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Answer
+
+Call = Callable[..., Answer]
+
+METRIC = '''
+from textclf import Component, Field, Options
+from textclf.testing.toy.verdicts import ToyAccuracy
+
+
+class Wide(Options):
+    size: int = Field(3, ge=1, description="how many")
+
+
+def textclf_metrics():
+    return [Component(name="mine", summary="accuracy", options=Wide, build=lambda options: ToyAccuracy(), **MORE)]
+
+
+MORE = {}
+'''
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def failed(call: Call, name: str, *files: str) -> dict[str, str]:
+    """Return the findings of a check that ends with its list, by subject and clause."""
+    given = [word for file in files for word in ("--plugin", file)]
+    answer = call(*given, "plugins", "check", name, "--json")
+    found = [finding for finding in answer.json()["findings"] if finding["state"] == "failed"]
+    assert (answer.code, answer.json()["failed"]) == (5, len(found))
+    return {f"{finding['subject']}: {finding['id']}": finding["detail"] for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("lambda options: [1]", "check() returns an int in its list, not a textclf.Problem (mine.py:14)"),
+        ("lambda options: None", "check() returns nothing, not a list of textclf.Problem (mine.py:14)"),
+        ("lambda options: 1 / 0", "ZeroDivisionError: division by zero (mine.py:14)"),
+    ],
+)
+def test_a_wrong_check_of_a_component_fails_in_the_list(call: Call, more: str, said: str) -> None:
+    Path("mine.py").write_text(METRIC.replace("{}", f'{{"check": {more}}}'))
+    assert failed(call, "mine", "mine.py") == {"metric 'mine': component.check": said}
+
+
+def test_a_validator_that_fails_is_one_finding_in_the_list(call: Call) -> None:
+    crash = '    @field_validator("size")\n    def look(cls, size): return [][size]\n\n\ndef textclf_metrics'
+    imported = METRIC.replace("\n", "\nfrom pydantic import field_validator\n", 1)
+    Path("mine.py").write_text(imported.replace("\n\ndef textclf_metrics", crash))
+    said = "IndexError: list index out of range (mine.py:10)"
+    assert failed(call, "mine", "mine.py") == {"metric 'mine': options.read": said}
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("1 / 0\n", "fails at import (line 1): ZeroDivisionError: division by zero"),
+        ("def textclf_metrics():\n    return 1\n", "textclf_metrics() returns an int, not a list of components"),
+    ],
+)
+def test_a_broken_plugin_fails_in_the_list(call: Call, source: str, said: str) -> None:
+    Path("mine.py").write_text(source)
+    found = failed(call, "mine", "mine.py")
+    assert [(subject.rpartition(": ")[2], detail) for subject, detail in found.items()] == [("plugin.loads", said)]
