@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.culprits.making import LINEAR, TEXTS
+from tests.culprits.making import ACCURACY, LINEAR, SUMMARY, TEXTS
 from textclf import Traits
 from textclf.testing import check_component, require
 from textclf.testing.toy.texts import ToyTexts
+from textclf.testing.toy.verdicts import ToyAccuracy
 
 
 def failed(component, kind, **given):
@@ -80,3 +81,43 @@ def test_a_dataset_of_another_form_is_one_finding_in_the_words_of_the_run(change
 def test_labels_of_any_width_that_the_run_takes_are_sound(width):
     component, _ = loading(lambda data: train(labels=data.train.labels.astype(width))(data))
     require(check_component(component, "dataset"))
+
+
+def build():
+    """Take no options, as a first draft may."""
+
+
+class Bare:
+    def load(self, context):
+        """Load nothing."""
+
+
+class Folderless:
+    def write(self, finished):
+        """Write nowhere."""
+
+
+class Blind(ToyAccuracy):
+    def __call__(self):
+        return 1.0
+
+
+BARE = f"test_testing_drafts.py:{Bare.load.__code__.co_firstlineno - 1}"
+
+
+@pytest.mark.parametrize(
+    ("component", "kind", "clause", "said"),
+    [
+        (replace(ACCURACY, build=build), "metric", "component.build",
+         f"build() takes 0 positional arguments but 1 was given ({line(build)})"),
+        (replace(ACCURACY, check=(check := lambda: [])), "metric", "component.check",
+         f"<lambda>() takes 0 positional arguments but 1 was given ({line(check)})"),
+        (replace(TEXTS, build=Bare), "dataset", "component.build", f"Bare() takes no arguments ({BARE})"),
+        (replace(ACCURACY, build=lambda options: Blind()), "metric", "metric.float",
+         f"Blind.__call__() takes 1 positional argument but 2 were given ({line(Blind.__call__)})"),
+        (replace(SUMMARY, build=lambda options: Folderless()), "output", "output.folder",
+         f"Folderless.write() takes 2 positional arguments but 3 were given ({line(Folderless.write)})"),
+    ],
+)  # fmt: skip
+def test_a_method_with_other_parameters_is_named_with_its_own_line(component, kind, clause, said):
+    assert failed(component, kind) == {clause: f"TypeError: {said}"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from ..errors import closest, did_you_mean, kind_of
@@ -93,6 +94,39 @@ def first_line(function: object, *owners: object) -> str | None:
     if code is None or _package(getattr(function, "__module__", None)) not in _packages(owners):
         return None
     return _place(code.co_filename, code.co_firstlineno)
+
+
+def called_line(error: BaseException, *owners: object) -> str | None:
+    """Return where the function, or the class, of a plugin's own begins that a TypeError says was called wrongly.
+
+    Python calls it not at all, so that no frame of it is left; the words begin with its name: "Out.write() takes 2".
+    """
+    name, call, _ = str(error).partition("() ") if type(error) is TypeError else ("", "", "")
+    if not call:
+        return None
+    own = _packages(owners)
+    known = [owner for owner in owners if isinstance(owner, Component)]
+    mine = [part for one in known for part in (one.build, one.restore, one.check, one.traits)]
+    for candidates in (mine, gc.get_objects()):
+        found = {_beginning(each) for each in candidates if _is_called(each, name, own)} - {""}
+        if found:
+            # Of several without a name of their own nobody can tell which it was.
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def _is_called(thing: Any, name: str, own: set[str]) -> bool:
+    # By its own type: a proxy would make what it stands for.
+    return type(thing) in (FunctionType, type) and thing.__qualname__ == name and _package(thing.__module__) in own
+
+
+def _beginning(thing: Any) -> str:
+    if isinstance(thing, FunctionType):
+        return _place(thing.__code__.co_filename, thing.__code__.co_firstlineno)
+    try:
+        return _place(inspect.getfile(thing), inspect.getsourcelines(thing)[1])
+    except (OSError, TypeError):
+        return ""
 
 
 def _packages(owners: Iterable[object]) -> set[str]:

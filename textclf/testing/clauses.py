@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from ..errors import did_you_mean, said
-from ..hooks.flaws import first_line, own_line
+from ..hooks.flaws import called_line, first_line, own_line
 from .elsewhere import Elsewhere
 from .watching import put_right
 
@@ -172,7 +172,7 @@ def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
 
 def raised(error: BaseException, owner: object) -> str:
     """Say what was raised, and by which line of the owner's own code, if by any: "ValueError: no (shape.py:12)"."""
-    return f"{said(error)} ({own_line(error, owner) or _origin(error)})"
+    return f"{said(error)} ({own_line(error, owner) or called_line(error, owner) or _origin(error)})"
 
 
 def line_of(function: object, owner: object) -> str:
