@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,5 +73,21 @@ def test_a_validator_that_fails_is_one_finding_in_the_list(call: Call) -> None:
 )
 def test_a_broken_plugin_fails_in_the_list(call: Call, source: str, said: str) -> None:
     Path("mine.py").write_text(source)
+    assert failed(call, "mine", "mine.py") == {"plugin mine (mine.py): plugin.loads": said}
+
+
+def test_a_name_that_another_plugin_has_too_fails_in_both_and_the_list_tells_them_apart(call: Call) -> None:
+    Path("mine.py").write_text(METRIC.replace("summary=\"accuracy\"", "summary=''"))
+    Path("yours.py").write_text(METRIC)
+    assert failed(call, "mine", "mine.py", "yours.py") == {
+        "plugin mine (mine.py): plugin.names": "offered by others too: metric 'mine' by plugin yours.py; rename it",
+        "plugin yours (yours.py): plugin.names": "offered by others too: metric 'mine' by plugin mine.py; rename it",
+        "metric 'mine' (plugin mine.py): component.summary": "its summary is empty",
+    }
+
+
+def test_a_name_of_a_built_in_plugin_is_taken(call: Call) -> None:
+    Path("mine.py").write_text(METRIC.replace('"mine"', '"accuracy"'))
     found = failed(call, "mine", "mine.py")
-    assert [(subject.rpartition(": ")[2], detail) for subject, detail in found.items()] == [("plugin.loads", said)]
+    (said,) = (detail for clause, detail in found.items() if clause == "plugin mine (mine.py): plugin.names")
+    assert re.fullmatch(r"offered by others too: metric 'accuracy' by plugin textclf_sklearn.*; rename it", said)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,9 +88,11 @@ def _findings(
     for each in dict.fromkeys([*([plugin] if plugin else []), *(offer.plugin for offer in offers)]):
         module = registry.modules.get(each.module)
         if isinstance(module, ModuleType):
-            yield from examine_plugin(module, expected).findings()
+            others = [offer for offer in registry.offers if offer.plugin != each]
+            yield from _quietly(examine_plugin(module, expected, others).findings)
         elif each.broken:
-            yield not_loaded(f"{each}", each.reason)
+            where = f"plugin {each.name} ({Path(each.file).name})" if each.file else str(each)
+            yield not_loaded(where, each.reason)
     stand_ins = StandIns()
     if encoder:
         made = registry.find("encoder", encoder)
@@ -95,7 +100,19 @@ def _findings(
         stand_ins = StandIns(encoder=made.component, encoder_options=given.get(encoder, {}))
     for offer in offers:
         values = given.get(offer.component.name, {})
-        yield from check_component(offer.component, offer.kind, values, stand_ins, expected)
+        found = _quietly(partial(check_component, offer.component, offer.kind, values, stand_ins, expected))
+        namesakes = [other for other in registry.offers if _named(other) == _named(offer)]
+        yield from found if len(namesakes) == 1 else (replace(f, subject=f"{f.subject} ({offer.plugin})") for f in found)
+
+
+def _named(offer: Offer) -> tuple[str, str]:
+    return offer.kind, offer.component.name
+
+
+def _quietly(examine: Callable[[], list[Finding]]) -> list[Finding]:
+    """Keep stdout to the answer: what a plugin prints goes to stderr."""
+    with redirect_stdout(sys.stderr):
+        return examine()
 
 
 def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, Any]]:

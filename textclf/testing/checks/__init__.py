@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from typing import Any
 
 from ...hooks.components import Component, Kind
 from ...hooks.discovery import discover
+from ...hooks.registry import Offer
 from ..clauses import Check, ContractBroken, Examination, Finding, checked_expectations
 from ..elsewhere import leads_out
 from .components import COMPONENT
@@ -122,8 +123,12 @@ def contract(
     return [Case(one, check.clause.id) for one in examinations for check in one.checks]
 
 
-def examine_plugin(module: ModuleType, expected: Mapping[str, str] | None = None) -> Examination[PluginModule]:
-    return Examination(f"plugin {module.__name__}", PLUGIN, PluginModule(module), expected or {}, owner=module)
+def examine_plugin(
+    module: ModuleType, expected: Mapping[str, str] | None = None, others: Sequence[Offer] = ()
+) -> Examination[PluginModule]:
+    """Return the examination of a plugin without its components; `others`: what plugins beside it offer."""
+    plugin = PluginModule(module, others)
+    return Examination(str(plugin), PLUGIN, plugin, expected or {}, owner=module)
 
 
 def not_loaded(subject: str, reason: str) -> Finding:

@@ -6,24 +6,31 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ...hooks import events
 from ...hooks.discovery import discover
 from ...hooks.loose import is_loose
+from ...hooks.registry import Offer
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..elsewhere import written_here
 
 
 class PluginModule:
-    """A plugin under check; the look from a fresh interpreter is taken once."""
+    """A plugin under check; the look from a fresh interpreter is taken once. others: what other plugins offer."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
+    def __init__(self, module: ModuleType, others: Sequence[Offer] = ()) -> None:
+        self.module, self.others = module, others
+
+    def __str__(self) -> str:
+        file = Path(str(self.module.__file__)) if is_loose(self.module) else None
+        return f"plugin {file.stem} ({file.name})" if file else f"plugin {self.module.__name__}"
 
     @cached_property
     def probed(self) -> dict[str, list[str]]:
@@ -52,6 +59,10 @@ def _names_are_single(plugin: PluginModule) -> None:
     twice = sorted({f"{kind} '{name}'" for kind, name in names if names.count((kind, name)) > 1})
     if twice:
         raise Broken(f"offered twice: {', '.join(twice)}")
+    others = [offer for offer in plugin.others if (offer.kind, offer.component.name) in names]
+    taken = [f"{offer.kind} '{offer.component.name}' by {offer.plugin}" for offer in others]
+    if taken:
+        raise Broken(f"offered by others too: {', '.join(taken)}; rename it")
 
 
 def _is_light(plugin: PluginModule) -> None:
