@@ -91,3 +91,11 @@ def test_a_name_of_a_built_in_plugin_is_taken(call: Call) -> None:
     found = failed(call, "mine", "mine.py")
     (said,) = (detail for clause, detail in found.items() if clause == "plugin mine (mine.py): plugin.names")
     assert re.fullmatch(r"offered by others too: metric 'accuracy' by plugin textclf_sklearn.*; rename it", said)
+
+
+def test_what_an_observer_prints_is_a_finding_and_no_part_of_the_answer(call: Call) -> None:
+    Path("loud.py").write_text('def textclf_event(event):\n    print("heard")\n')
+    (found,) = failed(call, "loud", "loud.py").items()
+    assert found[0] == "plugin loud (loud.py): plugin.quiet"
+    assert found[1].startswith("textclf_event prints 'heard\\nheard")
+    assert "heard\n" in call("--plugin", "loud.py", "plugins", "check", "loud").err

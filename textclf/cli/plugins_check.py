@@ -102,7 +102,8 @@ def _findings(
         values = given.get(offer.component.name, {})
         found = _quietly(partial(check_component, offer.component, offer.kind, values, stand_ins, expected))
         namesakes = [other for other in registry.offers if _named(other) == _named(offer)]
-        yield from found if len(namesakes) == 1 else (replace(f, subject=f"{f.subject} ({offer.plugin})") for f in found)
+        apart = f" ({offer.plugin})" if len(namesakes) > 1 else ""
+        yield from (replace(finding, subject=finding.subject + apart) for finding in found)
 
 
 def _named(offer: Offer) -> tuple[str, str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +38,17 @@ class PluginModule:
     @cached_property
     def probed(self) -> dict[str, list[str]]:
         return _probe(self.module)
+
+    @property
+    def run(self) -> Path:
+        """Return a run's folder, as observers are told of it; it is there for as long as the examination."""
+        folder = Path(self._home.name).resolve() / "runs" / "check"
+        (folder / "checkpoints" / "ck-000001").mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @cached_property
+    def _home(self) -> TemporaryDirectory[str]:
+        return TemporaryDirectory(prefix="textclf-check-", ignore_cleanup_errors=True)
 
 
 def _loads(plugin: PluginModule) -> None:
@@ -87,6 +101,7 @@ def _leaves_the_process_alone(plugin: PluginModule) -> None:
 
 
 def _is_quiet(plugin: PluginModule) -> None:
+    _observes_quietly(plugin)
     for printed in plugin.probed["printed"]:
         raise Broken(f"importing it and calling its hooks prints {printed[:60]!r}")
 
@@ -114,7 +129,7 @@ def _observer(plugin: PluginModule) -> Any:
 
 def _observes_in_peace(plugin: PluginModule) -> None:
     observe = _observer(plugin)
-    for event in _one_of_each():
+    for event in _one_of_each(plugin.run):
         answer = observe(event=event)
         if answer is not None:
             raise Broken(f"textclf_event answers {answer!r} to {type(event).__name__}")
@@ -123,10 +138,21 @@ def _observes_in_peace(plugin: PluginModule) -> None:
 def _observes_in_its_place(plugin: PluginModule) -> None:
     observe = _observer(plugin)
     with written_here() as written:
-        for event in _one_of_each():
+        for event in _one_of_each(plugin.run):
             observe(event=event)
     if written:
-        raise Broken(f"textclf_event writes into the current folder: {', '.join(written)}")
+        names = ", ".join(written)
+        raise Broken(f"textclf_event writes into the current folder: {names}; RunStarted has the run's: event.folder")
+
+
+def _observes_quietly(plugin: PluginModule) -> None:
+    with redirect_stdout(io.StringIO()) as printed, suppress(NotApplicable):
+        observe = _observer(plugin)
+        for event in _one_of_each(plugin.run):
+            with suppress(Exception, SystemExit):  # whether it takes them is for another clause to say
+                observe(event=event)
+    if printed.getvalue():
+        raise Broken(f"textclf_event prints {printed.getvalue()[:60]!r}; use logging, or a file in the run's folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,20 +166,20 @@ def _lives_with_new_events(plugin: PluginModule) -> None:
     _observer(plugin)(event=_Unheard())
 
 
-def _one_of_each() -> list[events.Event]:
+def _one_of_each(run: Path) -> list[events.Event]:
     return [
-        events.RunStarted(name="check", folder="runs/check"),
+        events.RunStarted(name="check", folder=str(run)),
         events.StageStarted(stage="train"),
         events.Progress(stage="train", done=1, total=2, loss=0.5),
         events.EpochFinished(epoch=1, epochs=2, step=1, loss=0.5, validation={"accuracy": 0.5}),
         events.Chosen(what="device", choice="cpu"),
         events.Forecast(stage="train", seconds=60.0, memory=1, memory_free=2, advice={"less": 9.0}),
         events.Accounted(stage="train", tokens=9, seconds=1.0, tokens_per_second=9.0, parts={"forward": 1.0}),
-        events.CheckpointSaved(step=1, folder="checkpoints/ck-000001"),
+        events.CheckpointSaved(step=1, folder=str(run / "checkpoints" / "ck-000001")),
         events.Warned(message="take care"),
         events.StageFinished(stage="train", seconds=1.0),
-        events.RunFinished(folder="runs/check", metrics={"accuracy": 0.5}, seconds=1.0),
-        events.RunFailed(folder="runs/check", error="no", exit_code=3),
+        events.RunFinished(folder=str(run), metrics={"accuracy": 0.5}, seconds=1.0),
+        events.RunFailed(folder=str(run), error="no", exit_code=3),
     ]
 
 
@@ -192,7 +218,7 @@ PLUGIN: tuple[Check[PluginModule], ...] = (
         after=("plugin.loads",),
     ),
     Check(
-        Clause("plugin.quiet", "import and hooks print nothing", "stdout carries the answer of a command"),
+        Clause("plugin.quiet", "import, hooks and observers print nothing", "stdout carries the answer of a command"),
         _is_quiet,
         after=("plugin.loads",),
     ),

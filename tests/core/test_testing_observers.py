@@ -1,0 +1,57 @@
+"""What is found of observers: they may write into the run's folder, and into no other, and print nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from textclf.hooks.events import RunFinished, RunStarted
+from textclf.testing import check_plugin
+
+
+def failed(observe):
+    module = ModuleType("textclf_watching")
+    module.textclf_event = observe
+    return {finding.clause.id: finding.detail for finding in check_plugin(module) if finding.state == "failed"}
+
+
+def test_an_observer_that_writes_into_the_folder_of_the_run_is_innocent():
+    folders = set()
+
+    def observe(event):
+        if isinstance(event, RunStarted):
+            folders.add(event.folder)
+        for folder in folders:
+            with (Path(folder) / "seen.log").open("a") as file:
+                file.write(f"{type(event).__name__}\n")
+
+    assert failed(observe) == {}
+    assert not Path(folders.pop()).exists(), "and nothing is left of it"
+
+
+def test_an_observer_that_writes_into_the_current_folder_is_told_which_is_the_run_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def observe(event):
+        with Path("seen.log").open("a") as file:
+            file.write("seen")
+
+    assert failed(observe) == {
+        "plugin.files": "textclf_event writes into the current folder: seen.log; RunStarted has the run's: event.folder"
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", [None, 1])
+def test_an_observer_that_prints_is_found_whatever_else_it_does(answer):
+    def observe(event):
+        if isinstance(event, RunFinished):
+            print("done:", event.metrics)
+            return answer
+
+    found = failed(observe)
+    said = "textclf_event prints \"done: {'accuracy': 0.5}\\n\"; use logging, or a file in the run's folder"
+    assert found.pop("plugin.quiet") == said
+    assert list(found) == (["plugin.observer"] if answer else [])
