@@ -83,6 +83,20 @@ def test_an_expected_failure_needs_a_clause_and_a_reason(expected, words):
         check_component(WORDS, "encoder", expected=expected)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"toy_linaer": {"epochs": 9}}, "options: no component is called 'toy_linaer'; did you mean 'toy_linear'?"),
+        ({"mpl": {}}, "options: no component is called 'mpl' (offered: toy_accuracy, toy_linear, toy_summary, "
+         "toy_texts, toy_words)"),
+    ],
+)  # fmt: skip
+def test_options_of_a_component_that_is_not_there_are_refused(options, words):
+    for ask in (contract, check_plugin):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            ask(toy, options)
+
+
 def test_a_clause_that_hangs_on_a_broken_one_is_not_held_against_the_component():
     class Uneven(ToyWords):
         def encode(self, texts, context):

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+from ...errors import did_you_mean
 from ...hooks.components import Component, Kind
 from ...hooks.discovery import discover
 from ...hooks.registry import Offer
@@ -70,8 +71,9 @@ def check_plugin(
 ) -> list[Finding]:
     """Try every clause of a plugin's contract and of each component it offers; `options` is by component name."""
     known = checked_expectations(expected, clauses())
+    offers = _offers(module, options)
     findings = examine_plugin(module, known).findings()
-    for offer in discover([module], entry_points=False).offers:
+    for offer in offers:
         chosen = (options or {}).get(offer.component.name)
         findings += check_component(offer.component, offer.kind, chosen, stand_ins, expected)
     return findings
@@ -117,10 +119,21 @@ def contract(
     """
     known = checked_expectations(expected, clauses())
     examinations: list[Examination[Any]] = [examine_plugin(module, known)]
-    for offer in discover([module], entry_points=False).offers:
+    for offer in _offers(module, options):
         chosen = (options or {}).get(offer.component.name)
         examinations.append(_examine(offer.component, offer.kind, chosen, stand_ins, known))
     return [Case(one, check.clause.id) for one in examinations for check in one.checks]
+
+
+def _offers(module: ModuleType, options: Mapping[str, object] | None) -> Sequence[Offer]:
+    """Return what a plugin offers; a ValueError where options are for a component that a sound one does not offer."""
+    found = discover([module], entry_points=False)
+    known = sorted({offer.component.name for offer in found.offers})
+    unknown = [] if any(plugin.broken for plugin in found.plugins) else [n for n in options or {} if n not in known]
+    if unknown:
+        near = did_you_mean(unknown[0], known) or f" (offered: {', '.join(known) or 'none'})"
+        raise ValueError(f"options: no component is called '{unknown[0]}'{near}")
+    return found.offers
 
 
 def examine_plugin(
