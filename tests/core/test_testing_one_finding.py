@@ -70,7 +70,7 @@ def trainer_of(**methods):
         (replace(WORDS, restore=fails), "encoder", "encoder.restore"),
         (replace(WORDS, traits=fails), "encoder", "component.traits"),
         (replace(WORDS, check=fails), "encoder", "component.check"),
-        (trainer(train=fails), "trainer", "trainer.scores"),
+        (trainer(train=fails), "trainer", "trainer.model"),
         (trainer(restore=fails), "trainer", "trainer.restore"),
         (trainer_of(scores=fails), "trainer", "trainer.scores"),
         (trainer_of(save=fails), "trainer", "trainer.restore"),

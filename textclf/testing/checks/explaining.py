@@ -13,7 +13,7 @@ from ..clauses import Broken, Check, Clause, NotApplicable
 from ..texts import HOSTILE
 from .encoders import fitted
 from .subject import Subject
-from .trainers import train_once
+from .training import train_once
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from ...errors import Stopped
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..context import FolderCheckpoints
 from .subject import Subject
-from .trainers import lesson_of, tasks_of, teach, train_once
+from .training import lesson_of, tasks_of, teach, train_once
 
 
 def _stops_when_asked(subject: Subject) -> None:

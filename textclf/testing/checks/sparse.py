@@ -11,7 +11,7 @@ from ...data.predictions import Encoded
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from .comparing import demand_same, dense
 from .subject import Subject
-from .trainers import Lesson, Trained, lesson_of, tasks_of, teach
+from .training import Lesson, Trained, lesson_of, tasks_of, teach
 
 # Solvers may take other steps through zeros that are not stored: what they find is near, not equal.
 _NEAR = 0.05

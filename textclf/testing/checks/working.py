@@ -10,7 +10,7 @@ from ..watching import Watched, watch
 from .outputs import finished_run
 from .predicted import mixed, tasks
 from .subject import Subject
-from .trainers import train_once
+from .training import train_once
 
 
 def _load(subject: Subject) -> None:
