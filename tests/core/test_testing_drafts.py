@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.culprits.making import ACCURACY, LINEAR, SUMMARY, TEXTS
-from textclf import Traits
+from textclf import Dataset, Field, Labels, Options, Split, Texts, Traits
 from textclf.testing import check_component, require
 from textclf.testing.toy.texts import ToyTexts
 from textclf.testing.toy.verdicts import ToyAccuracy
@@ -121,3 +122,44 @@ BARE = f"test_testing_drafts.py:{Bare.load.__code__.co_firstlineno - 1}"
 )  # fmt: skip
 def test_a_method_with_other_parameters_is_named_with_its_own_line(component, kind, clause, said):
     assert failed(component, kind) == {clause: f"TypeError: {said}"}
+
+
+class FolderOptions(Options):
+    folder: Path = Field(description="of a folder for each label, with a file for each text")
+
+
+class Shelf:
+    """Reads a folder of folders, and takes whatever is there for text."""
+
+    errors = "strict"
+
+    def __init__(self, options):
+        self.folder = options.folder
+
+    def load(self, context):
+        files = sorted(self.folder.glob("*/*.txt"))
+        labels = Labels.of(file.parent.name for file in files)
+        texts = Texts([file.read_text("utf-8", errors=self.errors) for file in files])
+        return Dataset(labels, Split(texts, labels.encode([file.parent.name for file in files])))
+
+
+class Patient(Shelf):
+    errors = "replace"
+
+
+@pytest.mark.parametrize(
+    ("build", "found"),
+    [
+        (Patient, {}),
+        (Shelf, {"dataset.files": "a file of bytes that are no text in 'shelf' raises UnicodeDecodeError: 'utf-8' "
+                                  "codec can't decode byte 0x80 in position 0: invalid start byte; raise a DataError"}),
+    ],
+)  # fmt: skip
+def test_a_provider_that_is_given_a_folder_is_tried_with_other_files_in_a_copy_of_it(build, found, tmp_path):
+    shelf = tmp_path / "shelf"
+    for label in ("good", "bad"):
+        (shelf / label).mkdir(parents=True)
+        (shelf / label / "1.txt").write_text(f"{label} weather")
+    component = replace(TEXTS, build=build, options=FolderOptions, traits=Traits())
+    assert failed(component, "dataset", options={"folder": str(shelf)}) == found
+    assert len(list(shelf.rglob("*.txt"))) == 2, "the folder itself is left alone"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +87,41 @@ def _rows(split: Split) -> list[tuple[str, str]]:
 
 
 def _survives_its_files(subject: Subject) -> None:
-    named = [name for name, value in subject.options.model_dump().items() if _is_file(value)]
-    if not named:
-        raise NotApplicable("it is given no file")
-    for name in named:
-        original = Path(subject.options.model_dump()[name])
+    given = subject.options.model_dump()
+    files = [name for name, value in given.items() if _is(Path.is_file, value)]
+    # A word may be called like a folder that happens to be there; a path is meant to be one.
+    folders = [name for name, value in given.items() if isinstance(value, Path) and _is(Path.is_dir, value)]
+    if not files and not folders:
+        raise NotApplicable("it is given no file and no folder")
+    for name in files:
+        original = Path(given[name])
         for what, content in _WRONG_FILES.items():
             path = subject.folder() / original.name
             path.write_bytes(content)
             _load_wrong_file(subject, {**subject.values, name: str(path)}, what)
+    for name in folders:
+        _survives_files_in(subject, name, Path(given[name]))
 
 
-def _is_file(value: object) -> bool:
-    return isinstance(value, (str, Path)) and 0 < len(str(value)) < 4096 and Path(value).is_file()
+def _survives_files_in(subject: Subject, name: str, original: Path) -> None:
+    """Load a copy of the folder, once for each wrong file, with that file beside the first one that is there."""
+    inside = sorted(path.relative_to(original) for path in islice(original.rglob("*"), _MOST) if path.is_file())
+    size = sum((original / path).stat().st_size for path in inside)
+    if not inside or len(inside) == _MOST or size > _LARGEST:
+        raise NotApplicable("its folder is empty, or too large to be copied and tried with other files")
+    for what, content in _WRONG_FILES.items():
+        copy = subject.folder() / original.name
+        shutil.copytree(original, copy)
+        first = copy / inside[0]
+        first.with_name(f"{first.stem}-other{first.suffix}").write_bytes(content)
+        _load_wrong_file(subject, {**subject.values, name: str(copy)}, f"{what} in '{original.name}'")
 
 
+def _is(kind: Callable[[Path], bool], value: object) -> bool:
+    return isinstance(value, (str, Path)) and 0 < len(str(value)) < 4096 and kind(Path(value))
+
+
+_MOST, _LARGEST = 1000, 4 * 2**20  # files of a folder, and bytes, that are copied
 _WRONG_FILES = {
     "an empty file": b"",
     "a file of line ends": b"\n\r\n\n",
