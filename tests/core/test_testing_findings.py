@@ -152,7 +152,7 @@ def test_a_trainer_that_learns_too_little_is_told_of_what_and_which_options_may_
     wrong = TRAINERS["trainer.learns"]
     (said,) = failed(wrong.component, wrong.kind, options=wrong.options).values()
     assert re.fullmatch(
-        r"taught on 90 separable single-label texts it gets \d+% of others right; 90% is asked; where it needs more "
+        r"taught on 90 separable single-label texts it gets \d+% right of 30 others; 90% is asked; where it needs more "
         r"steps for that, give it options, such as `--set toy_linear.epochs=...` or "
         r"`options={'toy_linear': {'epochs': ...}}`",
         said,

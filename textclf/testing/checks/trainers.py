@@ -29,8 +29,9 @@ def _learns(subject: Subject) -> None:
         decided = Decision().decide(trained.scores(subject), labels)
         right = float((decided == test.labels).mean()) if test else 0.0
         if right < _LEARNT:
-            given = f"taught on {len(trained.dataset.train)} separable {task} texts it gets {right:.0%} of others right"
-            raise Broken(f"{given}; {_LEARNT:.0%} is asked; where it needs more steps for that, {_way(subject)}")
+            many, others = len(trained.dataset.train), len(test or ())
+            found = f"taught on {many} separable {task} texts it gets {right:.0%} right of {others} others"
+            raise Broken(f"{found}; {_LEARNT:.0%} is asked; where it needs more steps for that, {_way(subject)}")
 
 
 def _way(subject: Subject) -> str:
