@@ -57,7 +57,8 @@ def test_an_example_is_no_longer_than_it_takes(path):
 def test_an_example_keeps_every_contract(path, monkeypatch, tmp_path):
     notes = tmp_path / "notes.json"
     notes.write_text(json.dumps([["fine weather", "good"], ["rain again", "bad"]]), "utf-8")
-    findings = check_plugin(load(path, monkeypatch), options={"notes": {"path": str(notes)}})
+    options = {"notes": {"path": str(notes)}} if path.stem == "notes" else {}
+    findings = check_plugin(load(path, monkeypatch), options=options)
     require(findings)
     kind = {"event": "plugin.observer"}.get(KINDS[path.stem], KINDS[path.stem].removesuffix("s") + ".")
     assert any(one.state == "passed" and one.clause.id.startswith(kind) for one in findings)

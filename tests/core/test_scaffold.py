@@ -27,8 +27,8 @@ sys.modules["torch"] = None  # as where no extra is installed
 from textclf.testing import check_plugin, require
 for module in sys.argv[2:]:
     name = module.removeprefix("textclf_")
-    given = {"path": sys.argv[1]} if name == "my_dataset" else {}
-    findings = check_plugin(importlib.import_module(module), options={name: given})
+    given = {name: {"path": sys.argv[1]}} if name == "my_dataset" else {}
+    findings = check_plugin(importlib.import_module(module), options=given)
     require(findings)
     print(module, sum(finding.state == "passed" for finding in findings))
 """
