@@ -160,6 +160,44 @@ def test_a_metric_that_gives_not_one_number_a_draw_is_named(answer: Any, shown: 
     assert re.search(ODD + f" returned {shown} for 100 weightings$", placeless(str(caught.value)))
 
 
+def _right(p: Predictions) -> Any:
+    return (p.truth == p.predicted).astype(float)
+
+
+CELLS = ", from the confusion cells (reads_scores is False)"
+
+
+@pytest.mark.parametrize(
+    ("reads_scores", "weighted", "says"),
+    [
+        (False, lambda p, w: (w * _right(p)).mean(axis=1), f"1.5 with weights that count each text once{CELLS}"),
+        (False, lambda p, w: np.full(len(w), _right(p).mean()), f"0.5 with weights that count each text once{CELLS}"),
+        (True, lambda p, w: w @ _right(p), "6 with weights that count each text once"),
+        (True, lambda p, w: np.full(len(w), math.nan), "nan with weights that count each text once"),
+    ],
+)
+def test_a_metric_that_is_another_with_weights_is_refused(reads_scores: bool, weighted: Any, says: str) -> None:
+    metric = checked(lambda p, w: float(_right(p).mean()) if w is None else weighted(p, w))
+    metric.reads_scores = reads_scores
+    with pytest.raises(PluginError) as caught:
+        bootstrap({"odd": metric}, answers(np.array([True] * 6 + [False] * 2)), 100)
+    told = f"metric 'odd' (plugin textclf_mine): __call__ returned 0.75 without weights and {says}"
+    assert placeless(str(caught.value)) == f"{told}; both must be the same"
+
+
+@pytest.mark.parametrize("reads_scores", [False, True])
+def test_a_metric_that_weighs_as_it_should_is_taken_in_float32_too(reads_scores: bool) -> None:
+    def share(p: Predictions, w: Any) -> Any:
+        right = _right(p).astype(np.float32)
+        return float(right.mean()) if w is None else (w.astype(np.float32) @ right) / w.sum(axis=1, dtype=np.float32)
+
+    metric = checked(share)
+    metric.reads_scores = reads_scores
+    correct = np.random.default_rng(0).random(20_001) < 0.7
+    found = bootstrap({"odd": metric}, answers(correct), 20)["odd"]
+    assert found.value == pytest.approx(correct.mean())
+
+
 def test_a_metric_that_is_not_defined_stays_so() -> None:
     metric = checked(lambda p, w: math.nan if w is None else np.full(len(w), math.nan))
     found = bootstrap({"odd": metric}, answers(np.array([True, True])), 100)["odd"].estimate()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.dataset import Texts
 from ..data.predictions import Counts, Predictions
 from ..hooks.contracts import Judgement, Metric
-from ..recipe.plan import Step
+from .checked import CheckedMetric as CheckedMetric
 from .report import Estimate, LabelRow
 
 if TYPE_CHECKING:
@@ -45,33 +45,6 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class CheckedMetric:
-    """A step's metric behind the border: what it raises, or returns against its contract, names its plugin."""
-
-    def __init__(self, step: Step[Metric]) -> None:
-        self._step, self._metric = step, step.build()
-        self.greater_is_better = self._metric.greater_is_better
-        self.reads_scores = step.call("reads_scores", lambda: bool(getattr(self._metric, "reads_scores", True)))
-
-    def __call__(self, predictions: Predictions, weights: NDArray[np.float64] | None = None) -> Any:
-        import numpy as np
-
-        value = self._step.call("__call__", lambda: self._metric(predictions, weights))
-        called = self._metric.__call__
-        if weights is not None:
-            if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise self._step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings", called)
-            return value.astype(np.float64)
-        if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
-            raise self._step.fault(f"__call__ returned {_shown(value)}, not a number", called)
-        return float(value)
-
-
-def _shown(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    return f"a {type(value).__name__}" + (f" of shape {shape}" if shape is not None else "")
-
-
 def measure(metric: Metric, predictions: Predictions) -> float:
     return float(metric(predictions))
 
@@ -105,9 +78,21 @@ def bootstrap_together(
                 else:
                     found[name].append(metric(table.cells, in_cells))
     return [
-        {name: Draws(measure(metric, predictions), np.concatenate(found[name])) for name, metric in metrics.items()}
-        for predictions, found in zip(several, drawn, strict=True)
+        {name: Draws(_value(metric, table), np.concatenate(found[name])) for name, metric in metrics.items()}
+        for table, found in zip(tables, drawn, strict=True)
     ]
+
+
+def _value(metric: Metric, table: _Table) -> float:
+    """Return the metric on the texts themselves, which must also be that of the draw that has each of them once."""
+    import numpy as np
+
+    value = measure(metric, table.predictions)
+    if isinstance(metric, CheckedMetric) and metric.reads_scores:
+        metric.refuse_other(value, table.predictions, np.ones(len(table.predictions)))
+    elif isinstance(metric, CheckedMetric):
+        metric.refuse_other(value, table.cells, np.asarray(table.units_in_cell.sum(axis=1)))
+    return value
 
 
 @dataclass(frozen=True, slots=True)
