@@ -21,21 +21,21 @@ class CheckedMetric:
     """A step's metric behind the border: what it raises, or returns against its contract, names its plugin."""
 
     def __init__(self, step: Step[Metric]) -> None:
-        self._step, self._metric = step, step.build()
-        self.greater_is_better = self._metric.greater_is_better
-        self.reads_scores = step.call("reads_scores", lambda: bool(getattr(self._metric, "reads_scores", True)))
+        self.step, self.inner = step, step.build()
+        self.greater_is_better = self.inner.greater_is_better
+        self.reads_scores = step.call("reads_scores", lambda: bool(getattr(self.inner, "reads_scores", True)))
 
     def __call__(self, predictions: Predictions, weights: NDArray[np.float64] | None = None) -> Any:
         import numpy as np
 
-        value = self._step.call("__call__", lambda: self._metric(predictions, weights))
-        called = self._metric.__call__
+        value = self.step.call("__call__", lambda: self.inner(predictions, weights))
+        called = self.inner.__call__
         if weights is not None:
             if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise self._step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings", called)
+                raise self.step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings", called)
             return value.astype(np.float64)
         if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
-            raise self._step.fault(f"__call__ returned {_shown(value)}, not a number", called)
+            raise self.step.fault(f"__call__ returned {_shown(value)}, not a number", called)
         return float(value)
 
     def refuse_other(self, value: float, predictions: Predictions, weights: NDArray[np.float64]) -> None:
@@ -49,10 +49,10 @@ class CheckedMetric:
             return
         if not math.isclose(value, weighted, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE):
             cells = "" if self.reads_scores else ", from the confusion cells (reads_scores is False)"
-            raise self._step.fault(
+            raise self.step.fault(
                 f"__call__ returned {value:g} without weights and {weighted:g} with weights that count each text "
                 f"once{cells}; both must be the same",
-                self._metric.__call__,
+                self.inner.__call__,
             )
 
 

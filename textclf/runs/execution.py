@@ -28,6 +28,7 @@ from .metrics import judge
 from .outputs import write_outputs
 from .report import Report
 from .splitting import Parts, part
+from .tryout import try_out
 from .writing import write_predictions
 
 
@@ -129,6 +130,7 @@ class _Stages:
 
     def run(self, data: Dataset | None) -> Finish:
         plan, journal = self.plan, self.journal
+        try_out(plan, None if data is None else data.labels.task)
         found = pipeline.build_metrics(plan)
         with journal.stage("load") as notes:
             dataset = pipeline.load(plan, data, self.context.at("load", plan.dataset.name if plan.dataset else "data"))
