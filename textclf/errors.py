@@ -142,6 +142,9 @@ class Stopped(TextclfError):  # noqa: N818 - it is an outcome, not a fault
 
     exit_code = 75
 
+    def __init__(self, message: str = "stopped before the end") -> None:
+        super().__init__(message)
+
 
 class Cancelled(Stopped):
     """As `Stopped`, by Ctrl-C."""

@@ -17,7 +17,7 @@ import pytest
 from tests.core.killing import KILLED, die_at
 from tests.core.places import placeless
 from tests.core.toys import Stopping, contents, engine, plugin, recipe, weights
-from textclf import ArtefactError, Cancelled, Engine, PluginError, ResourceError, Stopped
+from textclf import ArtefactError, Engine, PluginError, ResourceError, Stopped
 from textclf.hooks.loose import digest_of
 from textclf.testing import toy
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
@@ -110,14 +110,17 @@ def test_a_disk_that_fills_during_the_run_leaves_a_run_that_goes_on(room: int) -
     assert contents(engine().resume(only_run())) == contents(whole)
 
 
-def test_ctrl_c_inside_a_component_is_recorded_as_an_interruption() -> None:
+@pytest.mark.parametrize(
+    ("error", "says"), [(KeyboardInterrupt, "interrupted"), (Stopped, "stopped before the end")]
+)
+def test_ctrl_c_or_a_stop_without_words_inside_a_component_is_an_interruption(error: Any, says: str) -> None:
     class Interrupted(ToyLinear):
         def train(self, *_: Any) -> Any:
-            raise KeyboardInterrupt
+            raise error
 
-    with pytest.raises(Cancelled, match=r"^interrupted$"):
+    with pytest.raises(Stopped, match=rf"^{says}$"):
         engine(plugin("trainer", "stubborn", lambda: Interrupted(LinearOptions()))).run(recipe(trainer="stubborn"))
-    assert record(only_run())["state"] == "interrupted"
+    assert (record(only_run())["state"], record(only_run())["error"]) == ("interrupted", says)
 
 
 @pytest.mark.parametrize(

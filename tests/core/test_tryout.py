@@ -60,7 +60,8 @@ def said_before_loading(kind: str, make: Any, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (Unweighted, "__call__() fails: TypeError: Unweighted.__call__() takes 2 positional arguments but 3 were given"),
+        (Unweighted, "__call__() fails: TypeError: Unweighted.__call__() takes 2 positional arguments but 3 were "
+                     "given"),
         (Listing, "__call__ returned a list for 2 weightings"),
         (Undivided, "__call__ returned 0.666667 without weights and 1 with weights that count each text once, from the "
                     "confusion cells (reads_scores is False); both must be the same"),
