@@ -18,7 +18,7 @@ from .sample import SOUND, build, complaints, plugin, refusal
         ({"epochs": 1000}, "epochs: must be at most 100, not 1000"),
         ({"epochs": True}, "epochs: must be a whole number, not true"),
         ({"epochs": None}, "epochs: must be a whole number, not null"),
-        ({"epochs": 2.0}, "epochs: must be a whole number, not 2"),
+        ({"epochs": 2.0}, "epochs: must be a whole number, not 2.0"),
         ({"learning_rate": "2e-5"}, "learning_rate: must be a number, not the text '2e-5'; write 2e-5 without quotes"),
         ({"learning_rate": 0}, "learning_rate: must be greater than 0, not 0"),
         ({"shuffle": "no"}, "shuffle: must be true or false, not the text 'no'; write false"),

@@ -84,7 +84,9 @@ def _message(group: list[ErrorDetails]) -> str:
     expected = list(dict.fromkeys(_expected(details) for details in group))
     choices = [word.strip("'") for details in group for word in _choices(details) if word.startswith("'")]
     meant = did_you_mean(value, choices) if isinstance(value, str) else ""
-    return f"must be {' or '.join(expected)}, not {_shown(value)}{meant or _quoted(value, expected)}"
+    # 3.0 is a whole number to everybody but its reader.
+    shown = str(value) if isinstance(value, float) and "a whole number" in expected else _shown(value)
+    return f"must be {' or '.join(expected)}, not {shown}{meant or _quoted(value, expected)}"
 
 
 def _unknown(path: KeyPath, model: type[BaseModel], owner: str) -> str:
