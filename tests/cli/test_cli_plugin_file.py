@@ -151,6 +151,17 @@ def test_what_to_type_next_names_the_file(call: Call) -> None:
     assert last == "next: textclf --plugin 'my plugin.py' predict toys \"a text of your own\""
 
 
+def test_what_to_type_next_names_no_file_that_the_model_does_not_need(call: Call) -> None:
+    odd = "from textclf import Component\nfrom textclf.testing.toy.verdicts import ToyAccuracy\n\n\n"
+    write("odd.py", odd + "def textclf_metrics():\n    return [Component(name='odd', build=lambda _: ToyAccuracy())]\n")
+    write("watch.py", "def textclf_event(event):\n    pass\n")
+    given = ["--plugin", "watch.py", "--plugin", "mine.py", "--plugin", "odd.py"]
+    done = call(*given, "run", "toys.yaml", "--set", "metrics=[odd]")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == 'next: textclf --plugin mine.py predict toys "a text of your own"'
+    assert call("--plugin", "mine.py", "predict", "toys", "a text of your own").code == 0
+
+
 def test_every_command_that_reads_a_model_takes_the_file(call: Call, run: Path) -> None:
     other = call("--plugin", "mine.py", "run", "toys.yaml", "--seed", "7", "--json").json()["folder"]
     for words in (

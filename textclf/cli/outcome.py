@@ -29,7 +29,8 @@ def show_result(session: Session, result: Result, runs: str) -> None:
         terminal.answer(*report_parts(result.report))
     else:
         terminal.answer(*summary_parts(result.report))
-    terminal.answer("", f"everything is in {result.folder}", f"next: {session.name} {next_command(result, runs)}")
+    name = session.name_with(_files_of_model(result))
+    terminal.answer("", f"everything is in {result.folder}", f"next: {name} {next_command(result, runs)}")
     if failed:
         raise GateError("\n".join(failed))
 
@@ -57,6 +58,12 @@ def unmet_gates(result: Result) -> list[str]:
 
 def _sentence(gate: Gate) -> str:
     return f"gate not met: the lower end of {gate.metric} is {fixed(gate.low)}, below {gate.bound:g}; the run is kept"
+
+
+def _files_of_model(result: Result) -> set[str]:
+    """Return the plugin files that loading the model needs: not those of metrics, outputs and observers."""
+    one = result.members[0] if result.members else result
+    return {step.offer.plugin.file for step in one.classifier.steps.values()}
 
 
 def next_command(result: Result, runs: str) -> str:

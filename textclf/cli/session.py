@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,12 @@ class Session:
     @property
     def name(self) -> str:
         """Return how a command begins that is to be typed next: with the same plugins."""
-        return " ".join(["textclf", *(f"--plugin {shlex.quote(file)}" for file in self.plugins)])
+        return self.name_with(self.plugins)
+
+    def name_with(self, files: Collection[str]) -> str:
+        """As `name`, with those of the plugin files alone that are among these."""
+        kept = [file for file in self.plugins if file in files]
+        return " ".join(["textclf", *(f"--plugin {shlex.quote(file)}" for file in kept)])
 
     def engine(
         self, *, runs: str = "runs", offline: bool = False, observers: Sequence[Callable[[Any], None]] = ()
