@@ -44,7 +44,10 @@ def silent(event: Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A trained classifier. `steps` say from which components it was made, so that it can be saved and loaded."""
+    """A trained classifier. `steps` say from which components it was made, so that it can be saved and loaded.
+
+    metrics: what its run was judged by, as `Step.to_json` writes it; nothing else needs their plugins.
+    """
 
     labels: Labels
     encoder: Encoder
@@ -54,6 +57,7 @@ class Classifier:
     decision: Decision = field(default_factory=Decision)
     pairs: bool = False
     cache: Path | None = None
+    metrics: tuple[Mapping[str, Any], ...] = ()
 
     def scores(
         self,
@@ -203,6 +207,7 @@ class Classifier:
             steps = {kind: restored_step(kind, saved[kind], registry, files) for kind in ("encoder", "trainer")}
             cleaning, decision = tuple(about["clean"]), Decision(**about["decide"])
             pairs = bool(about["pairs"])
+            metrics = tuple(dict(saved) for saved in about.get("metrics", ()))
         except KeyError as error:
             raise ArtefactError(f"{folder / FILE} lacks {error}: it is damaged, or not of textclf's writing") from None
         except (TypeError, ValueError, AttributeError, DataError) as error:
@@ -212,7 +217,7 @@ class Classifier:
         steps["trainer"] = trainer
         model = trainer.call("restore", lambda: trainer.build().restore(folder, encoder, labels))
         trainer.require("restore", model, MODEL, "Model")
-        return cls(labels, encoder, model, steps, cleaning, decision, pairs, cache)  # type: ignore[arg-type]
+        return cls(labels, encoder, model, steps, cleaning, decision, pairs, cache, metrics)  # type: ignore[arg-type]
 
     def with_decision(self, decision: Decision) -> Classifier:
         return replace(self, decision=decision)
@@ -231,6 +236,7 @@ class Classifier:
             "clean": self.cleaning,
             "decide": {"threshold": self.decision.threshold, "abstain_below": self.decision.abstain_below},
             "components": {kind: step.to_json() for kind, step in self.steps.items()},
+            "metrics": self.metrics,
             "files": manifest(folder),
         }
         # As escapes, since a label may hold what UTF-8 cannot.

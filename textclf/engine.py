@@ -155,7 +155,7 @@ class Engine:
     def evaluate(
         self, classifier: Classifier, data: Any, *, draws: int = 2000, run: str | Path | None = None
     ) -> Report:
-        """Judge a classifier on labelled data (see `run`): accuracy and macro F1, all of the data as test.
+        """Judge a classifier on labelled data (see `run`) by the metrics of its recipe, all of the data as test.
 
         run: the run it came from; texts that it was trained on are then counted in a warning.
         """
@@ -163,12 +163,12 @@ class Engine:
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
-        metrics = reading.usual_metrics(self.registry)
+        metrics, missing = reading.metrics_of(classifier, self.registry)
         predictions = reading.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
-        warnings = () if run is None else reading.seen_in_training(finding.find(self.runs, run), classifier, split)
+        seen = () if run is None else reading.seen_in_training(finding.find(self.runs, run), classifier, split)
         return evaluation.report(
-            "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=warnings
+            "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=(*missing, *seen)
         )
 
     def compare(

@@ -211,7 +211,7 @@ def test_the_columns_of_the_training_data_are_looked_for_first(call: Call, tmp_p
     )
     assert call("run", "own.yaml", "--runs", "mine").code == 0
     answer = call("evaluate", "own", "own.csv", "--runs", "mine", "--json")
-    assert answer.json()["report"]["metrics"]["accuracy"]["value"] == 1.0
+    assert answer.json()["report"]["metrics"]["toy_accuracy"]["value"] == 1.0
     lines = call("predict", "own", "--runs", "mine", "--input", "own.csv", "--format", "jsonl").out.splitlines()
     assert [json.loads(line)["predicted"] for line in lines[:2]] == ["no", "yes"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.core.toys import engine, recipe
+from tests.core.toys import engine, plugin, recipe
 from textclf import ArtefactError
+from textclf.recipe.settings import DEFAULT_METRICS
 from textclf.runs.reading import read_predictions
+from textclf.testing.toy.verdicts import ToyAccuracy
 
 ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", "", "NA", "[x]"]
 
@@ -25,9 +28,9 @@ def test_predictions_are_read_back_as_they_were(changes: dict[str, Any]) -> None
     assert back.labels.names == tuple(ODD)
     assert back.scores.dtype == np.float32
     again = engine().evaluate(done.classifier, _test_data(done.folder, changes), draws=100)
-    assert again.metrics["accuracy"].value == done.report.metrics["toy_accuracy"].value  # type: ignore[union-attr]
+    assert again.metrics["toy_accuracy"].value == done.report.metrics["toy_accuracy"].value  # type: ignore[union-attr]
     right = back.truth == back.predicted
-    assert (right if right.ndim == 1 else right.all(axis=1)).mean() == again.metrics["accuracy"].value
+    assert (right if right.ndim == 1 else right.all(axis=1)).mean() == again.metrics["toy_accuracy"].value
     assert (back.groups is not None) == ("groups" in changes)
 
 
@@ -41,6 +44,30 @@ def _test_data(folder: Path, changes: dict[str, Any]) -> Any:
     labels = named(back.truth, back.labels)
     texts = [row.text("text") for row in rows]
     return (texts, [row.text("pair") for row in rows], labels) if "pairs" in changes else (texts, labels)
+
+
+def test_a_classifier_is_judged_by_the_metrics_of_its_recipe_as_far_as_they_are_there() -> None:
+    odd = plugin("metric", "odd", ToyAccuracy)
+    done = engine(odd).run(recipe(metrics=["f1_macro", {"use": "f1", "average": "micro"}, "odd"]))
+    data = _test_data(done.folder, {})
+    with_all = engine(odd).evaluate(engine(odd).load(done.folder), data, draws=100)
+    told, expected = with_all.to_json()["metrics"], done.report.to_json()["metrics"]
+    assert {name: about["value"] for name, about in told.items()} == {n: a["value"] for n, a in expected.items()}
+    assert with_all.warnings == ()
+    without = engine().evaluate(engine().load(done.folder), data, draws=100)
+    assert list(without.metrics) == ["f1_macro", "f1"]
+    [warning] = without.warnings
+    assert warning.startswith("metric 'odd' is left out: no metric is called 'odd' (installed: ")
+    assert warning.endswith("); it was saved by plugin textclf_odd: install that plugin")
+
+
+def test_a_model_that_tells_of_no_metrics_is_judged_by_the_usual_ones() -> None:
+    """Models of earlier versions, and those of which none of the metrics is there."""
+    done = engine().run(recipe())
+    about = done.folder / "model" / "textclf.json"
+    about.write_text(json.dumps({k: v for k, v in json.loads(about.read_text()).items() if k != "metrics"}))
+    judged = engine().evaluate(engine().load(done.folder), _test_data(done.folder, {}), draws=100)
+    assert (set(judged.metrics), judged.warnings) == (set(DEFAULT_METRICS), ())
 
 
 def cut(path: Path) -> None:

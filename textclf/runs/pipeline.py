@@ -196,4 +196,6 @@ def _fixed(array: NDArray[Any]) -> NDArray[Any]:
 def classifier(plan: Plan, parts: Parts, encoded: EncodedParts, model: Model, decision: Decision) -> Classifier:
     steps: Any = {"encoder": plan.encoder, "trainer": plan.trainer}
     pairs = parts.train.texts.pairs
-    return Classifier(parts.labels, encoded.encoder, model, steps, plan.settings.clean, decision, pairs)
+    judged_by = tuple(step.to_json() for step in plan.metrics)
+    cleaning = plan.settings.clean
+    return Classifier(parts.labels, encoded.encoder, model, steps, cleaning, decision, pairs, metrics=judged_by)

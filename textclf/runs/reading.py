@@ -14,7 +14,7 @@ from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
 from ..data.tables import Row, read_table
 from ..data.text import clean
-from ..errors import ArtefactError, DataError, counted
+from ..errors import ArtefactError, DataError, PluginError, counted
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
 from ..recipe.border import fault_of_scores
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
 def usual_metrics(registry: Registry) -> dict[str, Metric]:
     """Return the metrics of a recipe that names none."""
     return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
+
+
+def metrics_of(classifier: Classifier, registry: Registry) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Return the metrics that a classifier's run was judged by, or the usual ones, and warnings of those missing."""
+    found: dict[str, Metric] = {}
+    warnings = []
+    for saved in classifier.metrics:
+        try:
+            step = restored_step("metric", saved, registry)
+            found[step.name] = CheckedMetric(step)
+        except PluginError as error:
+            warnings.append(f"metric '{saved.get('use')}' is left out: {error}")
+    return found or usual_metrics(registry), tuple(warnings)
 
 
 def predict(classifier: Classifier, split: Split) -> Predictions:
