@@ -99,6 +99,7 @@ def trained(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = {"toys": "seed=0", "several": more, "twos": "dataset.pairs=true"}
     code = "import sys; from textclf.cli.main import main; sys.exit(max(main(a.split()) for a in sys.argv[1:]))"
     words = [f"run toys.yaml --set name={name} --set {change}" for name, change in changes.items()]
-    env = {**os.environ, "PYTHONPATH": str(site), "TEXTCLF_CACHE": str(folder / "cache")}
+    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, "PYTHONPATH": path, "TEXTCLF_CACHE": str(folder / "cache")}
     subprocess.run([sys.executable, "-c", code, *words], cwd=folder, env=env, check=True, capture_output=True)
     return folder / "runs"

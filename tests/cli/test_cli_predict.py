@@ -178,7 +178,7 @@ def test_other_labelled_texts_are_judged(call: Call, tmp_path: Path, trained: Pa
     assert "\nintervals: 2,000 bootstrap draws of these texts\n" in answer.out
     assert "split" not in answer.out
     report = call("evaluate", "toys", "other.csv", "--json").json()["report"]
-    assert report["metrics"]["accuracy"]["value"] == 1.0
+    assert report["metrics"]["toy_accuracy"]["value"] == 1.0
     assert report["sizes"] == {"test": 12}
 
 
