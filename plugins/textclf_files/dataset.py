@@ -9,13 +9,13 @@ from textclf import Context, DataError, Dataset, Labels, Row, Split, Table, Text
 
 from .columns import Columns, find_columns
 from .download import Limits, fetch
-from .labels import label_reader, lookalikes
+from .labels import is_parted, label_reader, lookalikes, never_several
 from .options import FilesOptions, Role, is_url, local
 
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of one file, by column; `unlabelled` are those without a label."""
+    """The rows of one file, by column; `unlabelled` are those without a label, `parted` those read by a delimiter."""
 
     first: list[str] = field(default_factory=list)
     second: list[str] = field(default_factory=list)
@@ -23,6 +23,7 @@ class _Rows:
     ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     unlabelled: list[tuple[str, str]] = field(default_factory=list)
+    parted: int = 0
 
     def texts(self, pairs: bool) -> Texts:
         return Texts(self.first, self.second if pairs else None)
@@ -87,6 +88,7 @@ class FilesDataset:
             if columns.pair is not None:
                 rows.second.append(second)
             rows.members.append(members)
+            rows.parted += is_parted(row, columns)
             rows.ids.append(_id_of(row, columns, seen))
             if columns.group is not None:
                 rows.groups.append(_group_of(row, columns.group))
@@ -99,6 +101,11 @@ class FilesDataset:
         for group in lookalikes(seen):
             alike = " and ".join(f"'{label}'" for label in group)
             context.warn(f"the labels {alike} look alike and stay apart; `label_names` can bring them together")
+        if never_several([m for rows in files.values() if rows.parted == len(rows.members) for m in rows.members]):
+            context.warn(
+                f"no text has more than one label; is the delimiter of '{self.options.labels[0]}' right? "
+                f"labels_delimiter is '{self.options.labels_delimiter}'"
+            )
         multi = bool(self.options.labels)
         task = "multi-label" if multi else "single-label"
         # Flag columns name their labels whether or not a row has them; so does label_names, in its own order.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from textclf import DataError, Row
 
@@ -13,6 +13,7 @@ from .options import FilesOptions
 
 # The labels of one row: one for single-label tasks, any number for multi-label ones, None where it has no label.
 Members = tuple[str, ...] | None
+_DELIMITERS, _MANY = (" ", ",", ";", "|"), 10
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
@@ -26,6 +27,19 @@ def label_reader(options: FilesOptions, columns: Columns) -> Callable[[Row], Mem
         column, delimiter = columns.labels[0], options.labels_delimiter
         return lambda row: _named(row, _set(row, column, delimiter, taking), options.label_names)
     return lambda row: _named(row, _flagged(row, columns.labels, taking), options.label_names)
+
+
+def is_parted(row: Row, columns: Columns) -> bool:
+    """Tell whether a row's labels are read by a delimiter: not one label, flags, or a list."""
+    value = row.values.get(columns.labels[0]) if columns.label is None and len(columns.labels) == 1 else None
+    return isinstance(value, str) and not value.lstrip().startswith("[")
+
+
+def never_several(rows: Sequence[tuple[str, ...]]) -> bool:
+    """Tell whether many rows have one label at most, with what looks like another delimiter in some of them."""
+    if len(rows) < _MANY or any(len(members) > 1 for members in rows):
+        return False
+    return any(sign in label for members in rows for label in members for sign in _DELIMITERS)
 
 
 def _single(row: Row, column: str, taking: bool) -> Members:

@@ -15,6 +15,16 @@ from textclf.cli.arguments import complete_recipe, complete_run
 Call = Callable[..., Answer]
 
 
+def test_a_plan_quotes_what_could_not_be_read_otherwise(call: Call) -> None:
+    """A delimiter would be lost among the commas of the line."""
+    Path("a.csv").write_text("text,labels\na,x\n", "utf-8")
+    Path("files.yaml").write_text(
+        "dataset: {use: files, path: a.csv, labels: labels}\nencoder: toy_words\ntrainer: toy_linear\n", "utf-8"
+    )
+    said = " ".join(call("check", "files.yaml").out.split())
+    assert "labels: [labels], labels_delimiter: ',', label_names" in said
+
+
 def test_plugins_are_listed_with_what_they_offer(call: Call) -> None:
     answer = call("plugins")
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]

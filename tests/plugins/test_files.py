@@ -225,3 +225,25 @@ def test_encoding_delimiter_and_format_are_passed_on():
     Path("a.data").write_bytes("text;label\ncafé;x\nthé;y\n".encode("cp1252"))
     dataset = load(path="a.data", format="csv", encoding="cp1252", delimiter=";")
     assert list(dataset.train.texts.first) == ["café", "thé"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "warned"),
+    [
+        (["red;blue", "red"], {}, True),
+        (["red blue", "red"], {}, True),
+        (["red|blue", "red"], {"labels_delimiter": ";"}, True),
+        (["red;blue", "red"], {"labels_delimiter": ";"}, False),
+        (["red,light blue", "red"], {}, False),
+        (["red", "blue"], {}, False),
+        (['["light blue"]', '["red"]'], {}, False),
+    ],
+)
+def test_a_wrong_delimiter_of_the_labels_is_asked_about(cells, options, warned):
+    """No row of many has two labels, and some label looks as if it were several."""
+    path = written("a.jsonl", *(json.dumps({"text": f"text {n}", "labels": cells[n % 2]}) for n in range(12)))
+    says = (
+        "no text has more than one label; is the delimiter of 'labels' right? labels_delimiter is "
+        f"'{options.get('labels_delimiter', ',')}'"
+    )
+    assert warnings(path=path, labels="labels", **options) == [says] * warned

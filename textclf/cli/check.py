@@ -84,6 +84,8 @@ def _said(value: Any) -> str:
         return "[" + ", ".join(_said(inner) for inner in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and (not any(map(str.isalnum, value)) or "," in value or value != value.strip()):
+        return f"'{value}'"
     return "null" if value is None else str(value)
 
 
