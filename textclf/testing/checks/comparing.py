@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+ROUNDING = 1e-4
+"""How far a network's features of a text may differ with the batch it is in."""
+
+
 def rows_of(features: Any) -> int:
     """Return the number of texts that features are of."""
     return int(features.shape[0]) if hasattr(features, "shape") else len(features)

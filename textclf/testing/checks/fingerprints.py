@@ -8,7 +8,7 @@ from ...data.dataset import Split
 from ...errors import kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .comparing import differ
-from .encoders import encode, fitted, some_texts
+from .encoded import encode, fitted, some_texts
 from .otherwise import fitted_otherwise
 from .subject import Subject
 
@@ -34,7 +34,7 @@ def _knows_itself(subject: Subject) -> None:
     if one.fingerprint() != again.fingerprint():
         raise Broken("fitted alike, two encoders have different fingerprints")
     if one.fingerprint():
-        _demand_another(subject, "fitted on other texts", _half(train))
+        _demand_another(subject, "fitted on other texts", half(train))
         _demand_another(subject, "fitted on the same texts with other labels", _relabelled(train))
         _demand_another(subject, "fitted with another context.seed", train, seed=1)
 
@@ -49,7 +49,7 @@ def _demand_another(subject: Subject, what: str, train: Split, seed: int = 0) ->
         raise Broken(f"{what} it gives other features under the same fingerprint")
 
 
-def _half(train: Split) -> Split:
+def half(train: Split) -> Split:
     import numpy as np
 
     return train.take(np.arange(len(train) // 2))
