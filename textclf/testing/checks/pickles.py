@@ -100,6 +100,6 @@ def _inflated(file: IO[bytes]) -> IO[bytes]:
     return io.BytesIO(zlib.decompressobj().decompress(file.read(1 << 16), 1 << 16))
 
 
-class _Nowhere(io.TextIOBase):
+class _Nowhere(io.StringIO):
     def write(self, text: str, /) -> int:
         return len(text)
