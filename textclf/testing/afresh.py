@@ -7,10 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,15 @@ from .clauses import raised
 from .context import LocalContext
 
 _ASKED, _LABELS, _ANSWER, _FEATURES = "asked.json", "labels.npy", "answer.json", "features.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an encoder of these options shall be fitted on, and then encode."""
+
+    values: Mapping[str, Any]
+    train: Split
+    texts: Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +58,44 @@ def home_of(component: Component[Any, Any]) -> str:
     return ""
 
 
-def fit_afresh(
-    home: str, name: str, values: Mapping[str, Any], train: Split, texts: Texts, folder: Path
-) -> Answer | None:
-    """Fit the encoder and encode the texts in a process that hashes strings otherwise; None where it cannot be had."""
-    import numpy as np
+def fit_afresh(home: str, name: str, wanted: Sequence[Wanted], folder: Path) -> list[Answer]:
+    """Fit encoders in a process that hashes strings otherwise, each as if it were the first there: an answer each.
 
-    asked = {
-        "home": home, "name": name, "values": dict(values), "ids": list(train.ids), "groups": train.groups,
-        "train": _columns(train.texts), "texts": _columns(texts),
-    }  # fmt: skip
-    (folder / _ASKED).write_text(json.dumps(asked), "utf-8")
-    np.save(folder / _LABELS, train.labels, allow_pickle=False)
+    What cannot be had there has no answer, nor has what would come after it.
+    """
+    places = [folder / str(number) for number in range(len(wanted))]
+    for place, one in zip(places, wanted, strict=True):
+        _ask(home, name, one, place)
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     path = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed}
-    command = [sys.executable, "-m", __name__, str(folder)]
+    command = [sys.executable, "-m", __name__, *map(str, places)]
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(command, env=environment, capture_output=True, timeout=600, check=False)
-    if not (folder / _ANSWER).is_file():
-        return None
-    answer = json.loads((folder / _ANSWER).read_text("utf-8"))
-    return Answer(_read(folder / _FEATURES), **answer)
+    answered = takewhile(lambda place: (place / _ANSWER).is_file(), places)
+    read = ((place, json.loads((place / _ANSWER).read_text("utf-8"))) for place in answered)
+    return [Answer(_read(place / _FEATURES), **answer) for place, answer in read]
 
 
-def main(folder: Path) -> None:
-    """Do what is asked in the folder, and leave the answer there."""
+def _ask(home: str, name: str, wanted: Wanted, place: Path) -> None:
+    import numpy as np
+
+    train = wanted.train
+    asked = {
+        "home": home, "name": name, "values": dict(wanted.values), "ids": list(train.ids), "groups": train.groups,
+        "train": _columns(train.texts), "texts": _columns(wanted.texts),
+    }  # fmt: skip
+    place.mkdir()
+    (place / _ASKED).write_text(json.dumps(asked), "utf-8")
+    np.save(place / _LABELS, train.labels, allow_pickle=False)
+
+
+def main(folder: Path, again: bool) -> None:
+    """Do what is asked in the folder, and leave the answer there; `again`: another was fitted in this process."""
     import numpy as np
 
     asked = json.loads((folder / _ASKED).read_text("utf-8"))
-    home = asked["home"]
-    module = loose.load(home) if home.endswith(".py") else importlib.import_module(home)
+    module = _imported(asked["home"], again)
     (component,) = (one for one in _encoders(module) if one.name == asked["name"])
     train = Split(Texts(*asked["train"]), np.load(folder / _LABELS), asked["ids"], asked["groups"])
     context = LocalContext(folder)
@@ -92,6 +109,19 @@ def main(folder: Path) -> None:
         answer = Answer(raised=raised(error, component))
     _write(answer.features, folder / _FEATURES)
     (folder / _ANSWER).write_text(json.dumps({"fingerprint": answer.fingerprint, "raised": answer.raised}), "utf-8")
+
+
+def _imported(home: str, again: bool) -> ModuleType:
+    """Import a plugin; `again`: as if it had never been, with nothing of what its modules kept."""
+    module = loose.load(home) if home.endswith(".py") else importlib.import_module(home)
+    if not again:
+        return module
+    # The toy is a part of textclf, which stays.
+    own = home.endswith(".py") or home.startswith("textclf.")
+    whole = module.__name__ if own else home.partition(".")[0]
+    for name in [name for name in sys.modules if name == whole or name.startswith(f"{whole}.")]:
+        del sys.modules[name]
+    return _imported(home, again=False)
 
 
 def _encoders(module: ModuleType) -> list[Component[Any, Any]]:
@@ -145,4 +175,5 @@ def _read(path: Path) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    for place, folder in enumerate(sys.argv[1:]):
+        main(Path(folder), again=place > 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 ORDINARY: tuple[str, ...] = (
     "GREAT film!!! Loved it :)",
     "Not good... 2/10, would NOT buy again",
@@ -49,3 +51,22 @@ HOSTILE: tuple[str, ...] = (
     "many words " * 20_000,
 )
 """Each is a str without lone surrogates: those the core replaces before an encoder sees them."""
+
+_MANY = 300
+_TIMES = (1, 2, 1, 5, 1, 3)
+_HEAD = 240
+
+
+def many(texts: Sequence[str], size: int = _MANY) -> list[str]:
+    """Return so many texts of several lengths made of the given ones, no two alike, but in the middle nearly so.
+
+    They end in their number, except for twins, which differ in nothing but case, or only after many letters.
+    """
+    several = [" ".join([texts[row % len(texts)]] * _TIMES[row % len(_TIMES)]) for row in range(size)]
+    numbered = [f"{text} {row}" for row, text in enumerate(several)]
+    for number, row in enumerate(range(size // 2, size // 2 + 12, 4)):
+        one, other = texts[number % len(texts)], texts[(number + 1) % len(texts)]
+        head = " ".join([one] * (_HEAD // max(1, len(one)) + 1))
+        both = f"{one} {other}"  # whole, nobody has read it before
+        numbered[row : row + 4] = [both.upper(), both.lower(), f"{head} {one}", f"{head} {other} {other}"]
+    return numbered

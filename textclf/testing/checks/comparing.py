@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.tokens import Tokens
 from ..clauses import Broken, NotApplicable
+from .pickles import pickle_in
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill")
-_PICKLE_STARTS = tuple(bytes([0x80, version]) for version in range(2, 6))
+
+ROUNDING = 1e-4
+"""How far a network's features of a text may differ with the batch it is in."""
 
 
 def rows_of(features: Any) -> int:
@@ -96,12 +98,10 @@ def differ(one: Any, other: Any) -> bool:
 
 
 def demand_no_pickle(folder: Path) -> None:
-    """Raise Broken where a saved file is a pickle, or looks like one to those who would load it."""
+    """Raise Broken where a saved file is a pickle, whatever it is called, or holds one."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        with path.open("rb") as file:
-            start = file.read(2)
-        if path.suffix in _PICKLES or start in _PICKLE_STARTS:
-            raise Broken(f"it saves '{path.name}', a pickle; save arrays and JSON")
+        if what := pickle_in(path):
+            raise Broken(f"it saves '{path.name}'{what}; save arrays and JSON")
 
 
 def _same_tokens(one: Tokens, other: Tokens) -> bool:

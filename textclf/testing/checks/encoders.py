@@ -2,71 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...data.dataset import Texts
-from ...data.tokens import Tokens
-from ...errors import kind_of
-from ...hooks.components import Component
+from ...hooks.components import Component, Options
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..texts import HOSTILE, ORDINARY
-from .comparing import demand_no_pickle, demand_numbers, demand_same, differ, rows_of, take
+from .comparing import ROUNDING, demand_no_pickle, demand_same, differ, rows_of, take
+from .encoded import SOME, encode, fitted, many_texts, some_texts, together
+from .layouts import demand_layout, demand_rows
+from .otherwise import fitted_otherwise
 from .subject import Subject
 
-_SOME = 12
-_LAYOUTS = {"matrix": "a matrix", "counts": "counts"}
-
-
-def fitted(subject: Subject) -> Any:
-    if "fitted" not in subject.memory:
-        encoder = subject.build()
-        encoder.fit(subject.dataset().train, subject.context())
-        subject.memory["fitted"] = encoder
-    return subject.memory["fitted"]
-
-
-def encode(subject: Subject, texts: Texts, encoder: Any = None) -> Any:
-    return (encoder or fitted(subject)).encode(texts, subject.context())
-
-
-def some_texts(subject: Subject) -> Texts:
-    return subject.dataset().train.texts.take(range(_SOME))
+_BETWEEN = 43
 
 
 def _makes_its_layout(subject: Subject) -> None:
     train, test = subject.dataset().train.texts.first, subject.dataset().test
     texts = [*train, *(test.texts.first if test else ()), *ORDINARY]
     features = encode(subject, Texts(texts))
-    _demand_layout(features, subject.traits.makes)
-    _demand_rows(features, texts, subject.traits.makes)
-
-
-def _demand_layout(features: Any, layout: str | None) -> None:
-    """Raise Broken where features are not what the traits promise."""
-    if features is None:
-        raise Broken("encode returns nothing; return one row of features a text")
-    if layout == "tokens" and not isinstance(features, Tokens):
-        raise Broken(f"it makes tokens, and encode returns {kind_of(features)}, not textclf.Tokens")
-    if layout in _LAYOUTS and getattr(features, "ndim", None) != 2:
-        found = kind_of(features) + (f" of shape {list(features.shape)}" if hasattr(features, "shape") else "")
-        raise Broken(f"it makes {_LAYOUTS[layout]}, and encode returns {found}, not an array [texts, columns]")
-
-
-def _demand_rows(features: Any, texts: Sequence[str], layout: str | None) -> None:
-    if rows_of(features) != len(texts):
-        raise Broken(f"{rows_of(features)} rows for {len(texts)} texts")
-    if layout in _LAYOUTS:
-        demand_numbers(features, texts, layout)
+    demand_layout(features, subject.traits.makes)
+    demand_rows(features, texts, subject.traits.makes)
 
 
 def _takes_hostile_texts(subject: Subject) -> None:
     encoder = subject.build()
     encoder.fit(subject.dataset().train, subject.context())
     features = encode(subject, Texts(list(HOSTILE)), encoder)
-    _demand_rows(features, HOSTILE, subject.traits.makes)
+    demand_rows(features, HOSTILE, subject.traits.makes)
 
 
 def _takes_any_sequence(subject: Subject) -> None:
@@ -89,16 +55,23 @@ def _is_the_same_again(subject: Subject) -> None:
 
 
 def _ignores_order(subject: Subject) -> None:
-    rows = list(reversed(range(_SOME)))
-    turned = encode(subject, some_texts(subject).take(rows))
-    demand_same(take(encode(subject, some_texts(subject)), rows), turned, "encoded in another order")
+    texts, another = many_texts(subject), subject.build()
+    rows = list(reversed(range(len(texts))))
+    another.fit(subject.dataset().train, subject.context())  # one that has not met any of them yet
+    turned = encode(subject, texts.take(rows), another)
+    demand_same(take(together(subject), rows), turned, "encoded in another order", ROUNDING)
 
 
 def _ignores_neighbours(subject: Subject) -> None:
-    together = encode(subject, some_texts(subject))
-    for row in range(0, _SOME, 4):
-        alone = encode(subject, some_texts(subject).take([row]))
-        demand_same(take(together, [row]), alone, f"text {row} alone and among {_SOME}")
+    texts, rows = many_texts(subject), together(subject)
+    for row in (*range(0, len(texts), _BETWEEN), len(texts) - 1):
+        alone = encode(subject, texts.take([row]))
+        try:
+            demand_same(take(rows, [row]), alone, f"text {row} alone and among {len(texts)}", ROUNDING)
+        except Broken as broken:
+            own = (place for place in range(len(texts)) if not differ(take(rows, [place]), alone))
+            moved = next(own, None)
+            raise broken if moved is None else Broken(f"{broken}; its features are in row {moved}") from None
 
 
 def _learns_in_fit_alone(subject: Subject) -> None:
@@ -114,7 +87,7 @@ def _learns_in_fit_alone(subject: Subject) -> None:
 
 def _strange(texts: Texts) -> Texts:
     """Return texts of words that no training text has, in the shape of the given ones."""
-    words = [f"unheard{row} of{row}" for row in range(_SOME)]
+    words = [f"unheard{row} of{row}" for row in range(SOME)]
     return Texts(words, None if texts.second is None else words)
 
 
@@ -130,12 +103,28 @@ def _is_saved_alone(subject: Subject) -> None:
 
 
 def _comes_back(subject: Subject) -> None:
-    again, texts = subject.restore(_saved(subject)), some_texts(subject)
+    _demand_back(subject, subject.options, fitted(subject), encode(subject, some_texts(subject)))
+    for other in fitted_otherwise(subject):
+        try:
+            features = encode(subject, some_texts(subject), other.encoder)
+        except Exception:  # noqa: BLE001 - what it cannot encode with that option is not restore's
+            continue
+        try:
+            _demand_back(subject, other.values, other.encoder, features)
+        except Broken as broken:
+            raise Broken(f"{broken} (with another option: {other.changed})") from broken
+
+
+def _demand_back(subject: Subject, options: Options, encoder: Any, features: Any) -> None:
+    """Raise Broken where an encoder is not the same when it was saved and restored."""
+    folder, texts, component = subject.folder(), some_texts(subject), subject.component
+    encoder.save(folder)
+    again = component.build(options) if component.restore is None else component.restore(options, folder)
     if again is None:
         raise Broken("restore returns nothing; return the encoder")
-    with made_anew(subject.component, "the component"):
-        demand_same(encode(subject, texts), encode(subject, texts, again), "saved and restored")
-        if again.fingerprint() != fitted(subject).fingerprint():
+    with made_anew(component, "the component"):
+        demand_same(features, encode(subject, texts, again), "saved and restored")
+        if again.fingerprint() != encoder.fingerprint():
             raise Broken("saved and restored, it has another fingerprint")
 
 
@@ -167,13 +156,13 @@ def _takes_pairs(subject: Subject) -> None:
 
 
 def _reads_pairs(subject: Subject) -> None:
-    texts = subject.dataset(pairs=True).train.texts.take(range(_SOME))
+    texts = subject.dataset(pairs=True).train.texts.take(range(SOME))
     second = texts.second or ()
     encoder = subject.build()
     encoder.fit(subject.dataset(pairs=True).train, subject.context())
     together = encode(subject, texts, encoder)
-    if rows_of(together) != _SOME:
-        raise Broken(f"{rows_of(together)} rows for {_SOME} pairs")
+    if rows_of(together) != SOME:
+        raise Broken(f"{rows_of(together)} rows for {SOME} pairs")
     if not differ(together, encode(subject, Texts(texts.first, list(reversed(second))), encoder)):
         raise Broken("other second texts give the same features")
     again = encode(subject, Texts(texts.first, tuple(second)), encoder)
@@ -218,7 +207,7 @@ ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.order", "the order of the texts is the order of the rows, and nothing else", "so are labels"),
         _ignores_order,
-        after=("encoder.layout", "encoder.repeats", "encoder.input", "encoder.neighbours"),
+        after=("encoder.layout", "encoder.repeats", "encoder.refit", "encoder.input", "encoder.neighbours"),
     ),
     Check(
         Clause("encoder.neighbours", "a text's features do not depend on the other texts", "users ask for one text"),
@@ -228,7 +217,7 @@ ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.restore", "saved and restored, it gives the same features", "models are made to be loaded"),
         _comes_back,
-        after=("encoder.layout", "encoder.repeats", "encoder.fingerprint"),
+        after=("component.check", "encoder.layout", "encoder.repeats", "encoder.fingerprint"),
         applies=_is_saved_alone,
     ),
     Check(

@@ -11,7 +11,7 @@ from ...data.tokens import Tokens
 from ...errors import PluginError, kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..texts import HOSTILE
-from .encoders import fitted
+from .encoded import fitted
 from .subject import Subject
 from .training import train_once
 

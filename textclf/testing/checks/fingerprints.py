@@ -2,64 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from ...data.dataset import Split
-from ...errors import TextclfError, kind_of
-from ...hooks.components import Options
+from ...errors import kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable
-from .alternatives import other_values
 from .comparing import differ
-from .encoders import encode, fitted, some_texts
+from .encoded import encode, fitted, some_texts
+from .otherwise import fitted_otherwise
 from .subject import Subject
 
 
 def _tells_its_options(subject: Subject) -> None:
-    one, compared = fitted(subject), 0
+    one = fitted(subject)
     if not one.fingerprint():
         raise NotApplicable("its features are never cached")
-    for values in other_values(subject):
-        other = subject.component.build(values)
-        if subject.component.traits_of(values) != subject.traits:
-            continue
-        try:
-            other.fit(subject.dataset().train, subject.context())
-        except TextclfError:
-            continue  # it cannot be had here, as more layers than a network has
-        compared += 1
-        if other.fingerprint() == one.fingerprint():
-            _demand_alike(subject, values, other)
-    if not compared:
+    if not fitted_otherwise(subject):
         raise NotApplicable("it has no option that can be changed without knowing more of it")
-
-
-def _demand_alike(subject: Subject, values: Options, other: Any) -> None:
-    """Raise Broken where options that give other features have the same fingerprint."""
-    texts = some_texts(subject)
-    if differ(encode(subject, texts), encode(subject, texts, other)):
-        now, then = values.model_dump(), subject.options.model_dump()
-        changed = ", ".join(f"{name} {then[name]!r} and {now[name]!r}" for name in now if now[name] != then[name])
-        raise Broken(f"other features under the same fingerprint: {changed}")
+    for other in fitted_otherwise(subject):
+        if other.encoder.fingerprint() == one.fingerprint():
+            texts = some_texts(subject)
+            if differ(encode(subject, texts), encode(subject, texts, other.encoder)):
+                raise Broken(f"other features under the same fingerprint: {other.changed}")
 
 
 def _knows_itself(subject: Subject) -> None:
-    one, again, other = fitted(subject), subject.build(), subject.build()
-    again.fit(subject.dataset().train, subject.context())
-    other.fit(_half(subject.dataset().train), subject.context())
+    one, again, train = fitted(subject), subject.build(), subject.dataset().train
+    again.fit(train, subject.context())
     if not isinstance(one.fingerprint(), str):
         raise Broken(f"fingerprint returns {kind_of(one.fingerprint())}, not a str")
     if one.fingerprint() != again.fingerprint():
         raise Broken("fitted alike, two encoders have different fingerprints")
-    if one.fingerprint() and one.fingerprint() == other.fingerprint():
-        texts = some_texts(subject)
-        if differ(encode(subject, texts), encode(subject, texts, other)):
-            raise Broken("fitted on other texts it gives other features under the same fingerprint")
+    if one.fingerprint():
+        _demand_another(subject, "fitted on other texts", half(train))
+        _demand_another(subject, "fitted on the same texts with other labels", _relabelled(train))
+        _demand_another(subject, "fitted with another context.seed", train, seed=1)
 
 
-def _half(train: Split) -> Split:
+def _demand_another(subject: Subject, what: str, train: Split, seed: int = 0) -> None:
+    """Raise Broken where what is fitted otherwise has the same fingerprint and gives other features."""
+    other, texts = subject.build(), some_texts(subject)
+    other.fit(train, subject.context(seed))
+    if other.fingerprint() != fitted(subject).fingerprint():
+        return
+    if differ(encode(subject, texts), other.encode(texts, subject.context(seed))):
+        raise Broken(f"{what} it gives other features under the same fingerprint")
+
+
+def half(train: Split) -> Split:
     import numpy as np
 
     return train.take(np.arange(len(train) // 2))
+
+
+def _relabelled(train: Split) -> Split:
+    """Return the same texts, each with the label of another."""
+    import numpy as np
+
+    rows = np.random.default_rng(0).permutation(len(train))
+    return replace(train, labels=train.labels[rows])
 
 
 FINGERPRINT: tuple[Check[Subject], ...] = (

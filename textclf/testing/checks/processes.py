@@ -1,27 +1,30 @@
-"""Owns the clause of encoders in another process, where sets of strings have another order."""
+"""Owns the clauses of encoders in another process, where sets of str have another order and nothing is known yet."""
 
 from __future__ import annotations
 
-from ..afresh import fit_afresh, home_of
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...data.dataset import Texts
+from ..afresh import Answer, Wanted, fit_afresh, home_of
 from ..clauses import Broken, Check, Clause, NotApplicable
-from .comparing import demand_same
-from .encoders import encode, fitted, some_texts
-from .subject import Subject
+from .alternatives import other_values
+from .comparing import ROUNDING, demand_same, take
+from .encoded import encode, fitted, many_texts, some_texts
+from .fingerprints import half
+from .subject import Subject, read_options
 
 # They take long to load once more, and learn no vocabulary.
 _PRETRAINED = {"transformers", "sentence_transformers"}
+# Those of many texts that differ little, and some beside them.
+_TWINS = range(144, 168)
 
 
 def _is_the_same_elsewhere(subject: Subject) -> None:
-    pretrained = sorted(_PRETRAINED.intersection(subject.component.needs))
-    if pretrained:
-        raise NotApplicable(f"its vocabulary is that of a pretrained model ({pretrained[0]})")
-    home = home_of(subject.component)
-    if not home:
-        raise NotApplicable("no module offers it by which another process could find it")
-    here, texts = fitted(subject), some_texts(subject)
-    values, train = subject.values, subject.dataset().train
-    there = fit_afresh(home, subject.component.name, values, train, texts, subject.folder())
+    home, here, texts = _home(subject), fitted(subject), some_texts(subject)
+    there = next(iter(_answers(subject)), None)
     if there is None:
         raise NotApplicable(f"another process cannot load '{home}'")
     if there.raised:
@@ -34,10 +37,95 @@ def _is_the_same_elsewhere(subject: Subject) -> None:
         raise Broken(f"{what}, it has another fingerprint: nothing would be found in the cache")
 
 
+def _home(subject: Subject) -> str:
+    pretrained = sorted(_PRETRAINED.intersection(subject.component.needs))
+    if pretrained:
+        raise NotApplicable(f"its vocabulary is that of a pretrained model ({pretrained[0]})")
+    home = home_of(subject.component)
+    if not home:
+        raise NotApplicable("no module offers it by which another process could find it")
+    return home
+
+
+def _answers(subject: Subject) -> list[Answer]:
+    """Return what the encoder gives in another process, and then what others of it would give if they were the first.
+
+    Those read their texts in another order.
+    """
+    if "answers" not in subject.memory:
+        train = subject.dataset().train
+        backwards = _near(subject).take(list(reversed(range(len(_TWINS)))))
+        wanted = [Wanted(subject.values, train, some_texts(subject))]
+        wanted += [Wanted(values, half(train), backwards) for values in _others(subject)]
+        subject.memory["answers"] = fit_afresh(_home(subject), subject.component.name, wanted, subject.folder())
+    answers: list[Answer] = subject.memory["answers"]
+    return answers
+
+
+def _near(subject: Subject) -> Texts:
+    return many_texts(subject).take(_TWINS)
+
+
+def _others(subject: Subject) -> Iterator[Mapping[str, Any]]:
+    """Give options of other encoders: with all changed that can be, where that is sound, and the given ones."""
+    given, changed = subject.options.model_dump(mode="json"), {**subject.values}
+    for options in other_values(subject):
+        if subject.component.traits_of(options) == subject.traits:
+            now = options.model_dump(mode="json")
+            changed |= {name: now[name] for name in now if now[name] != given[name]}
+    try:
+        options, check = read_options(subject.component, changed), subject.component.check
+        sound = subject.component.traits_of(options) == subject.traits and not (check and list(check(options)))
+        if sound and changed != subject.values:
+            yield changed
+    except ValidationError:
+        pass
+    yield subject.values
+
+
+def _stands_alone(subject: Subject) -> None:
+    one, texts = subject.build(), _near(subject)
+    one.fit(subject.dataset().train, subject.context())
+    known, before = one.fingerprint(), encode(subject, texts, one)
+    others = [(values, _fitted_and_read(subject, values)) for values in _others(subject)]
+    demand_same(before, encode(subject, texts, one), "before and after others of it were fitted", ROUNDING)
+    if one.fingerprint() != known:
+        raise Broken("when others of it are fitted, it has another fingerprint")
+    try:
+        alone = _answers(subject)[1:]
+    except NotApplicable:
+        return
+    for (values, features), there in zip(others, alone, strict=False):
+        # What cannot be had with those options, or on so few texts, is no fault.
+        if features is not None and there.features is not None:
+            what = "fitted after others of it, and alone in a process"
+            what += "" if values == subject.values else f" ({_said(subject, values)})"
+            back = take(there.features, list(reversed(range(len(_TWINS)))))
+            demand_same(features, back, what, ROUNDING)
+
+
+def _said(subject: Subject, values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in values.items() if subject.values.get(name) != value)
+
+
+def _fitted_and_read(subject: Subject, values: Mapping[str, Any]) -> Any:
+    try:
+        other = subject.component.build(read_options(subject.component, values))
+        other.fit(half(subject.dataset().train), subject.context())
+        return encode(subject, _near(subject), other)
+    except Exception:  # noqa: BLE001 - other clauses tell what fails
+        return None
+
+
 PROCESS: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.process", "fitted in another process, it gives the same features", "a set has no order there"),
         _is_the_same_elsewhere,
-        after=("encoder.layout", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
+        after=("component.check", "encoder.layout", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
+    ),
+    Check(
+        Clause("encoder.alone", "others of it in the same process change nothing", "several models may be loaded"),
+        _stands_alone,
+        after=("encoder.order", "encoder.fingerprint", "encoder.options", "encoder.process"),
     ),
 )

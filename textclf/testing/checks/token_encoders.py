@@ -12,7 +12,7 @@ from ...data.tokens import Tokens
 from ...hooks.contracts import Layout
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .comparing import demand_no_pickle, demand_same
-from .encoders import fitted
+from .encoded import fitted
 from .subject import Subject
 
 if TYPE_CHECKING:

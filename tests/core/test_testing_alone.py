@@ -1,0 +1,132 @@
+"""Encoders whose features hang on more than their options, their training texts and the text: each is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from textclf.hooks import loose
+from textclf.testing import check_plugin
+
+FILE = '''
+"""Words hashed into columns, in one way too many."""
+
+import json
+import zlib
+
+from textclf import Component, Field, Options, Traits
+
+KEPT = {{}}
+
+
+class HashedOptions(Options):
+    divided: bool = Field(True, description="divide by the number of words")
+
+
+def hashed(texts):
+    import numpy as np
+
+    features = np.zeros((len(texts), 32), np.float32)
+    for row, text in enumerate(texts):
+        for word in text.split():
+            features[row, zlib.crc32(word.encode()) % 32] += 1
+    return features
+
+
+class Hashed:
+    def __init__(self, options):
+        self.options, self.weights, self.own = options, [1.0] * 32, {{}}
+
+    def fit(self, train, context):
+        import numpy as np
+
+        texts = list(train.texts.first)
+        {fit}
+
+    def encode(self, texts, context):
+        import numpy as np
+
+        texts = list(texts.first)
+        return {encode}
+
+    def plain(self, texts):
+        import numpy as np
+
+        features = hashed(texts) * np.array(self.weights, np.float32)
+        return features / np.maximum(1, features.sum(1, keepdims=True)) if self.options.divided else features
+
+    def kept(self, key, text):
+        if key not in KEPT:
+            KEPT[key] = self.plain([text])[0]
+        return KEPT[key]
+
+    def by_length(self, texts):
+        import numpy as np
+
+        rows = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+        batches = [sorted(rows[start:start + 64]) for start in range(0, len(rows), 64)]
+        return np.concatenate([self.plain([texts[row] for row in batch]) for batch in batches])
+
+    def fingerprint(self):
+        return {fingerprint}
+
+    def save(self, folder):
+        (folder / "weights.json").write_text(json.dumps(self.weights))
+
+
+def restore(options, folder):
+    encoder = Hashed({restored})
+    encoder.weights = json.loads((folder / "weights.json").read_text())
+    return encoder
+
+
+def textclf_encoders():
+    return [Component(name="hashed", summary="hashed words", options=HashedOptions, build=Hashed, restore=restore,
+                      traits=Traits(makes="matrix"))]
+'''
+RIGHT = {
+    "fit": "self.weights = (1 + hashed(texts).mean(0)).tolist()", "encode": "self.plain(texts)",
+    "fingerprint": 'f"{self.options.divided} {self.weights}"', "restored": "options",
+}  # fmt: skip
+ANOTHER = "gives other features under the same fingerprint"
+
+
+def failed(folder, **wrong):
+    path = folder / "hashed.py"
+    path.write_text(FILE.format(**RIGHT | wrong), "utf-8")
+    findings = check_plugin(loose.load(str(path)))
+    return {finding.clause.id: finding.detail for finding in findings if finding.state == "failed"}
+
+
+def test_what_hangs_on_nothing_else_passes(tmp_path):
+    assert failed(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "clause", "said"),
+    [
+        ({"fit": "self.weights = np.random.default_rng(context.seed).random(32).tolist()",
+          "fingerprint": "str(self.options.divided)"},
+         "encoder.fingerprint", f"fitted with another context.seed it {ANOTHER}"),
+        ({"fit": "self.weights = (1 + hashed(texts)[train.labels == 1].mean(0)).tolist(); self.known = len(texts)",
+          "fingerprint": 'f"{self.options.divided} {self.known}"'},
+         "encoder.fingerprint", f"fitted on the same texts with other labels it {ANOTHER}"),
+        ({"encode": "np.array([self.kept(text, text) for text in texts])"},
+         "encoder.alone", "fitted after others of it, and alone in a process (divided: False): they differ by up to"),
+        ({"encode": "hashed(texts) * KEPT.setdefault(0, 1 + self.options.divided)"},
+         "encoder.alone", "fitted after others of it, and alone in a process (divided: False): they differ by up to"),
+        ({"encode": "self.by_length(texts)"}, "encoder.neighbours", "text 43 alone and among 300: they differ by up"),
+        ({"restored": "HashedOptions()"}, "encoder.restore", "saved and restored: they differ by up to"),
+    ],
+)  # fmt: skip
+def test_what_hangs_on_more_is_found_by_its_clause_alone(wrong, clause, said, tmp_path):
+    found = failed(tmp_path, **wrong)
+    assert list(found) == [clause]
+    assert found[clause].startswith(said)
+
+
+@pytest.mark.parametrize("key", ["text.lower()", "text[:200]"])
+@pytest.mark.parametrize(("whose", "clause"), [("self.own", "encoder.order"), ("KEPT", "encoder.alone")])
+def test_texts_that_a_cache_takes_for_one_are_found(key, whose, clause, tmp_path):
+    known = f"({key}, tuple(self.weights), self.options)"
+    wrong = f"np.array([{whose}.setdefault({known}, self.plain([text])[0]) for text in texts])"
+    assert list(failed(tmp_path, encode=wrong)) == [clause]

@@ -1,0 +1,94 @@
+"""What the kit takes for a pickle: files are told by what is in them, whatever they are called."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pickle
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from textclf.testing.checks.comparing import demand_no_pickle
+from textclf.testing.clauses import Broken
+
+WORDS = {"good": 1, "bad": 2, "weights": np.arange(5.0), "more": [str(n) for n in range(50)]}
+PICKLED = pickle.dumps(WORDS)
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def zipped(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+OBJECTS = npy(np.array(["a", "bb"], object))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        *((pickle.dumps(WORDS, version), ", a pickle") for version in range(6)),
+        (pickle.dumps(7, 0), ", a pickle"),
+        (OBJECTS, ", an array of objects, which is a pickle"),
+        (npy(np.array([("a", 1)], [("word", object), ("n", int)])), ", an array of objects, which is a pickle"),
+        *((made(PICKLED), ", a pickle, compressed")
+          for made in (gzip.compress, bz2.compress, lzma.compress, zlib.compress)),
+        (gzip.compress(OBJECTS), ", an array of objects, which is a pickle, compressed"),
+        (zipped(a=b"text", b=OBJECTS), ", which holds 'b', an array of objects, which is a pickle"),
+        (zipped(a=gzip.compress(PICKLED)), ", which holds 'a', a pickle, compressed"),
+    ],
+)  # fmt: skip
+def test_a_pickle_is_found_under_any_name(content, what, tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "weights.dat").write_bytes(content)
+    with pytest.raises(Broken) as broken:
+        demand_no_pickle(tmp_path)
+    assert str(broken.value) == f"it saves 'weights.dat'{what}; save arrays and JSON"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b".", b"\n", b"I am\n", b"Very well\nthen.", b"a film.\n", b"not bad\n", b"0000", b"{}", b"[]", b"(a)",
+        json.dumps({"a": [1, 2]}).encode(), b"]]]]", b"K", b"\x80", b"\x80\x04", b"\x80\x04 is no opcode, nor is \xff",
+        np.arange(1000, dtype=np.float32).tobytes(), np.random.default_rng(0).bytes(5000), b"\x1f\x8b is no gzip",
+        b"BZh is no bz2", b"PK\x03\x04 is no zip", b"\x93NUMPY is no array", b"x\x9c is no zlib",
+        npy(np.arange(5)), npy(np.array(["a", "bb"])), zipped(a=b"text", b=npy(np.ones(3))), gzip.compress(b"text"),
+        zlib.compress(b"text"), "漢字".encode(), b"\xef\xbb\xbfmarked",
+    ],
+)  # fmt: skip
+def test_what_is_no_pickle_is_not_taken_for_one_whatever_it_is_called(content, tmp_path):
+    for name in ("weights.bin", "model.pt", "vocab.pkl", "words"):
+        (tmp_path / name).write_bytes(content)
+    demand_no_pickle(tmp_path)
+
+
+def test_what_torch_and_joblib_save_is_found(tmp_path):
+    torch = pytest.importorskip("torch")
+    joblib = pytest.importorskip("joblib")
+    found = {
+        "zip": lambda path: torch.save({"w": torch.ones(3)}, path),
+        "old": lambda path: torch.save({"w": torch.ones(3)}, path, _use_new_zipfile_serialization=False),
+        "plain": lambda path: joblib.dump({"w": np.ones(3000)}, path),
+        "small": lambda path: joblib.dump({"w": np.ones(3000)}, path, compress=3),
+    }
+    for name, save in found.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        save(folder / "weights.safetensors")
+        with pytest.raises(Broken, match=r"^it saves 'weights\.safetensors', .*pickle"):
+            demand_no_pickle(folder)

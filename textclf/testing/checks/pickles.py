@@ -1,0 +1,105 @@
+"""Owns which saved files are pickles, told by what is in them and never by loading or naming them."""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+# Of what is no pickle hardly anything begins like one and has so many opcodes; joblib puts raw arrays between them.
+_ENOUGH = 8
+_STARTS = tuple(bytes([0x80, version]) for version in range(2, 6))
+_COMPRESSED: Mapping[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
+    b"\x1f\x8b": lambda file: _opened("gzip", file),
+    b"BZh": lambda file: _opened("bz2", file),
+    b"\xfd7zXZ\x00": lambda file: _opened("lzma", file),
+    **{bytes([0x78, level]): lambda file: _inflated(file) for level in (0x01, 0x5E, 0x9C, 0xDA)},
+}
+_TOO_DEEP = 4
+
+
+def pickle_in(path: Path) -> str:
+    """Return what makes a file a pickle, in words to follow its name, as ", a pickle"; nothing where it is none."""
+    with path.open("rb") as file:
+        return _found(file, 0)
+
+
+def _found(file: IO[bytes], depth: int) -> str:
+    start = file.read(8)
+    file.seek(0)
+    if depth > _TOO_DEEP:
+        return ""
+    if start.startswith(b"\x93NUMPY"):
+        return ", an array of objects, which is a pickle" if _has_objects(file) else ""
+    if start.startswith(b"PK\x03\x04"):
+        return _in_zip(file, depth)
+    for magic, opened in _COMPRESSED.items():
+        if start.startswith(magic):
+            # What only looks compressed, or is cut short, is no pickle that anyone could load.
+            with suppress(Exception), opened(file) as inner:
+                what = _found(inner, depth + 1)
+                return f"{what}, compressed" if what else ""
+            return ""
+    return ", a pickle" if _is_pickle(file, start) else ""
+
+
+def _in_zip(file: IO[bytes], depth: int) -> str:
+    """Return what is found in the first such file of an archive, as torch.save and numpy.savez make them."""
+    with suppress(zipfile.BadZipFile, RuntimeError, NotImplementedError), zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as inner:
+                if what := _found(inner, depth + 1):
+                    return f", which holds '{member.filename}'{what}"
+    return ""
+
+
+def _has_objects(file: IO[bytes]) -> bool:
+    import numpy as np
+
+    reading: Any = np.lib.format
+    with suppress(ValueError):
+        version = reading.read_magic(file)
+        read = reading.read_array_header_1_0 if version == (1, 0) else reading.read_array_header_2_0
+        return bool(read(file)[2].hasobject)
+    return False
+
+
+def _is_pickle(file: IO[bytes], start: bytes) -> bool:
+    """Tell whether the file holds opcodes of a pickle; a text may hold some by chance, so its are followed."""
+    if start[:2] in _STARTS:
+        return _has_opcodes(file)
+    if not start or start[:1] not in {opcode.code.encode("latin-1") for opcode in pickletools.opcodes} - {b"."}:
+        return False
+    with suppress(Exception):  # it raises ValueError, and whatever a text makes its readers of arguments raise
+        pickletools.dis(file, out=_Nowhere())
+        return not file.read(1)
+    return False
+
+
+def _has_opcodes(file: IO[bytes]) -> bool:
+    with suppress(Exception):  # as above
+        for number, (opcode, _, _) in enumerate(pickletools.genops(file), 1):
+            if opcode.name == "STOP" or number == _ENOUGH:
+                return True
+    return False
+
+
+def _opened(library: str, file: IO[bytes]) -> IO[bytes]:
+    opened: IO[bytes] = import_module(library).open(file)
+    return opened
+
+
+def _inflated(file: IO[bytes]) -> IO[bytes]:
+    """Return the beginning of what was compressed without a header of its own, as joblib does."""
+    return io.BytesIO(zlib.decompressobj().decompress(file.read(1 << 16), 1 << 16))
+
+
+class _Nowhere(io.StringIO):
+    def write(self, text: str, /) -> int:
+        return len(text)
