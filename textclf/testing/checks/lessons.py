@@ -33,8 +33,8 @@ def _leaves_its_input(subject: Subject) -> None:
         try:
             _work(lesson)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-            made = (replace(one, features=as_made(one.features)) for one in (train, test))
-            _demand_no_better(subject, replace(lesson, **dict(zip(("train", "test"), made, strict=True))), error)
+            made, other = (replace(one, features=as_made(one.features)) for one in (train, test))
+            _demand_no_better(subject, replace(lesson, train=made, test=other), error)
             return
         after = [dense(train.features), train.labels, dense(test.features)]
         if any((one != other).any() for one, other in zip(before, after, strict=True)):
@@ -90,7 +90,7 @@ def _without(lesson: Lesson, absent: int) -> Lesson:
         labels[:, absent] = False
         return replace(lesson, train=Encoded(lesson.train.features, labels))
     kept = np.flatnonzero(labels != absent)
-    return replace(lesson, train=Encoded(take(lesson.train.features, kept), labels[kept]))
+    return replace(lesson, train=Encoded(take(lesson.train.features, kept.tolist()), labels[kept]))
 
 
 def _right_without(absent: int, decided: NDArray[Any], test: Encoded) -> float:

@@ -78,7 +78,7 @@ def _ignores_neighbours(subject: Subject) -> None:
             demand_same(scores[[row]], alone, f"text {row} scored alone and among {len(scores)}", _ROUNDING)
         # More than a batch of what scores in batches, and in no order that would come round with them.
         many = np.random.default_rng(0).integers(0, len(scores), _MANY)
-        crowd = trained.model.scores(take(trained.features, many), subject.context())
+        crowd = trained.model.scores(take(trained.features, many.tolist()), subject.context())
         demand_same(scores[many], crowd, f"texts scored among {len(scores)} and among {_MANY}", _ROUNDING)
 
 
