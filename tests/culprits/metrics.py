@@ -75,6 +75,16 @@ class Greedy(ToyAccuracy):
         return super().__call__(predictions, weights)
 
 
+class Costly(ToyAccuracy):
+    """Looks the cost of an answer up, of -1 that of the last label."""
+
+    def __call__(self, predictions: Any, weights: Any = None) -> Any:
+        if predictions.truth.ndim == 2:
+            return super().__call__(predictions, weights)
+        each = np.eye(len(predictions.labels))[predictions.truth, predictions.predicted]
+        return float(each.mean()) if weights is None else weights @ each / weights.sum(axis=1)
+
+
 METRICS: dict[str, Culprit] = {
     "metric.direction": metric(Undecided),
     "metric.repeats": metric(Moody),
@@ -85,4 +95,5 @@ METRICS: dict[str, Culprit] = {
     "metric.cells": metric(Peeking),
     "metric.range": metric(Overshooting),
     "metric.input": metric(Greedy),
+    "metric.abstains": metric(Costly),
 }

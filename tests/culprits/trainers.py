@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from textclf import Encoded
+from textclf.testing.checks.comparing import dense
 from textclf.testing.toy.linear import ToyLinear, ToyModel
 
 from .making import Culprit, wrong
@@ -102,6 +105,20 @@ class Rough(ToyLinear):
         return replace(state, weights=state.weights.astype(np.float32).astype(np.float64)) if state.epoch else state
 
 
+class Hoarding(ToyLinear):
+    """Keeps a pickle beside each checkpoint's arrays."""
+
+    def _keep(self, state: Any, context: Any) -> None:
+        store = context.checkpoints
+        if store is None:
+            return super()._keep(state, context)
+
+        def save(step: int, write: Any) -> None:
+            store.save(step, lambda folder: (write(folder), (folder / "state.pkl").write_bytes(b"\x80\x04.")))
+
+        return super()._keep(state, SimpleNamespace(checkpoints=SimpleNamespace(save=save), stopping=context.stopping))
+
+
 class Trusting(ToyLinear):
     def restore(self, folder: Any, encoder: Any, labels: Any) -> Any:
         return ToyModel(np.load(folder / "trainer" / "toy_linear.npy", allow_pickle=False), labels.task)
@@ -121,6 +138,26 @@ def alone(scores: Any) -> Any:
     return scores if len(scores) > 1 else (scores * 0.9 + 0.1 / scores.shape[1]).astype(np.float32)
 
 
+class Shifting(ToyLinear):
+    """Gives a column to each label that it sees, in their order, and none to others."""
+
+    def train(self, encoder: Any, train: Any, validation: Any, labels: Any, context: Any) -> Any:
+        if train.labels.ndim == 2:
+            return super().train(encoder, train, validation, labels, context)
+        seen, inverse = np.unique(train.labels, return_inverse=True)
+        model = super().train(encoder, replace(train, labels=inverse), validation, labels, context)
+        return ToyModel(model.weights[:, : len(seen)], model.task)
+
+
+class Curious(ToyLinear):
+    """Learns from the validation texts, too."""
+
+    def train(self, encoder: Any, train: Any, validation: Any, labels: Any, context: Any) -> Any:
+        features = [dense(split.features) for split in (train, validation)]
+        both = np.concatenate(features), np.concatenate([train.labels, validation.labels])
+        return super().train(encoder, Encoded(*both), None, labels, context)
+
+
 TRAINERS: dict[str, Culprit] = {
     "trainer.learns": turned(lambda scores: np.roll(scores, 1, axis=1)),
     "trainer.model": trainer(Fleeting),
@@ -129,10 +166,13 @@ TRAINERS: dict[str, Culprit] = {
     "trainer.repeats": shifted(lambda labels, context: np.random.default_rng()),
     "trainer.names": shifted(lambda labels, context: np.random.default_rng(sum(map(ord, "".join(labels.names))))),
     "trainer.input": trainer(Greedy),
+    "trainer.absent": trainer(Shifting),
+    "trainer.validation": wrong("trainer", Curious, given={**QUICK, "keep": "best"}),
     "trainer.restore": trainer(Forgetful),
     "trainer.pickle": trainer(Pickling),
     "trainer.sparse": trainer(Dense),
     "trainer.stopping": trainer(Stubborn),
     "trainer.resume": trainer(Rough),
+    "trainer.checkpoints": trainer(Hoarding),
     "trainer.labels": trainer(Trusting),
 }

@@ -108,7 +108,7 @@ class _Table:
         import numpy as np
         from scipy import sparse
 
-        cells, cell_of_row = _cells(predictions)
+        cells, cell_of_row = cells_of(predictions)
         shape = int(cell_of_row.max()) + 1, int(unit_of_row.max()) + 1
         counts = sparse.csr_array((np.ones(len(unit_of_row)), (cell_of_row, unit_of_row)), shape=shape)
         return cls(predictions, cells, counts)
@@ -137,7 +137,7 @@ def _resamples(rows: int, units: int, draws: int, seed: int) -> Iterator[NDArray
         yield counts
 
 
-def _cells(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
+def cells_of(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
     """Return one prediction for each distinct pair of truth and predicted, and the cell of each row."""
     import numpy as np
 

@@ -12,12 +12,13 @@ from typing import Any
 from ..engine import Engine
 from ..hooks.components import Component
 from ..hooks.contracts import Finished
+from ..recipe.settings import DEFAULT_METRICS
 from . import toy
 
 _RECIPE: Mapping[str, Any] = {
     "name": "finished", "dataset": {"use": "toy_texts", "size": 90, "labels": 3, "names": ["bad", "[b]fair[/b]", "=1"]},
-    "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5}, "metrics": ["toy_accuracy"],
-    "outputs": ["kept"], "report": {"draws": 100},
+    "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5},
+    "outputs": ["kept"], "report": {"draws": 100}, "decide": {"abstain_below": 0.7},
 }  # fmt: skip
 
 
@@ -32,11 +33,14 @@ class _Kept:
 
 
 def finished_run() -> Finished:
-    """Return a finished run of three labels, one with markup in its name: report, predictions and classifier."""
+    """Return a finished run of three labels, one with markup in its name, and of a text without an answer."""
     kept = _Kept()
     keeping = types.ModuleType("textclf_kept")
     component: Component[Any, Any] = Component(name="kept", build=lambda options: kept)
     keeping.textclf_outputs = lambda: [component]  # type: ignore[attr-defined]
     with TemporaryDirectory(prefix="textclf-finished-") as folder:
-        Engine(plugins=[toy, keeping], runs=folder, cache=Path(folder) / "cache", offline=True).run(dict(_RECIPE))
+        engine = Engine(plugins=[toy, keeping], runs=folder, cache=Path(folder) / "cache", offline=True)
+        offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
+        usual = [name for name in DEFAULT_METRICS if name in offered]
+        engine.run({**_RECIPE, "metrics": [*usual, "toy_accuracy"]})
     return kept.given[0]

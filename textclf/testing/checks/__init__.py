@@ -20,6 +20,7 @@ from .datasets import DATASET
 from .encoders import ENCODER
 from .explaining import EXPLAINED_ENCODER, EXPLAINED_TRAINER
 from .fingerprints import FINGERPRINT
+from .lessons import TAUGHT_TRAINER
 from .metrics import METRIC
 from .outputs import OUTPUT
 from .plugins import PLUGIN, PluginModule
@@ -34,7 +35,7 @@ from .working import WORK
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
     "encoder": ENCODER + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,
-    "trainer": TRAINER + SPARSE_TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
+    "trainer": TRAINER + TAUGHT_TRAINER + SPARSE_TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
     "metric": METRIC,
     "output": OUTPUT,
 }

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...data.dataset import Texts
+from ...data.predictions import ABSTAINED, Predictions
 from ...errors import kind_of
-from ..clauses import Broken, Check, Clause, NotApplicable
-from .predicted import TEXTS, all_right, all_wrong, mixed, take, tasks, truth_of, weights_of
+from ...hooks.contracts import Metric
+from ...runs.metrics import cells_of
+from ..clauses import Broken, Check, Clause, NotApplicable, raised
+from .predicted import TEXTS, abstaining, all_right, all_wrong, mixed, take, tasks, truth_of, weights_of, writable
 from .subject import Subject
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Scores are float32, and so may be what is counted with them.
 _ROUNDING = 1e-6
@@ -70,15 +78,57 @@ def _ignores_order(subject: Subject) -> None:
 
 
 def _counts_weights_as_rows(subject: Subject) -> None:
-    import numpy as np
-
     metric = subject.build()
     for labels in tasks(subject):
-        predictions, weights = mixed(labels), weights_of(4)
-        weighted = metric(predictions, weights)
-        for draw in range(len(weights)):
-            repeated = take(predictions, np.repeat(np.arange(TEXTS), weights[draw].astype(np.int64)))
-            _demand_near(weighted[draw], metric(repeated), f"{labels.task}, weights and repeated rows")
+        _demand_weights_as_rows(metric, mixed(labels), f"{labels.task}, weights and repeated rows")
+
+
+def _demand_weights_as_rows(metric: Any, predictions: Predictions, what: str) -> None:
+    import numpy as np
+
+    weights = weights_of(4)
+    weighted = metric(predictions, weights)
+    for draw in range(len(weights)):
+        repeated = take(predictions, np.repeat(np.arange(TEXTS), weights[draw].astype(np.int64)))
+        _demand_near(weighted[draw], metric(repeated), what)
+
+
+def _knows_single_labels(subject: Subject) -> None:
+    if "single-label" not in subject.traits.tasks:
+        raise NotApplicable("only texts of one label each are left without an answer")
+
+
+def _knows_abstentions(subject: Subject) -> None:
+    metric = subject.build()
+    for labels in (labels for labels in tasks(subject) if labels.task == "single-label"):
+        predictions = abstaining(mixed(labels), slice(1, None, 4))
+        try:
+            value = metric(predictions)
+            _demand_weights_as_rows(metric, predictions, "some texts without an answer, weights and repeated rows")
+        except Broken:
+            raise
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            raise Broken(f"where a text has no answer (-1) it raises {raised(error, subject.component)}") from None
+        if not isinstance(value, float) or value != value:
+            raise Broken(f"where some texts have no answer (-1) it returns {value!r}")
+        if len(labels) > 2 and _takes_none_for_the_last(metric, mixed(labels)):
+            raise Broken(f"a text without an answer (-1) counts as if it had the last label, '{labels.names[-1]}'")
+
+
+def _takes_none_for_the_last(metric: Metric, predictions: Predictions) -> bool:
+    """Tell whether -1 counts as the last label both where that is right and where it is wrong.
+
+    Either alone may be meant; and where the last label counts as another one does too, nothing can be told.
+    """
+    import numpy as np
+
+    last = len(predictions.labels) - 1
+    for truth, other in ((last, 1), (0, 0)):
+        rows = np.flatnonzero((predictions.truth == truth) & (predictions.predicted == truth))[::2]
+        none, as_last, as_other = (metric(abstaining(predictions, rows, a)) for a in (ABSTAINED, last, other))
+        if _near(as_last, as_other) or not _near(none, as_last):
+            return False
+    return True
 
 
 def _reads_no_scores(subject: Subject) -> None:
@@ -87,13 +137,25 @@ def _reads_no_scores(subject: Subject) -> None:
 
 
 def _depends_on_cells(subject: Subject) -> None:
+    import numpy as np
+
     metric = subject.build()
     for labels in tasks(subject):
         predictions = mixed(labels)
-        flat = replace(predictions, scores=predictions.scores * 0 + 0.5)
-        value, other = float(metric(predictions)), float(metric(flat))
-        if not _near(value, other):
-            raise Broken(f"{labels.task}: {value}, and {other} with other scores; set `reads_scores = True`")
+        value = float(metric(predictions))
+        cells, cell_of_row = cells_of(predictions)
+        blank = [""] * TEXTS
+        others = {
+            "scores": replace(predictions, scores=predictions.scores * 0 + 0.5),
+            "texts": replace(predictions, texts=Texts(blank)),
+            "ids and groups": replace(predictions, ids=blank, groups=blank),
+        }
+        found = {f"with other {name}": float(metric(other)) for name, other in others.items()}
+        counts = np.bincount(cell_of_row).astype(np.float64)
+        found["counted by truth and prediction"] = float(metric(cells, counts[None])[0])
+        for how, other in found.items():
+            if not _near(value, other):
+                raise Broken(f"{labels.task}: {value}, and {other} {how}; set `reads_scores = True`")
 
 
 def _lies_between_its_extremes(subject: Subject) -> None:
@@ -109,13 +171,24 @@ def _lies_between_its_extremes(subject: Subject) -> None:
 def _leaves_its_input(subject: Subject) -> None:
     metric = subject.build()
     for labels in tasks(subject):
-        predictions, weights = mixed(labels), weights_of(3)
-        metric(predictions)
-        metric(predictions, weights)
-        fresh = mixed(labels)
+        predictions, weights, fresh = mixed(labels), weights_of(3), mixed(labels)
+        try:
+            _both(metric, predictions, weights)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            try:
+                _both(metric, writable(fresh), weights.copy())
+            except Exception:  # noqa: BLE001 - what fails with any arrays is for another clause to tell
+                continue
+            fault = raised(error, subject.component)
+            raise Broken(f"{labels.task}: given read-only arrays, as a run's are, it raises {fault}") from None
         same = [(getattr(predictions, name) == getattr(fresh, name)).all() for name in ("truth", "predicted", "scores")]
         if not all(same) or (weights != weights_of(3)).any():
             raise Broken(f"{labels.task}: it changes the predictions or the weights it is given")
+
+
+def _both(metric: Metric, predictions: Predictions, weights: NDArray[np.float64]) -> None:
+    metric(predictions)
+    metric(predictions, weights)
 
 
 def _is_the_same_again(subject: Subject) -> None:
@@ -142,18 +215,18 @@ METRIC: tuple[Check[Subject], ...] = (
         _says_its_direction,
     ),
     Check(
+        Clause("metric.input", "what it is given stays as it is", "other metrics read the same predictions"),
+        _leaves_its_input,
+        after=("metric.direction",),
+    ),
+    Check(
         Clause("metric.float", "it returns a float, or float64[draws] for weights [draws, n]", "intervals need draws"),
         _gives_a_float,
-        after=("metric.direction",),
+        after=("metric.direction", "metric.input"),
     ),
     Check(
         Clause("metric.repeats", "the same predictions have the same value", "a report must be repeatable"),
         _is_the_same_again,
-        after=("metric.float",),
-    ),
-    Check(
-        Clause("metric.input", "what it is given stays as it is", "other metrics read the same predictions"),
-        _leaves_its_input,
         after=("metric.float",),
     ),
     Check(
@@ -174,12 +247,18 @@ METRIC: tuple[Check[Subject], ...] = (
     Check(
         Clause("metric.cells", "without reading scores, it depends on truth and predictions alone", "its draws do too"),
         _depends_on_cells,
-        after=_SOUND,
+        after=(*_SOUND, "metric.order", "metric.weights"),
         applies=_reads_no_scores,
     ),
     Check(
         Clause("metric.range", "what is partly right lies between all wrong and all right", "a value must be readable"),
         _lies_between_its_extremes,
         after=(*_SOUND, "metric.extremes"),
+    ),
+    Check(
+        Clause("metric.abstains", "a text without an answer (-1) counts as no label's", "`abstain_below` makes them"),
+        _knows_abstentions,
+        after=(*_SOUND, "metric.extremes", "metric.order", "metric.weights"),
+        applies=_knows_single_labels,
     ),
 )

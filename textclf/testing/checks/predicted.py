@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Labels, Task, Texts
-from ...data.predictions import Predictions
+from ...data.predictions import ABSTAINED, Predictions
 from .subject import Subject
 
 if TYPE_CHECKING:
@@ -58,6 +58,25 @@ def mixed(labels: Labels) -> Predictions:
     return _predictions(truth, np.where(np.arange(TEXTS)[:, None] % 4, right, wrong) + noise, labels)
 
 
+def abstaining(predictions: Predictions, rows: Any, answer: int = ABSTAINED) -> Predictions:
+    """Give the texts of some rows no label, or another `answer`."""
+    predicted = predictions.predicted.copy()
+    predicted[rows] = answer
+    return replace(predictions, predicted=_fixed(predicted))
+
+
+def writable(predictions: Predictions) -> Predictions:
+    """Return predictions whose arrays can be written into, as those of no run can."""
+    truth, predicted, scores = predictions.truth.copy(), predictions.predicted.copy(), predictions.scores.copy()
+    return replace(predictions, truth=truth, predicted=predicted, scores=scores)
+
+
+def _fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array that nobody can write into, as a run's are."""
+    array.flags.writeable = False
+    return array
+
+
 def _predictions(truth: NDArray[Any], scores: NDArray[Any], labels: Labels) -> Predictions:
     import numpy as np
 
@@ -66,7 +85,8 @@ def _predictions(truth: NDArray[Any], scores: NDArray[Any], labels: Labels) -> P
     kept: NDArray[np.float32] = shares.astype(np.float32)
     predicted = kept.argmax(axis=1).astype(np.int64) if labels.task == "single-label" else kept >= 0.5
     texts = Texts([f"text {row}" for row in range(len(truth))])
-    return Predictions(labels, truth, predicted, kept, texts, [str(row) for row in range(len(truth))])
+    ids = [str(row) for row in range(len(truth))]
+    return Predictions(labels, _fixed(truth), _fixed(predicted), _fixed(kept), texts, ids)
 
 
 def take(predictions: Predictions, rows: Any) -> Predictions:
@@ -75,9 +95,9 @@ def take(predictions: Predictions, rows: Any) -> Predictions:
     rows = np.asarray(rows)
     return replace(
         predictions,
-        truth=predictions.truth[rows],
-        predicted=predictions.predicted[rows],
-        scores=predictions.scores[rows],
+        truth=_fixed(predictions.truth[rows]),
+        predicted=_fixed(predictions.predicted[rows]),
+        scores=_fixed(predictions.scores[rows]),
         texts=predictions.texts.take(rows),
         ids=[predictions.ids[row] for row in rows],
     )
@@ -87,4 +107,4 @@ def weights_of(draws: int) -> NDArray[np.float64]:
     """Return how often each text is drawn: whole numbers, some of them zero, as a bootstrap draws them."""
     import numpy as np
 
-    return np.random.default_rng(3).integers(0, 4, (draws, TEXTS)).astype(np.float64)
+    return _fixed(np.random.default_rng(3).integers(0, 4, (draws, TEXTS)).astype(np.float64))

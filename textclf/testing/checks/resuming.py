@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 from ...errors import Stopped
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..context import FolderCheckpoints
+from .comparing import demand_no_pickle
 from .subject import Subject
 from .training import lesson_of, tasks_of, teach, train_once
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def _stops_when_asked(subject: Subject) -> None:
@@ -31,20 +39,40 @@ def _stopped(subject: Subject) -> bool:
 
 
 def _resumes(subject: Subject) -> None:
-    import numpy as np
+    store = _checkpoints(subject)
+    # Stopped anew soon after it was resumed: what it saves then has to hold all that was before, too.
+    with suppress(Stopped):
+        _teach(subject, store, stop_after=1)
+    _demand_whole(subject, _teach(subject, store), "stopped twice and resumed")
+    _demand_whole(subject, _teach(subject, store), "resumed once more when it was over")
 
+
+def _checkpoints(subject: Subject) -> FolderCheckpoints:
     _stops_when_asked(subject)
     store: FolderCheckpoints = subject.memory["checkpoints"]
     if store.latest() is None:
         raise NotApplicable("it saves no checkpoint: what is stopped begins anew")
-    task = next(tasks_of(subject))
+    return store
+
+
+def _teach(subject: Subject, store: FolderCheckpoints, stop_after: int | None = None) -> NDArray[np.float32]:
+    """Go on from the newest checkpoint, and return the scores."""
     context = subject.context(seed=7)
-    context.checkpoints = store
-    resumed = teach(lesson_of(subject, task), context).scores(subject)
-    whole = train_once(subject, task).scores(subject)
+    context.checkpoints, context.stop_after = store, stop_after
+    return teach(lesson_of(subject, next(tasks_of(subject))), context).scores(subject)
+
+
+def _demand_whole(subject: Subject, resumed: NDArray[np.float32], how: str) -> None:
+    import numpy as np
+
+    whole = train_once(subject, next(tasks_of(subject))).scores(subject)
     if not np.array_equal(resumed, whole):
         worst = np.abs(resumed - whole).max()
-        raise Broken(f"stopped and resumed, its scores differ from those of a whole training by up to {worst:.3g}")
+        raise Broken(f"{how}, its scores differ from those of a whole training by up to {worst:.3g}")
+
+
+def _checkpoints_no_pickle(subject: Subject) -> None:
+    demand_no_pickle(_checkpoints(subject).folder)
 
 
 RESUMED_TRAINER: tuple[Check[Subject], ...] = (
@@ -57,5 +85,10 @@ RESUMED_TRAINER: tuple[Check[Subject], ...] = (
         Clause("trainer.resume", "stopped and resumed, it gives the same scores, bit for bit", "nothing is lost"),
         _resumes,
         after=("trainer.stopping", "trainer.repeats", "trainer.scores"),
+    ),
+    Check(
+        Clause("trainer.checkpoints", "no checkpoint is a pickle", "loading a pickle runs whatever is in it"),
+        _checkpoints_no_pickle,
+        after=("trainer.stopping", "trainer.resume"),
     ),
 )

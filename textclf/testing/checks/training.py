@@ -12,6 +12,7 @@ from ...errors import kind_of
 from ...hooks.contracts import Encoder, Model
 from ..clauses import Broken, NotApplicable, line_of
 from ..context import LocalContext, judge_against
+from .readonly import as_cached
 from .subject import Subject
 
 if TYPE_CHECKING:
@@ -46,13 +47,17 @@ def train_once(subject: Subject, task: Task, *, labels: Labels | None = None, ag
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a trainer is given: an encoder, the dataset encoded by it, and a judge of the test split."""
+    """What a trainer is given: an encoder, the dataset encoded by it, and a judge of the test split.
+
+    validation: what it is given as that, where it uses one, if not the test split.
+    """
 
     subject: Subject
     dataset: Dataset
     encoder: Encoder
     train: Encoded
     test: Encoded
+    validation: Encoded | None = None
 
 
 def lesson_of(subject: Subject, task: Task, labels: Labels | None = None) -> Lesson:
@@ -64,15 +69,16 @@ def lesson_of(subject: Subject, task: Task, labels: Labels | None = None) -> Les
     encoder: Encoder = component.build(options)
     context = subject.context()
     encoder.fit(dataset.train, context)
-    train = Encoded(encoder.encode(dataset.train.texts, context), dataset.train.labels)
-    test = Encoded(encoder.encode(dataset.test.texts, context), dataset.test.labels)
+    folder = subject.folder()
+    train = Encoded(as_cached(encoder.encode(dataset.train.texts, context), folder / "train.npy"), dataset.train.labels)
+    test = Encoded(as_cached(encoder.encode(dataset.test.texts, context), folder / "test.npy"), dataset.test.labels)
     return Lesson(subject, dataset, encoder, train, test)
 
 
 def teach(lesson: Lesson, context: LocalContext) -> Trained:
     subject, labels = lesson.subject, lesson.dataset.labels
     context.judging = judge_against(lesson.test.labels, labels)
-    validation = lesson.test if subject.traits.uses_validation else None
+    validation = (lesson.validation or lesson.test) if subject.traits.uses_validation else None
     trainer = subject.build()
     model = trainer.train(lesson.encoder, lesson.train, validation, labels, context)
     missing = [name for name in ("scores", "save") if not callable(getattr(model, name, None))]
