@@ -49,7 +49,7 @@ def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:
         return f"{name} texts are a {type(texts).__name__}, not textclf.Texts"
     if texts.pairs != pairs:
         return f"{name} texts are {'pairs' if texts.pairs else 'single'}, unlike those of train"
-    for column in (texts.first, texts.second or ()):
+    for column in texts.columns():
         if isinstance(column, str):
             return f"{name} texts are a single str, not a sequence of them"
         row = _first_other(column)
