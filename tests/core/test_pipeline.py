@@ -68,6 +68,13 @@ def refusal(kind: str, make: Callable[[], Any]) -> str:
             Dataset(AB, Split(TEXTS, SOUND), test=Split(Texts(["p"], ["q"]), SOUND[:1])),
             "load returned a dataset whose test texts are pairs, unlike those of train",
         ),
+        *(
+            (
+                Dataset(AB, Split(TEXTS, SOUND), **{name: Split(Texts([]), SOUND[:0])}),
+                f"load returned a dataset whose {name} split is empty; leave it out (None), and it is drawn from train",
+            )
+            for name in ("validation", "test")
+        ),
     ],
 )  # fmt: skip
 def test_a_dataset_that_breaks_the_contract_is_named(data: Any, says: str) -> None:
