@@ -96,7 +96,10 @@ def encoding(made: Callable[[Any], Any]) -> Callable[[], Any]:
         (lambda f: None, "encode returned a NoneType, which has no rows"),
         (lambda f: f[1:], "encode returned 31 rows of features for 32 texts"),
         (lambda f: f.tolist(), "encode returned a list, but its traits say 'matrix'"),
-        (lambda f: f[:, 0], "encode returned a ndarray, but its traits say 'matrix'"),
+        (
+            lambda f: f[:, 0],
+            "encode returned an array of shape (32,), but its traits say 'matrix', which has rows and columns",
+        ),
         (lambda f: f * np.nan, "encode returned features that are NaN or infinite"),
         (lambda f: 1 / 0, "encode() fails: ZeroDivisionError: division by zero"),
     ],
