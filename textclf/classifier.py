@@ -249,7 +249,7 @@ class Classifier:
         return columns if columns and columns[0] >= 0 else [int(scores.argmax())]
 
     def _check(self, texts: Texts, done: int = 0) -> None:
-        for column in (texts.first, texts.second or ()):
+        for column in texts.columns():
             for row, text in enumerate(column, done):
                 if not isinstance(text, str):
                     raise DataError(f"text {row} is a {type(text).__name__}, not a str")

@@ -41,8 +41,9 @@ def test_answers_are_a_list_and_a_table_of_labels_and_scores():
 
 def test_several_labels_stand_in_one_cell():
     made = Answers(answers(np.array([[0.9, 0.8], [0, 0]], np.float32), np.array([[True, True], [False, False]]),
-                           Labels(("art", ""), "multi-label")))  # fmt: skip
-    assert cells(made._repr_html_())[4:] == ["0", 'art, ""', "0.9000", "0.8000", "1", "(no label)", "0.0000", "0.0000"]
+                           Labels(("art", "music"), "multi-label")))  # fmt: skip
+    shown = cells(made._repr_html_())[4:]
+    assert shown == ["0", "art, music", "0.9000", "0.8000", "1", "(no label)", "0.0000", "0.0000"]
 
 
 def test_many_predictions_and_many_labels_are_cut_and_counted():

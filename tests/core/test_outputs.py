@@ -65,6 +65,62 @@ def test_an_output_that_takes_a_file_of_the_runs_own_is_named_and_nothing_is_los
     assert (done.folder / "toy_summary.json").exists()
 
 
+def clear(folder: Path) -> None:
+    """Empty a folder, as code does that wants it for itself."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def instead(folder: Path) -> None:
+    """Put a file where a folder was, and a folder where a file was."""
+    clear(folder)
+    (folder / "plugins").write_text("mine")
+    (folder / "earlier").write_text("mine")
+    (folder / "recipe.yaml").mkdir()
+    (folder / "recipe.yaml" / "mine.txt").write_text("mine")
+
+
+@pytest.mark.parametrize("act", [clear, shutil.rmtree, instead])
+def test_an_output_that_clears_the_run_folder_loses_nothing_of_others(tmp_path: Path, act: Any) -> None:
+    def write(folder: Path) -> None:
+        (folder / "earlier" / "figures").mkdir(parents=True)
+        (folder / "earlier" / "empty").mkdir()
+        (folder / "earlier" / "figures" / "one.txt").write_text("one")
+
+    loose = tmp_path / "mine.py"
+    loose.write_text(
+        "from textclf import Component, Traits\n"
+        "class Nothing:\n    greater_is_better, reads_scores = True, False\n"
+        "    def __call__(self, predictions, weights=None):\n"
+        "        return 1.0 if weights is None else weights[:, 0] * 0 + 1\n"
+        "def textclf_metrics():\n"
+        "    return [Component(name='one', summary='one', build=lambda o: Nothing(), traits=Traits(tasks=frozenset("
+        "{'single-label'})))]\n"
+    )
+    metrics = ["toy_accuracy", "one"]
+    straight = engine(loose).run(recipe(metrics=metrics))
+    taken = engine(loose, writing("earlier", write), writing("clearing", act))
+    done = taken.run(recipe(metrics=metrics, outputs=["earlier", "clearing"]))
+    assert sorted(done.report.warnings) == [  # type: ignore[union-attr]
+        "output 'clearing' (plugin textclf_clearing): write takes 'checkpoints', 'events.jsonl', 'model' and more, "
+        "which textclf keeps for itself; what it wrote there is gone, name it otherwise",
+        "output 'clearing' (plugin textclf_clearing): write takes 'earlier', 'earlier/empty', 'earlier/figures' and "
+        "more, which output 'earlier' (plugin textclf_earlier) has written before; what it wrote there is gone, name "
+        "it otherwise",
+    ]
+    assert contents(done) == contents(straight)
+    assert weights(done.folder) == weights(straight.folder)
+    assert (done.folder / "plugins" / "mine.py").read_bytes() == loose.read_bytes()
+    assert (done.folder / "trained_on.bin").read_bytes() == (straight.folder / "trained_on.bin").read_bytes()
+    assert yaml.safe_load((done.folder / "recipe.yaml").read_text())["outputs"][1] == {"use": "clearing"}
+    assert (done.folder / "earlier" / "figures" / "one.txt").read_text() == "one"
+    assert (done.folder / "earlier" / "empty").is_dir()
+    assert json.loads((done.folder / "record.json").read_text())["state"] == "finished"
+    assert {path.name for path in done.folder.iterdir()} - {".lock"} == {
+        *(path.name for path in straight.folder.iterdir()), "earlier",
+    } - {".lock"}  # fmt: skip
+
+
 def test_the_name_of_an_earlier_output_is_not_taken_either() -> None:
     first = writing("first", lambda folder: (folder / "same.txt").write_text("first"))
     second = writing("second", lambda folder: [(folder / f"{n}.txt").write_text("second") for n in ("same", "own")])

@@ -68,6 +68,13 @@ def refusal(kind: str, make: Callable[[], Any]) -> str:
             Dataset(AB, Split(TEXTS, SOUND), test=Split(Texts(["p"], ["q"]), SOUND[:1])),
             "load returned a dataset whose test texts are pairs, unlike those of train",
         ),
+        *(
+            (
+                Dataset(AB, Split(TEXTS, SOUND), **{name: Split(Texts([]), SOUND[:0])}),
+                f"load returned a dataset whose {name} split is empty; leave it out (None), and it is drawn from train",
+            )
+            for name in ("validation", "test")
+        ),
     ],
 )  # fmt: skip
 def test_a_dataset_that_breaks_the_contract_is_named(data: Any, says: str) -> None:
@@ -89,7 +96,10 @@ def encoding(made: Callable[[Any], Any]) -> Callable[[], Any]:
         (lambda f: None, "encode returned a NoneType, which has no rows"),
         (lambda f: f[1:], "encode returned 31 rows of features for 32 texts"),
         (lambda f: f.tolist(), "encode returned a list, but its traits say 'matrix'"),
-        (lambda f: f[:, 0], "encode returned a ndarray, but its traits say 'matrix'"),
+        (
+            lambda f: f[:, 0],
+            "encode returned an array of shape (32,), but its traits say 'matrix', which has rows and columns",
+        ),
         (lambda f: f * np.nan, "encode returned features that are NaN or infinite"),
         (lambda f: 1 / 0, "encode() fails: ZeroDivisionError: division by zero"),
     ],
@@ -189,7 +199,7 @@ def test_features_are_made_once_for_runs_that_differ_in_training_only() -> None:
     ready = engine(plugin("encoder", "odd", encoding(counted)))
     for seed in (1, 2):
         ready.run(recipe(encoder="odd", seed=seed))
-    assert made == [32, 8]
+    assert made == [32, 8, 4, 4]
 
 
 def test_a_threshold_that_could_have_no_effect_is_refused() -> None:

@@ -110,6 +110,23 @@ def test_a_limit_keeps_the_shares_of_labels_and_of_given_splits() -> None:
     assert np.bincount(parts.test.labels).tolist() == [5, 5]
 
 
+def test_a_limit_leaves_no_given_split_without_texts() -> None:
+    few = split_of(["one", "two"], [0, 1])
+    parts, _ = parted(Dataset(AB, numbered(98), validation=numbered(1, "held"), test=few), limit=50)
+    assert sizes(parts) == {"train": 48, "validation": 1, "test": 1}
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_given_split_of_empty_texts_only_is_not_dropped_silently(name: str) -> None:
+    data = Dataset(AB, numbered(20), **{name: split_of(["", " "], [0, 1])})
+    with pytest.raises(DataError) as raised:
+        parted(data, empty="drop")
+    assert str(raised.value) == (
+        f"2 of 2 texts of the {name} data are empty (id 0, 1), and `split.empty: drop` leaves none; mend them, or "
+        f"leave the {name} data out"
+    )
+
+
 def test_a_fraction_beside_a_given_split_is_refused() -> None:
     given = Dataset(AB, numbered(40), test=numbered(10, "test"))
     with pytest.raises(RecipeError, match=r"^split\.test: the dataset brings its own test split; remove split\.test"):
@@ -190,8 +207,11 @@ def test_groups_on_both_sides_of_a_given_split_are_counted() -> None:
     train = split_of([f"t{i}" for i in range(10)], [0, 1] * 5, [f"g{i // 2}" for i in range(10)])
     test = split_of(["p", "q"], [0, 1], ["g1", "g9"])
     _, heard = parted(Dataset(AB, train, test=test), validate=False)
-    assert heard[0].startswith("0 of 2 test texts also stand in the training data, and 1 belong to groups that do:")
+    assert heard[0].startswith("1 of 2 test texts belong to groups that also stand in the training data: the score is")
     assert parted(Dataset(AB, train, test=test), validate=False, group=False)[1] == []
+    test = split_of(["t3", "q"], [0, 1], ["g1", "g9"])
+    _, heard = parted(Dataset(AB, train, test=test), validate=False)
+    assert heard[0].startswith("1 of 2 test texts also stand in the training data, and 1 belong to groups that do: the")
 
 
 def test_rows_of_a_group_and_equal_texts_stay_on_one_side() -> None:

@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from ..errors import Cancelled, RecipeError, ResourceError, Stopped, TextclfError
 from .app import make
+from .lingering import end_without_threads
 from .session import Session
 from .usage import UsageError, usage_message
 
@@ -27,9 +28,19 @@ _REFUSED = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, print its errors, and return the exit code."""
+    """Run one command, print its errors, and return the exit code.
+
+    Without arguments it is the command that this process was started for, and the process ends with it.
+    """
     _mend_streams()
     session = Session(sys.argv[1:] if arguments is None else arguments)
+    code = _code(session)
+    if arguments is None:
+        end_without_threads(code, session.terminal.note)
+    return code
+
+
+def _code(session: Session) -> int:
     with session.interrupts.installed():
         try:
             code = _invoke(session)

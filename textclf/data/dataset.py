@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DataError, did_you_mean, kind_of
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Task = Literal["single-label", "multi-label"]
+
+_KEPT = (list, tuple, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,14 @@ class Labels:
     positive: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.names, (str, Set)):
+            order = ", which has no order; use Labels.of" if isinstance(self.names, Set) else ", not a tuple of them"
+            raise DataError(f"the labels are {kind_of(self.names)}{order}")
+        object.__setattr__(self, "names", tuple(_label(name) for name in self.names))
         if len(set(self.names)) != len(self.names):
             raise DataError(f"labels are given twice: {', '.join(self.names)}")
+        if self.positive is not None:
+            object.__setattr__(self, "positive", _label(self.positive))
         if self.positive is None and self.task == "single-label" and len(self.names) == 2:
             object.__setattr__(self, "positive", self.names[1])
         if self.positive is not None and self.positive not in self.names:
@@ -37,7 +45,7 @@ class Labels:
     @classmethod
     def of(cls, values: Iterable[str], task: Task = "single-label", positive: str | None = None) -> Labels:
         """Collect the distinct values: sorted by code point, or numerically where all are integers."""
-        distinct = set(values)
+        distinct = {_label(value) for value in set(values)}
         try:
             # `01` and `1` are different labels: the text breaks the tie.
             names = sorted(distinct, key=lambda v: (int(v), v))
@@ -91,6 +99,23 @@ class Labels:
         return matrix
 
 
+def _label(name: Any) -> str:
+    """Return a label as a plain str, whatever kind of str it is, or refuse it."""
+    if name is None or (isinstance(name, float) and name != name):
+        raise DataError(f"a label is {name}: leave the texts without a label out, or give them as unlabelled")
+    if not isinstance(name, str):
+        raise DataError(f"label {name} is {kind_of(name)}, not a str; use str(...)")
+    if not name:
+        raise DataError("a label is empty, and so is what stands for an abstention; give it a name")
+    return str.__str__(name)
+
+
+def by_position(column: Any) -> Any:
+    """Return a column of pandas, whose rows go by names, or of numpy as a list, and any other as it is."""
+    in_memory = hasattr(column, "iloc") or (type(column).__module__ == "numpy" and not hasattr(column, "filename"))
+    return column.tolist() if in_memory and hasattr(column, "tolist") else column
+
+
 @dataclass(frozen=True, slots=True)
 class Texts:
     """A column of texts, or two for text pairs. The columns may be lists, tuples, Arrow- or memmap-backed."""
@@ -99,6 +124,8 @@ class Texts:
     second: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "first", by_position(self.first))
+        object.__setattr__(self, "second", by_position(self.second))
         if self.second is not None and len(self.second) != len(self.first):
             raise DataError(f"{len(self.first)} first texts but {len(self.second)} second texts")
 
@@ -108,6 +135,10 @@ class Texts:
     @property
     def pairs(self) -> bool:
         return self.second is not None
+
+    def columns(self) -> tuple[Sequence[str], ...]:
+        """Return the first texts and, where there are any, the second ones."""
+        return (self.first,) if self.second is None else (self.first, self.second)
 
     def take(self, rows: Iterable[int]) -> Texts:
         rows = list(rows)
@@ -128,6 +159,9 @@ class Split:
     groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("ids", "groups"):
+            column = by_position(getattr(self, name))
+            object.__setattr__(self, name, column if isinstance(column, _KEPT) else list(column))
         if len(self.ids) == 0:
             object.__setattr__(self, "ids", [str(i) for i in range(len(self.texts))])
         sizes = {"texts": len(self.texts), "labels": len(self.labels), "ids": len(self.ids)}

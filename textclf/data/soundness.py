@@ -21,7 +21,7 @@ def unsound_texts(dataset: Dataset) -> str | None:
     for name, split in dataset.splits().items():
         if not isinstance(split, Split):
             return f"{name} is a {type(split).__name__}, not a textclf.Split"
-        reason = _unsound_texts(name, split.texts, pairs)
+        reason = _unsound_texts(name, split.texts, pairs) or _unsound_size(name, split)
         if reason:
             return reason
     return None if dataset.unlabelled is None else _unsound_texts("unlabelled", dataset.unlabelled, pairs)
@@ -49,13 +49,20 @@ def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:
         return f"{name} texts are a {type(texts).__name__}, not textclf.Texts"
     if texts.pairs != pairs:
         return f"{name} texts are {'pairs' if texts.pairs else 'single'}, unlike those of train"
-    for column in (texts.first, texts.second or ()):
+    for column in texts.columns():
         if isinstance(column, str):
             return f"{name} texts are a single str, not a sequence of them"
         row = _first_other(column)
         if row is not None:
             return f"{name} texts are not all of type str: row {row} is a {type(column[row]).__name__}"
     return None
+
+
+def _unsound_size(name: str, split: Split) -> str | None:
+    """Say that a split is empty; of texts to train on the run says so itself, as none may be left of many too."""
+    if name == "train" or len(split):
+        return None
+    return f"{name} split is empty; leave it out (None), and it is drawn from train"
 
 
 def _unsound_labels(name: str, split: Split, labels: Labels) -> str | None:

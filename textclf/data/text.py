@@ -71,7 +71,7 @@ def normal_key(first: str, second: str | None = None) -> bytes:
 def texts_digest(texts: Texts) -> str:
     """Return the sha256 of the texts, each as length-prefixed UTF-8, as hex digits."""
     digest = hashlib.sha256(b"pairs" if texts.pairs else b"texts")
-    for column in (texts.first, texts.second or ()):
+    for column in texts.columns():
         for text in column:
             _feed(digest, text)
     return digest.hexdigest()

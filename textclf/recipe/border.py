@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 def checked_features(features: Any, texts: int, step: Step[Any], encode: object = None) -> Any:
     """Refuse features that break the contract, naming the plugin and its method, before anything reads them."""
-    fault = step.call("encode", lambda: _fault_of_features(features, texts, step.traits.makes))
+    fault = step.call("encode", lambda: fault_of_features(features, texts, step.traits.makes))
     if fault:
         raise step.fault(f"encode returned {fault}", encode)
     return features
 
 
-def _fault_of_features(features: Any, texts: int, makes: str | None) -> str:
+def fault_of_features(features: Any, texts: int, makes: str | None) -> str:
     """Return in words what keeps features from being those of so many texts; nothing where they are sound."""
-    import numpy as np
 
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
@@ -34,17 +33,39 @@ def _fault_of_features(features: Any, texts: int, makes: str | None) -> str:
         return f"{rows} rows of features for {texts} texts"
     if makes == "tokens" and not isinstance(features, Tokens):
         return f"a {type(features).__name__}, but its traits say 'tokens'"
-    if makes in ("matrix", "counts"):
-        if len(getattr(features, "shape", ())) != 2 or not hasattr(features, "dtype"):
-            return f"a {type(features).__name__}, but its traits say '{makes}'"
-        if np.dtype(features.dtype).kind not in "biuf":
-            return f"features of the type {features.dtype}, which are no numbers"
-        values = features if isinstance(features, np.ndarray) else getattr(features, "data", None)
-        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
-            return "features that are NaN or infinite"
-        if makes == "counts" and isinstance(values, np.ndarray) and values.size and values.min() < 0:
-            return "negative features, but its traits say 'counts'"
+    return _fault_of_numbers(features, makes) if makes in ("matrix", "counts") else ""
+
+
+def _fault_of_numbers(features: Any, makes: str) -> str:
+    """As `fault_of_features`, of what is to be an array or a sparse matrix [texts, columns] of numbers."""
+    import numpy as np
+    from scipy import sparse
+
+    if type(features) not in (np.ndarray, np.memmap) and not sparse.issparse(features):
+        return f"a {type(features).__name__}, but its traits say '{makes}'{_way_out(features)}"
+    if features.ndim != 2:
+        return f"an array of shape {features.shape}, but its traits say '{makes}', which has rows and columns"
+    if features.dtype.kind not in "biuf":
+        return f"features of the type {features.dtype}, which are no numbers"
+    if features.shape[1] == 0:
+        return "features of no column, from which nothing can be learned"
+    values = features.tocsr().data if sparse.issparse(features) else features
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return "features that are NaN or infinite"
+    if makes == "counts" and values.size and values.min() < 0:
+        return "negative features, but its traits say 'counts'"
     return ""
+
+
+def _way_out(features: Any) -> str:
+    """Return what makes an array of that which is nearly one: most of what trainers call would take it otherwise."""
+    if hasattr(features, "detach"):
+        return "; return features.detach().cpu().numpy()"
+    if hasattr(features, "filled"):
+        return "; return features.filled(0)"
+    if hasattr(features, "iloc"):
+        return "; return features.to_numpy()"
+    return "; return np.asarray(features)" if hasattr(features, "__array__") else ""
 
 
 def checked_scores(

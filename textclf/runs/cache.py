@@ -28,9 +28,18 @@ def default_folder() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("textclf"))
 
 
-def features(folder: Path | None, fingerprint: str, texts: Texts, make: Callable[[], Any]) -> Any:
+def believed(kept: Any) -> bool:
+    """Tell nothing against features that were kept."""
+    return True
+
+
+def features(
+    folder: Path | None, fingerprint: str, texts: Texts, make: Callable[[], Any],
+    sound: Callable[[Any], bool] = believed,
+) -> Any:  # fmt: skip
     """Return the features made before for the same encoder and texts, or make and keep them.
 
+    sound: whether features that were kept are to be used; else they are made and kept anew.
     Features of a kind the cache does not know (anything but Tokens, arrays and sparse matrices) are not kept.
     """
     if folder is None or not fingerprint:
@@ -46,14 +55,14 @@ def features(folder: Path | None, fingerprint: str, texts: Texts, make: Callable
         # A cache that cannot be written saves no time, and costs no result.
         return make()
     try:
-        return _through(entry, make)
+        return _through(entry, make, sound)
     finally:
         lock.release()
 
 
-def _through(entry: Path, make: Callable[[], Any]) -> Any:
+def _through(entry: Path, make: Callable[[], Any], sound: Callable[[Any], bool]) -> Any:
     kept = _kept(entry)
-    if kept is not None:
+    if kept is not None and sound(kept):
         return kept
     made = make()
     if _kind(made) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,25 +42,35 @@ def write_outputs(
 
     anew: what writes the larger of the run's own files again, those of which no copy is kept.
     """
-    keeping = _Keeping(folder.path, folder.work / "outputs", anew)
-    for number, step in enumerate(steps):
+    with disk_errors(folder.path):
+        # Outside of the run folder, which an output may clear.
+        copies = tempfile.TemporaryDirectory(prefix="textclf-")
+    with copies as place:
+        keeping = _Keeping(folder.path, Path(place), anew)
+        for number, step in enumerate(steps):
+            keeping.copy()
+            try:
+                _write(step, finished, folder.path, warn)
+            finally:
+                taken = keeping.mend(number)
+            for owner, names in taken.items():
+                whose = "textclf keeps for itself" if owner == _OURS else f"{steps[owner]} has written before"
+                left = ", ".join(f"'{name}'" for name in names[:3]) + (" and more" if len(names) > 3 else "")
+                gone = f"{left}, which {whose}; what it wrote there is gone, name it otherwise"
+                warn(f"{step}: write takes {gone}{step.offer.plugin.remedy(step.name)}")
+
+
+def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[[str], None]) -> None:
+    try:
+        with put_back():
+            step.build().write(finished, folder)
+    except KeyboardInterrupt:
+        raise
+    except TextclfError as error:
+        warn(f"{step}: write fails, the run goes on: {error}")
+    except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
         remedy = step.offer.plugin.remedy(step.name)
-        keeping.copy()
-        try:
-            with put_back():
-                step.build().write(finished, folder.path)
-        except KeyboardInterrupt:
-            raise
-        except TextclfError as error:
-            warn(f"{step}: write fails, the run goes on: {error}")
-        except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
-            warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
-        finally:
-            taken = keeping.mend(number)
-        for owner, names in taken.items():
-            whose = "textclf keeps for itself" if owner == _OURS else f"{steps[owner]} has written before"
-            left = ", ".join(f"'{name}'" for name in names[:3]) + (" and more" if len(names) > 3 else "")
-            warn(f"{step}: write takes {left}, which {whose}; what it wrote there is gone, name it otherwise{remedy}")
+        warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +100,18 @@ class _Keeping:
         """Put back what an output took of others, and return the names by whose they are; the rest is its own."""
         now = self._seen()
         taken: dict[int, list[str]] = {}
-        for name in sorted({**self.stamps, **now}, reverse=True):  # what is in a folder before the folder
+        lost: list[str] = []
+        for name in sorted({**self.stamps, **now}):  # a folder before what is in it
             if now.get(name) == self.stamps.get(name) or (name == EVENTS and self._only_longer()):
                 continue
             owner = _OURS if is_reserved(_first(name)) else self.owners.setdefault(name, number)
             if owner != number:
                 taken.setdefault(owner, []).append(_first(name) if owner == _OURS else name)
+                lost.append(name)
+        with disk_errors(self.folder):
+            for name in reversed(lost):
+                _remove(self.folder / name)
+            for name in lost:
                 self._restore(name)
         if set(taken.get(_OURS, ())) & set(_ANEW):
             for write in self.anew:
@@ -108,24 +125,28 @@ class _Keeping:
 
     def _restore(self, name: str) -> None:
         place, copy = self.folder / name, self.copies / name
-        with disk_errors(place):
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
-            else:
-                place.unlink(missing_ok=True)
-            if copy.is_file() or copy.is_symlink():
-                _copy(copy, place)
+        if self.stamps.get(name) == _FOLDER:
+            place.mkdir(parents=True, exist_ok=True)
+        elif copy.is_file() or copy.is_symlink():
+            _copy(copy, place)
 
     def _seen(self) -> dict[str, Any]:
-        """Return what tells whether a file was written since, for each below the folder but the copies."""
+        """Return what tells whether a file was written since, for each below the folder."""
         found: dict[str, Any] = {}
         for path in self.folder.rglob("*"):
-            if self.copies not in (path, *path.parents):
-                with suppress(FileNotFoundError):
-                    about = path.lstat()
-                    whole = (about.st_ino, about.st_size, about.st_mtime_ns)
-                    found[path.relative_to(self.folder).as_posix()] = _FOLDER if S_ISDIR(about.st_mode) else whole
+            with suppress(FileNotFoundError):
+                about = path.lstat()
+                whole = (about.st_ino, about.st_size, about.st_mtime_ns)
+                found[path.relative_to(self.folder).as_posix()] = _FOLDER if S_ISDIR(about.st_mode) else whole
         return found
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        with suppress(FileNotFoundError, NotADirectoryError):  # the folder that it was in may be gone, or a file
+            place.unlink()
 
 
 def _copy(file: Path, to: Path) -> None:

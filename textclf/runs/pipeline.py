@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..classifier import Classifier
+from ..classifier import Classifier, silent
 from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.predictions import Decision, Encoded, Predictions
 from ..data.soundness import unsound
 from ..data.text import clean, strings_digest, texts_digest
-from ..errors import DataError, RecipeError
+from ..errors import DataError, PluginError, RecipeError
 from ..hooks.context import Judge, RunContext
 from ..hooks.contracts import Encoder, Judgement, Metric, Model
 from ..recipe.border import checked_features, checked_scores
@@ -20,6 +20,7 @@ from ..recipe.plan import Plan
 from ..recipe.steps import MODEL
 from . import cache, metrics
 from .deciding import tune
+from .probing import same_as_kept
 from .splitting import Parts
 
 if TYPE_CHECKING:
@@ -108,13 +109,43 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     plugin = step.offer.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
 
+    doubt = _Doubt(plan, encoder, context, fingerprint)
+
     def features(texts: Texts) -> Any:
-        return cache.features(context.cache, key, texts, partial(_encode, plan, encoder, texts, context))
+        make = partial(_encode, plan, encoder, texts, context)
+        return cache.features(context.cache, key, texts, make, partial(doubt.sound, texts))
 
     encoded = {name: Encoded(features(split.texts), split.labels) for name, split in parts.splits().items()}
     if parts.unlabelled is not None:
         encoded["train"] = replace(encoded["train"], unlabelled=features(parts.unlabelled))
     return EncodedParts(encoder, encoded)
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """Whether the features that other runs kept are those of this encoder; told: whether it was said that not."""
+
+    plan: Plan
+    encoder: Encoder
+    context: RunContext
+    fingerprint: str
+    told: bool = False
+
+    def sound(self, texts: Texts, kept: Any) -> bool:
+        step = self.plan.encoder
+        quiet = replace(self.context, emit=silent)
+        try:
+            sound = same_as_kept(kept, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
+        except PluginError:
+            sound = False  # what fails for a few texts may be said of all of them
+        if not sound and not self.told:
+            self.told = True
+            self.context.warn(
+                f"{step}: the features in the cache are not those that encode makes of the same texts, though its "
+                f"fingerprint is the same, '{self.fingerprint[:40]}'; they are made anew, but name in fingerprint() "
+                f"all that they depend on, also the seed{step.offer.plugin.remedy(step.name)}"
+            )
+        return sound
 
 
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:

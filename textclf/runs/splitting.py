@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Dataset, Labels, Split, Texts
-from ..data.splits import Units, deal, draw, find_units, shared_rows, strata
+from ..data.splits import Units, deal, draw, find_units, ranks, shared_rows, strata
 from ..errors import DataError, RecipeError
 from .unlabelled import without_labels
 
@@ -57,9 +57,11 @@ class Leak:
     groups: int
 
     def __str__(self) -> str:
+        where = f"the {'training' if self.one == 'train' else self.one} data"
+        if not self.texts:
+            return f"{self.groups} of {self.rows} {self.other} texts belong to groups that also stand in {where}"
         of_groups = f", and {self.groups} belong to groups that do" if self.groups else ""
-        where = "training" if self.one == "train" else self.one
-        return f"{self.texts} of {self.rows} {self.other} texts also stand in the {where} data{of_groups}"
+        return f"{self.texts} of {self.rows} {self.other} texts also stand in {where}{of_groups}"
 
 
 def part(
@@ -86,10 +88,10 @@ def part(
     notes: dict[str, Any] = {"texts": len(whole), "units": len(units), "repeated_texts": units.repeated}
     if whole.groups is not None and settings.group:
         notes["groups"] = len(set(whole.groups))
-    validation = dataset.validation or (whole.take(rows["validation"]) if "validation" in rows else None)
+    validation = whole.take(rows["validation"]) if "validation" in rows else dataset.validation
     parts = Parts(
         dataset.labels, whole.take(rows["train"]), validation if validate else None,
-        dataset.test or whole.take(rows["test"]),
+        whole.take(rows["test"]) if dataset.test is None else dataset.test,
         train_keys=frozenset(units.row_keys[row] for row in rows["train"]), notes=notes,
     )  # fmt: skip
     if settings.labelled:
@@ -191,6 +193,8 @@ def _empty_texts(dataset: Dataset, rule: str, warn: Warn) -> Dataset:
         message = f"{int(empty.sum())} of {len(split)} texts of the {name} data are empty (id {ids})"
         if rule == "refuse":
             raise DataError(f"{message}; mend them, or set `split.empty: keep` or `drop`")
+        if rule == "drop" and empty.all():
+            raise DataError(f"{message}, and `split.empty: drop` leaves none; mend them, or leave the {name} data out")
         warn(f"{message}; {'left out' if rule == 'drop' else 'kept; `split.empty: drop` leaves them out'}")
         if rule == "drop":
             changed[name] = split.take(np.flatnonzero(~empty))
@@ -211,6 +215,8 @@ def _limit(dataset: Dataset, settings: SplitSettings) -> Dataset:
         rows = max(1, settings.limit * len(split) // total)
         every = np.ones(len(units), np.bool_)
         chosen = draw(units, strata(split, dataset.labels, units), every, rows, settings.seed, "limit")
+        if not chosen.any():  # a draw leaves one of each label out
+            chosen[ranks(units, settings.seed, "limit")[0]] = True
         smaller[name] = split.take(np.flatnonzero(chosen[units.of_row]))
     return replace(dataset, **smaller)  # type: ignore[arg-type]
 
