@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...data.predictions import Decision, Encoded
 from ...errors import DataError
@@ -35,7 +35,6 @@ def _leaves_its_input(subject: Subject) -> None:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             made, other = (replace(one, features=as_made(one.features)) for one in (train, test))
             _demand_no_better(subject, replace(lesson, train=made, test=other), error)
-            return
         after = [dense(train.features), train.labels, dense(test.features)]
         if any((one != other).any() for one, other in zip(before, after, strict=True)):
             raise Broken("it changes the features or labels it is given")
@@ -45,12 +44,12 @@ def _work(lesson: Lesson) -> None:
     teach(lesson, lesson.subject.context(seed=7)).scores(lesson.subject)
 
 
-def _demand_no_better(subject: Subject, lesson: Lesson, fault: BaseException) -> None:
+def _demand_no_better(subject: Subject, lesson: Lesson, fault: BaseException) -> NoReturn:
     """Raise Broken where a lesson that can be written into is learnt; what fails anyhow is for others to tell."""
     try:
         _work(lesson)
     except (Exception, SystemExit):  # noqa: BLE001 - as above
-        return
+        raise NotApplicable("it does not get so far") from None
     said = raised(fault, subject.component)
     raise Broken(f"given read-only features, as a run's cache gives them, it raises {said}") from None
 
