@@ -16,7 +16,7 @@ from textclf.recipe.settings import DEFAULT_METRICS
 from textclf.runs.reading import read_predictions
 from textclf.testing.toy.verdicts import ToyAccuracy
 
-ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", "", "NA", "[x]"]
+ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", " ", "NA", "[x]"]
 
 
 @pytest.mark.parametrize("changes", [{}, {"multi_label": True}, {"groups": 3}, {"pairs": True}])
