@@ -51,6 +51,7 @@ OBJECTS = npy(np.array(["a", "bb"], object))
         (zipped(a=b"text", b=OBJECTS), ", which holds 'b', an array of objects, which is a pickle"),
         (zipped(a=gzip.compress(PICKLED)), ", which holds 'a', a pickle, compressed"),
     ],
+    ids=lambda given: f"{len(given)} bytes" if isinstance(given, bytes) else given.strip(", "),
 )  # fmt: skip
 def test_a_pickle_is_found_under_any_name(content, what, tmp_path):
     (tmp_path / "inner").mkdir()
@@ -70,6 +71,7 @@ def test_a_pickle_is_found_under_any_name(content, what, tmp_path):
         npy(np.arange(5)), npy(np.array(["a", "bb"])), zipped(a=b"text", b=npy(np.ones(3))), gzip.compress(b"text"),
         zlib.compress(b"text"), "漢字".encode(), b"\xef\xbb\xbfmarked",
     ],
+    ids=lambda content: f"{len(content)} bytes",  # archives hold the time
 )  # fmt: skip
 def test_what_is_no_pickle_is_not_taken_for_one_whatever_it_is_called(content, tmp_path):
     for name in ("weights.bin", "model.pt", "vocab.pkl", "words"):
