@@ -88,12 +88,15 @@ class Classifier:
 
         if len(texts) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
-        encoder, trainer = self.steps["encoder"], self.steps["trainer"]
-        cleaned = clean(texts, self.cleaning)
-        features = encoder.call("encode", lambda: self.encoder.encode(cleaned, context))
-        features = checked_features(features, len(texts), encoder, self.encoder.encode)
+        trainer, features = self.steps["trainer"], self.features(texts, context)
         scores = trainer.call("scores", lambda: self.model.scores(features, context))
         return checked_scores(scores, len(texts), self.labels, trainer, self.model.scores)
+
+    def features(self, texts: Texts, context: RunContext) -> Any:
+        """Return what the encoder makes of texts, which are cleaned first, in a context that already stands."""
+        encoder, cleaned = self.steps["encoder"], clean(texts, self.cleaning)
+        features = encoder.call("encode", lambda: self.encoder.encode(cleaned, context))
+        return checked_features(features, len(texts), encoder, self.encoder.encode)
 
     def decide(self, scores: NDArray[np.float32]) -> NDArray[np.int64] | NDArray[np.bool_]:
         """Return the decided columns, int64[n] with -1 for abstentions, or bool[n, labels] for multi-label tasks."""

@@ -215,7 +215,7 @@ class Engine:
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
         ways = {name: by.without for name, by, _ in found}
-        return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping, ways)
+        return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
 
     def _cache_folder(self) -> Path:
         return caches.default_folder() if self._cache is None else Path(self._cache)

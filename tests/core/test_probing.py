@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import sparse
 from tests.core.toys import contents, engine, plugin, recipe
 from textclf import Texts, Tokens
 from textclf.runs.probing import probed_rows, same_as_kept
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
 
 TEXTS = Texts([f"text of {n} words" for n in range(50)])
 
@@ -35,8 +36,9 @@ class Projected(ToyWords):
     def fingerprint(self) -> str:
         return f"{super().fingerprint()} {self.seed if self.tells else ''}"
 
-    def save(self, folder: Any) -> None:
-        """Nothing: no test loads it."""
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        np.save(folder / "matrix.npy", self.matrix, allow_pickle=False)
 
 
 class Told(Projected):
@@ -44,7 +46,12 @@ class Told(Projected):
 
 
 def projecting(kind: type[Projected]) -> Any:
-    return plugin("encoder", "projected", lambda: kind(WordsOptions()))
+    def restore(options: Any, folder: Path) -> Projected:
+        words = kind(WordsOptions(), restore_words(WordsOptions(), folder).weights)
+        words.matrix = np.load(folder / "matrix.npy", allow_pickle=False)
+        return words
+
+    return plugin("encoder", "projected", lambda: kind(WordsOptions()), restore=restore)
 
 
 def test_a_fingerprint_that_leaves_the_seed_out_costs_no_run_and_is_told() -> None:
@@ -66,7 +73,8 @@ def test_a_fingerprint_that_tells_all_is_believed_after_a_few_texts() -> None:
     runs = [engine(projecting(Told)).run(recipe(encoder="projected", seed=1)) for _ in range(2)]
     assert contents(runs[0]) == contents(runs[1])
     assert runs[1].report.warnings == ()
-    assert Told.rows == [32, 8, 4, 4]
+    train, test, first_saved, kept_train, kept_test, second_saved = 32, 8, [4, 4], 4, 4, [4, 4]
+    assert Told.rows == [train, test, *first_saved, kept_train, kept_test, *second_saved]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def textclf_encoders():
 METHOD = WORDS.replace("\ndef restore(options", "    @staticmethod\n    def restore(options").replace(
     "    words = Words(options)\n    words.words = json", "        words = Words(options)\n        words.words = json"
 ).replace("    return words\n", "        return words\n")
+STILL = WORDS.replace('(folder / "words.json").write_text(json.dumps(self.words))', "pass")
 ANEW = "has no `restore`, so `build` made it anew"
 WHO = "encoder 'words' (plugin mine.py)"
 SEE = "see `textclf --plugin mine.py plugins check words`"
@@ -92,10 +93,18 @@ def test_a_restore_that_stands_in_the_class_is_to_be_named_in_the_component():
     assert warning.endswith("`build` makes it anew; name that of its class, Component(restore=...)")
 
 
-def test_a_component_with_restore_and_one_that_saves_nothing_are_not_warned_of():
+def test_a_component_with_restore_and_one_with_nothing_to_save_are_not_warned_of():
     assert ran(WORDS.replace("build=Words,", "build=Words, restore=restore,")).report.warnings == ()
-    still = WORDS.replace('(folder / "words.json").write_text(json.dumps(self.words))', "pass")
+    still = STILL.replace("self.words = sorted(", "sorted(").replace("self.words = None", "self.words = ['fine']")
     assert ran(still).report.warnings == ()
+
+
+def test_an_encoder_that_should_have_saved_something_is_found_by_what_is_loaded():
+    [warning] = ran(STILL).report.warnings
+    assert warning == (
+        "the saved model does not answer as the one that was trained, whose figures these are: "
+        f"{WHO}: encode() fails: TypeError: 'NoneType' object is not iterable (mine.py:17); the component {ANEW}; {SEE}"
+    )
 
 
 def test_whoever_saves_a_classifier_is_told_as_well():

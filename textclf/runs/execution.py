@@ -27,6 +27,7 @@ from .journal import Journal
 from .metrics import judge
 from .outputs import write_outputs
 from .report import Report
+from .rereading import unlike
 from .splitting import Parts, part
 from .tryout import try_out
 from .writing import write_predictions
@@ -34,12 +35,16 @@ from .writing import write_predictions
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a run needs beside its plan and its folder. ways: what can be done about an observer that fails, by name."""
+    """What a run needs beside its plan and its folder.
+
+    load: reads a model folder. ways: what can be done about an observer that fails, by name.
+    """
 
     observers: Sequence[tuple[str, Callable[[Event], None]]]
     cache: Path | None
     offline: bool
     stopping: Callable[[], bool]
+    load: Callable[[Path], Classifier]
     ways: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -80,7 +85,7 @@ def execute(
         )  # fmt: skip
         for warning in plan.warnings:
             journal.emit(Warned(message=warning))
-        finish = _Stages(plan, folder, journal, context, fold, allow_changed).run(data)
+        finish = _Stages(plan, folder, journal, context, around.load, fold, allow_changed).run(data)
         folder.update(
             state="finished", seconds=round(time.perf_counter() - began, 3), stages=journal.stages,
             choices=journal.choices, warnings=journal.warnings, accounts=journal.accounts, forecasts=journal.forecasts,
@@ -125,6 +130,7 @@ class _Stages:
     folder: RunFolder
     journal: Journal
     context: RunContext
+    load: Callable[[Path], Classifier]
     fold: int | None
     allow_changed: bool
 
@@ -205,7 +211,14 @@ class _Stages:
 
         with self.journal.stage("save"):
             predict()
+            told = len(self.journal.warnings)
             save()
+            # What saving warned of is the reason of what follows from it.
+            wrong = len(self.journal.warnings) == told and unlike(
+                classifier, self.folder.model, self.load, parts.test.texts
+            )
+            if wrong:
+                self.journal.emit(Warned(message=wrong, stage="save"))
         made = self._report(parts, evaluation, on_validation)
         finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, resolved)
         write_outputs(self.plan.outputs, finished, self.folder, self.context.warn, predict, save)
