@@ -265,7 +265,8 @@ def test_a_component_that_changes_folder_and_signals_loses_no_run(tmp_path, monk
     """The run's folder is relative to the current one, and a run is stopped by signals."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
-    before = signal.getsignal(signal.SIGINT)
+    # What is started in the background of a shell ignores SIGINT from its beginning.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def train(self, encoder, train, validation, labels, context):
         os.chdir(tmp_path / "elsewhere")
@@ -274,9 +275,12 @@ def test_a_component_that_changes_folder_and_signals_loses_no_run(tmp_path, monk
         return ToyLinear.train(self, encoder, train, validation, labels, context)
 
     hooks = {"textclf_trainers": lambda: trainer(train=train)}
-    result = Engine(plugins=[toy, plugin(**hooks)], entry_points=False).run(recipe(trainer="odd"))
-    assert str(result.folder).startswith("runs/borders/")
-    assert (Path.cwd(), signal.getsignal(signal.SIGINT)) == (tmp_path, before)
+    try:
+        result = Engine(plugins=[toy, plugin(**hooks)], entry_points=False).run(recipe(trainer="odd"))
+        assert str(result.folder).startswith("runs/borders/")
+        assert (Path.cwd(), signal.getsignal(signal.SIGINT)) == (tmp_path, signal.default_int_handler)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert json.loads((result.folder / "record.json").read_text("utf-8"))["state"] == "finished"
     assert result.report.warnings == (
         "I am elsewhere",

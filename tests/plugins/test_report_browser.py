@@ -52,9 +52,8 @@ def write(tmp_path) -> Callable[[Finished], Path]:
 
 def test_hostile_labels_and_texts_ask_for_nothing_and_run_nothing(browser, write):
     """X01: markup in a label or a text is inert in a browser."""
-    made = finished(
-        predictions(120, ATTACKS, texts=ATTACKS * 13), name=ATTACKS[0], warnings=ATTACKS, recipe={"name": ATTACKS[1]}
-    )
+    judged = predictions(120, [*filter(None, ATTACKS)], texts=ATTACKS * 13)
+    made = finished(judged, name=ATTACKS[0], warnings=ATTACKS, recipe={"name": ATTACKS[1]})
     page = browser.open(write(made))
     assert (page.requests, page.blocked, page.messages, page.dialogs) == ([], [], [], [])
     assert page.ask("document.title") == f"{ATTACKS[0]} · textclf"
