@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...errors import Problem, kind_of
+from ...errors import Problem, kind_of, said
 from ...hooks.components import Kind, Traits, flaw_of_traits
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
@@ -109,10 +109,10 @@ def _refuse(subject: Subject, values: Mapping[str, Any], name: str) -> None:
         read_options(subject.component, values)
     except ValidationError as error:
         if name not in {str(part) for problem in error.errors() for part in problem["loc"]}:
-            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {error}") from None
+            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {said(error)}") from None
         return
     except Exception as error:  # noqa: BLE001 - whatever else a validator raises would be a traceback for the user
-        raise Broken(f"'{name}: {values[name]!r}' raises {type(error).__name__}: {error}") from None
+        raise Broken(f"'{name}: {values[name]!r}' raises {said(error)}") from None
     raise Broken(f"'{name}: {values[name]!r}' is taken")
 
 
