@@ -69,7 +69,7 @@ def _options_are_read(subject: Subject) -> None:
 
 def _options_survive_json(subject: Subject) -> None:
     options = subject.options
-    again = read_options(subject.component, json.loads(options.model_dump_json()))
+    again = read_options(subject.component, json.loads(options.model_dump_json(by_alias=True)))
     if again != options:
         raise Broken(f"{options!r} is read back as {again!r}")
 

@@ -87,7 +87,7 @@ def _rows(split: Split) -> list[tuple[str, str]]:
 
 
 def _survives_its_files(subject: Subject) -> None:
-    given = subject.options.model_dump()
+    given = subject.options.model_dump(by_alias=True)
     files = [name for name, value in given.items() if _is(Path.is_file, value)]
     # A word may be called like a folder that happens to be there; a path is meant to be one.
     folders = [name for name, value in given.items() if isinstance(value, Path) and _is(Path.is_dir, value)]
