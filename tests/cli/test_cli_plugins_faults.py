@@ -76,6 +76,22 @@ def test_a_broken_plugin_fails_in_the_list(call: Call, source: str, said: str) -
     assert failed(call, "mine", "mine.py") == {"plugin mine (mine.py): plugin.loads": said}
 
 
+def test_what_is_missing_since_its_plugin_is_broken_is_said_with_the_reason(call: Call) -> None:
+    Path("words.py").write_text(METRIC.replace("    size: int", "    use: int"))
+    Path("empty.py").write_text("")
+    given = ("--plugin", "words.py", "--plugin", "empty.py", "plugins")
+    broken = (
+        "; broken plugins: empty.py (has no hook; define one, such as textclf_encoders()); words.py (textclf_metrics() "
+        "offers 'mine' with an option called 'use', which in a recipe names the component)"
+    )
+    for command in ("check", "show"):
+        said = f"textclf: no component or plugin is called 'mine'{broken}; see 'textclf plugins'\n"
+        assert call(*given, command, "mine") == Answer(5, "", said)
+    answer = call(*given, "check", "words", "--set", "mine.size=3")
+    assert (answer.code, answer.out) == (5, "")
+    assert f"--set mine.size=3: mine.size: no component is called 'mine'{broken}\n" in answer.err
+
+
 def test_a_name_that_another_plugin_has_too_fails_in_both_and_the_list_tells_them_apart(call: Call) -> None:
     Path("mine.py").write_text(METRIC.replace("summary=\"accuracy\"", "summary=''"))
     Path("yours.py").write_text(METRIC)
