@@ -64,6 +64,15 @@ def test_a_validator_that_fails_is_one_finding_in_the_list(call: Call) -> None:
     assert failed(call, "mine", "mine.py") == {"metric 'mine': options.read": said}
 
 
+def test_a_default_that_its_option_refuses_is_one_finding_and_no_usage_of_the_users(call: Call) -> None:
+    Path("mine.py").write_text(METRIC.replace("Field(3,", "Field(0,"))
+    said = {"metric 'mine': options.defaults": "size: must be at least 1, not 0"}
+    assert failed(call, "mine", "mine.py") == said
+    answer = call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.size=0")
+    assert (answer.code, answer.out) == (2, "")
+    assert "--set" in answer.err
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

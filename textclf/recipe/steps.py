@@ -185,7 +185,7 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         return options.model_validate_json(json.dumps(values)), []
     except ValidationError as error:
         owner = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-        return None, explain(error, options, values, owner)
+        return None, explain(error, options, values, owner, offer.plugin.remedy(offer.component.name))
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of the plugin's may raise anything

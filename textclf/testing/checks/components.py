@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ...errors import Problem, kind_of, said
 from ...hooks.components import Kind, Traits, flaw_of_traits
+from ...recipe.messages import wrong_defaults
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
 from .subject import Subject, read_options
@@ -56,6 +57,23 @@ def _options_are_bounded(subject: Subject) -> None:
     ]
     if loose:
         raise Broken(f"a number without a bound: {', '.join(dict.fromkeys(loose))}")
+
+
+def _defaults_are_taken(subject: Subject) -> None:
+    options = subject.component.options
+    fields = {field.alias or name: field for name, field in options.model_fields.items()}
+    needed = {name: value for name, value in subject.values.items() if name in fields and fields[name].is_required()}
+    if all(field.is_required() for field in fields.values()):
+        raise NotApplicable("it has no option with a default")
+    try:
+        read_options(subject.component, needed)
+    except ValidationError as error:
+        wrong = wrong_defaults(error, options, needed)
+        if wrong:
+            told = (f"{'.'.join(map(str, path))}: {words}" for path, words in wrong.items())
+            raise Broken("; ".join(told)) from None
+    except Exception:  # noqa: BLE001 - that a validator fails is for `options.read` to find
+        return
 
 
 def _options_are_read(subject: Subject) -> None:
@@ -187,8 +205,13 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _options_are_bounded,
     ),
     Check(
+        Clause("options.defaults", "every default is one that its option takes", "else a user is told of it, unasked"),
+        _defaults_are_taken,
+    ),
+    Check(
         Clause("options.read", "the options it is tried with are read", "a failing validator tells the user nothing"),
         _options_are_read,
+        after=("options.defaults",),
     ),
     Check(
         Clause("options.json", "options read back from JSON are the same", "recipes and models store them as JSON"),
