@@ -153,11 +153,11 @@ class Cancelled(Stopped):
     exit_code = 130
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was most likely meant, or None where none is near."""
+def closest(word: str, known: Iterable[str], *, nearness: float = 0.6) -> str | None:
+    """Return the known word that was most likely meant, or None where none is near; nearness: from 0 to 1, the same."""
     candidates = list(known)
     by_case = {k.casefold(): k for k in candidates}
-    near = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=nearness)
     return by_case[near[0]] if near else None
 
 

@@ -195,6 +195,18 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{where}", exit_code=5)]
 
 
+def default_traits(offer: Offer) -> Traits | None:
+    """Return a component's traits with its defaults; None where they hang on options that must be given, or fail."""
+    traits = offer.component.traits
+    if not callable(traits):
+        return traits
+    options, _ = validate(offer, {})
+    try:
+        return None if options is None else Step(offer.kind, offer, options).traits
+    except PluginError:
+        return None
+
+
 def _is_problem(found: Any) -> bool:
     return (
         isinstance(found, Problem)
