@@ -20,6 +20,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +153,11 @@ class Cancelled(Stopped):
     exit_code = 130
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was most likely meant, or None where none is near."""
+def closest(word: str, known: Iterable[str], *, nearness: float = 0.6) -> str | None:
+    """Return the known word that was most likely meant, or None where none is near; nearness: from 0 to 1, the same."""
     candidates = list(known)
     by_case = {k.casefold(): k for k in candidates}
-    near = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=nearness)
     return by_case[near[0]] if near else None
 
 
@@ -190,7 +191,15 @@ def kind_of(value: object) -> str:
 def said(error: BaseException) -> str:
     """Return "ValueError: no", also of an exception that cannot say what it is."""
     try:
-        words = str(error)
+        words = _of_values(error) or str(error)
     except Exception:  # noqa: BLE001 - whoever raises it may have written its `__str__`
         words = ""
     return f"{type(error).__name__}: {words}".rstrip(": ")
+
+
+def _of_values(error: Any) -> str:
+    """Return in one line what pydantic says in several and with an address, or nothing of any other exception."""
+    if not type(error).__module__.startswith("pydantic") or not hasattr(error, "errors"):
+        return ""
+    found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors(include_url=False)]
+    return f"{error.title}: " + "; ".join(f"{place}: {words}" if place else words for place, words in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from textclf import Component, Field, Options
+from textclf import Component, Field, Options, Traits
 
 
 class HtmlOptions(Options):
@@ -24,6 +24,7 @@ def textclf_outputs() -> list[Component[Any, HtmlOptions]]:
             summary="one page with figures and the worst mistakes, to be read in any browser",
             options=HtmlOptions,
             build=build,
+            traits=Traits(tasks=frozenset({"single-label", "multi-label"})),
             needs=("jinja2",),
             install="jinja2>=3.1",
         )

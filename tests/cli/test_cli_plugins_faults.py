@@ -64,6 +64,15 @@ def test_a_validator_that_fails_is_one_finding_in_the_list(call: Call) -> None:
     assert failed(call, "mine", "mine.py") == {"metric 'mine': options.read": said}
 
 
+def test_a_default_that_its_option_refuses_is_one_finding_and_no_usage_of_the_users(call: Call) -> None:
+    Path("mine.py").write_text(METRIC.replace("Field(3,", "Field(0,"))
+    said = {"metric 'mine': options.defaults": "size: must be at least 1, not 0"}
+    assert failed(call, "mine", "mine.py") == said
+    answer = call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.size=0")
+    assert (answer.code, answer.out) == (2, "")
+    assert "--set" in answer.err
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -74,6 +83,22 @@ def test_a_validator_that_fails_is_one_finding_in_the_list(call: Call) -> None:
 def test_a_broken_plugin_fails_in_the_list(call: Call, source: str, said: str) -> None:
     Path("mine.py").write_text(source)
     assert failed(call, "mine", "mine.py") == {"plugin mine (mine.py): plugin.loads": said}
+
+
+def test_what_is_missing_since_its_plugin_is_broken_is_said_with_the_reason(call: Call) -> None:
+    Path("words.py").write_text(METRIC.replace("    size: int", "    use: int"))
+    Path("empty.py").write_text("")
+    given = ("--plugin", "words.py", "--plugin", "empty.py", "plugins")
+    broken = (
+        "; broken plugins: empty.py (has no hook; define one, such as textclf_encoders()); words.py (textclf_metrics() "
+        "offers 'mine' with an option called 'use', which in a recipe names the component)"
+    )
+    for command in ("check", "show"):
+        said = f"textclf: no component or plugin is called 'mine'{broken}; see 'textclf plugins'\n"
+        assert call(*given, command, "mine") == Answer(5, "", said)
+    answer = call(*given, "check", "words", "--set", "mine.size=3")
+    assert (answer.code, answer.out) == (5, "")
+    assert f"--set mine.size=3: mine.size: no component is called 'mine'{broken}\n" in answer.err
 
 
 def test_a_name_that_another_plugin_has_too_fails_in_both_and_the_list_tells_them_apart(call: Call) -> None:

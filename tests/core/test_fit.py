@@ -70,6 +70,21 @@ def test_every_step_must_do_the_datas_task():
     plan.check_data("single-label", pairs=False)
 
 
+def test_an_output_must_do_the_datas_task():
+    """R16: what it cannot write of is said before anything is trained; who says nothing does single labels."""
+    whole = Component(name="whole", build=build, traits=Traits(tasks=BOTH))
+    ours = plugin("ours", textclf_outputs=lambda: [whole])
+    values = {**SOUND, "dataset": {"use": "rows", "multi": True}, "outputs": ["whole", "card"]}
+    expected = ["outputs.1: the data is multi-label, but output 'card' does single-label only"]
+    assert complaints(values, ours) == expected
+    plan = plan_of({**values, "dataset": "rows"}, ours)
+    plan.check_data("single-label", pairs=True)
+    with pytest.raises(RecipeError) as caught:
+        plan.check_data("multi-label", pairs=False)
+    assert [str(problem) for problem in caught.value.problems] == expected
+    assert plan_of({**values, "outputs": ["whole"]}, ours).outputs[0].name == "whole"
+
+
 def test_an_encoder_must_read_pairs_where_the_data_is_pairs():
     """R16: pairs are the encoder's matter alone."""
     values = {**SOUND, "dataset": {"use": "rows", "pairs": True}, "encoder": "vectors"}

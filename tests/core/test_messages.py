@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from pydantic import field_validator, model_validator
 
 from textclf import Component, Field, Options, Traits
+from textclf.testing import check_component
 
 from .places import placeless
-from .sample import SOUND, build, complaints, plugin, refusal
+from .sample import SOUND, build, complaints, plan_of, plugin, refusal
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,79 @@ def test_a_missing_option_names_who_needs_it():
     assert complaints({**SOUND, "dataset": "files"}) == [
         "dataset.path: is missing; dataset 'files' (plugin textclf_sample) needs it"
     ]
+
+
+class Deep(Options):
+    width: int = Field(0, ge=1, description="units")
+
+
+class Careless(Options):
+    """Options with defaults that they do not take."""
+
+    size: int = Field(0, ge=1, description="out of bounds")
+    word: int = Field("3", ge=1, description="of another type")
+    rate: float = Field(float("inf"), gt=0, description="of no end")
+    way: Literal["linear", "cosine"] = Field("liner", description="none of the choices")
+    copy_: int = Field(None, ge=1, alias="copy", description="by another name in recipes")
+    deep: Deep | None = Field(None, description="with a default inside")
+
+
+FAULTS = {
+    "size": "must be at least 1, not 0",
+    "word": "must be a whole number, not the text '3'",
+    "rate": "must be a finite number, not inf",
+    "way": "must be 'linear' or 'cosine', not the text 'liner'",
+    "copy": "must be a whole number, not null",
+}
+TAKEN = {"size": 1, "word": 1, "rate": 1.5, "way": "linear", "copy": 1}
+
+
+def careless() -> object:
+    component = Component(name="careless", build=build, options=Careless, traits=Traits(makes="matrix"))
+    return plugin("textclf_careless", textclf_encoders=lambda: [component])
+
+
+def of_default(option: str, fault: str) -> str:
+    owner = "encoder 'careless' (plugin textclf_careless)"
+    return f"encoder.{option}: its default in {owner} is not what it takes: {fault}; give it another value"
+
+
+@pytest.mark.parametrize("option", FAULTS)
+def test_a_default_that_its_own_option_refuses_is_the_plugins_fault_and_named(option):
+    """P04: the user, who said nothing of it, is told which option to say something of."""
+    said = {key: value for key, value in TAKEN.items() if key != option}
+    error = refusal({**SOUND, "encoder": {"use": "careless", **said}}, careless())
+    assert error.exit_code == 5
+    assert [str(problem).partition("; see ")[0] for problem in error.problems] == [of_default(option, FAULTS[option])]
+    assert plan_of({**SOUND, "encoder": {"use": "careless", **TAKEN}}, careless())
+
+
+def test_wrong_defaults_are_said_beside_what_the_user_did_wrong():
+    values = {**SOUND, "encoder": {"use": "careless", **TAKEN, "size": 0, "deep": {}}}
+    error = refusal(values, careless())
+    assert error.exit_code == 2
+    assert [str(problem) for problem in error.problems] == [
+        "encoder.size: must be at least 1, not 0", of_default("deep.width", "must be at least 1, not 0"),
+    ]  # fmt: skip
+
+
+def test_a_default_that_a_validator_of_the_plugins_own_refuses_is_asked_for():
+    class Asking(Options):
+        word: str = Field("", description="a word")
+
+        @field_validator("word")
+        @classmethod
+        def _said(cls, value: str) -> str:
+            if not value:
+                raise ValueError("name one")
+            return value
+
+    component = Component(name="asking", build=build, options=Asking, traits=Traits(makes="matrix"))
+    offered = plugin("textclf_asking", textclf_encoders=lambda: [component])
+    assert complaints({**SOUND, "encoder": "asking"}, offered) == ["encoder.word: name one"]
+    findings = {found.clause.id: found for found in check_component(component, "encoder")}
+    assert findings["options.defaults"].state == "passed"
+    assert findings["options.read"].detail == "word: Value error, name one"
 
 
 def test_several_branches_of_an_option_make_one_message():

@@ -111,6 +111,43 @@ def test_a_fault_in_migrating_is_reported_with_the_distribution():
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"size": 0}, "size: must be at least 1, not 0"),
+        (
+            {"size": 3, "bits": 8},
+            "bits: unknown option of encoder 'shape' (plugin textclf_shape of textclf-shape 1.3) (known: size)",
+        ),
+    ],
+)
+def test_options_that_no_migration_translates_are_answered_for_the_author_and_the_user(options, reason):
+    """C12: a bound that was narrowed, an option that was removed."""
+    whose = "encoder 'shape' (plugin textclf_shape of textclf-shape 1.3) cannot read its saved options "
+    way = "its author can translate them in Options.migrate; until then, "
+    assert refused({**SAVED, "options": options}, shape("1.3")) == (
+        f"{whose}(saved by version 1.2, installed is 1.3): {reason}; {way}pip install 'textclf-shape==1.2'"
+    )
+    early = {key: value for key, value in SAVED.items() if key != "distribution"}
+    assert refused({**early, "options": options}, shape("1.3")) == (
+        f"{whose}(saved by version 1.2, installed is 1.3): {reason}; {way}install version 1.2 of it"
+    )
+
+
+def test_a_new_option_that_must_be_said_is_answered_as_one_that_was_removed():
+    class Longer(ShapeOptions):
+        depth: int = Field(ge=1, description="new, and without a default")
+
+    component = Component(name="shape", build=build, options=Longer, traits=Traits(makes="matrix"))
+    with pytest.raises(PluginError) as caught:
+        restored_step("encoder", SAVED, Registry([shape()], [Offer("encoder", component, shape())]))
+    assert str(caught.value) == (
+        "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2) cannot read its saved options (saved by version "
+        "1.2, installed is 1.2): depth: is missing; encoder 'shape' (plugin textclf_shape of textclf-shape 1.2) needs "
+        "it; its author can translate them in Options.migrate; until then, train again"
+    )
+
+
 def test_versions_are_compared_as_pip_does():
     assert older("1.9", "1.10")
     assert not older("1.10", "1.9")
@@ -118,4 +155,5 @@ def test_versions_are_compared_as_pip_does():
     assert not older("", "1.0")
     assert not older("1.0", "nightly")
     assert to_install("textclf-shape", "1.2+cpu") == "pip install 'textclf-shape>=1.2'"
+    assert to_install("textclf-shape", "1.2+cpu", "==") == "pip install 'textclf-shape==1.2'"
     assert to_install("textclf-shape", "nightly") == "pip install textclf-shape"

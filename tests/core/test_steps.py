@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from textclf import ArtefactError, Component, DataError, Field, Options, PluginError, ResourceError, Traits
 from textclf.recipe.plan import Step, restored_step
@@ -41,6 +42,45 @@ def test_what_a_build_raises_is_the_plugins():
     """P04: plugin, component and method are named, whatever was raised."""
     assert message(step(build=raising(KeyError("x")))) == f"{NAMED}: build() fails: KeyError: 'x'"
     assert message(step(build=raising(SystemExit(3)))) == f"{NAMED}: build() fails: SystemExit: 3"
+
+
+class Sized(Options):
+    size: int = Field(3, ge=1, description="of something")
+    version: str = Field("a", description="an option may be called so")
+
+    @classmethod
+    def migrate(cls, version, values):
+        if version == "":
+            raise LookupError("no version")
+        return {("size" if key == "width" else key): value for key, value in values.items()}
+
+
+class Pair(BaseModel):
+    model_config = ConfigDict(strict=True)
+    low: int = Field(ge=1)
+    high: int
+
+    @model_validator(mode="after")
+    def ordered(self):
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda options: setattr(options, "size", 5), "Sized: size: Instance is frozen"),
+        (
+            lambda options: Pair(low=0, high="3"),
+            "Pair: low: Input should be greater than or equal to 1; high: Input should be a valid integer",
+        ),
+        (lambda options: Pair(low=2, high=1), "Pair: Value error, low is above high"),
+    ],
+)
+def test_what_pydantic_says_in_a_plugins_own_code_is_one_line_without_an_address(build, words):
+    """P04: each of its messages ends in one of a page of pydantic's."""
+    assert message(step(build=build, options=Sized)) == f"{NAMED}: build() fails: ValidationError: {words}"
 
 
 def test_a_build_that_lacks_its_library_says_how_to_get_it():
@@ -108,17 +148,6 @@ def test_restore_is_given_the_folder_and_kept_to_the_contract(tmp_path):
         step(restore=raising(ArtefactError("torn"))).restore(tmp_path)
 
 
-class Sized(Options):
-    size: int = Field(3, ge=1, description="of something")
-    version: str = Field("a", description="an option may be called so")
-
-    @classmethod
-    def migrate(cls, version, values):
-        if version == "":
-            raise LookupError("no version")
-        return {("size" if key == "width" else key): value for key, value in values.items()}
-
-
 def test_a_saved_step_comes_back():
     plan = plan_of({**SOUND, "encoder": "bert", "trainer": {"use": "net", "epochs": 7}})
     saved = plan.trainer.to_json()
@@ -148,7 +177,8 @@ def test_a_saved_step_that_the_plugin_cannot_read_names_both_versions():
         restored_step("encoder", saved, offered)
     assert str(caught.value) == (
         "encoder 'sized' (plugin textclf_sized) cannot read its saved options (saved by version 9.0, installed is "
-        "an unknown version): depth: unknown option of encoder 'sized' (plugin textclf_sized) (known: size, version)"
+        "an unknown version): depth: unknown option of encoder 'sized' (plugin textclf_sized) (known: size, version); "
+        "its author can translate them in Options.migrate; until then, install version 9.0 of it"
     )
 
 

@@ -27,6 +27,12 @@ class Boundless(Options):
     size: int = Field(3, description="how many")
 
 
+class Outside(Options):
+    """Has a default that is out of its own bounds."""
+
+    size: int = Field(0, ge=1, description="how many")
+
+
 class Stumbling(Options):
     """Breaks down over its own default."""
 
@@ -102,6 +108,7 @@ COMPONENTS: dict[str, Culprit] = {
     "options.strict": wrong("metric", options=Loose),
     "options.described": wrong("metric", options=Silent),
     "options.bounded": wrong("metric", options=Boundless),
+    "options.defaults": wrong("metric", options=Outside),
     "options.read": wrong("metric", options=Stumbling),
     "options.json": wrong("metric", options=Growing),
     "options.unknown": wrong("metric", options=Hiding),

@@ -32,8 +32,14 @@ def narrow(finished: Any, folder: Any) -> None:
     (folder / "texts.txt").write_text("\n".join(finished.predictions.texts.first), "ascii")
 
 
+def count(finished: Any, folder: Any) -> None:
+    label = finished.predictions.truth[0]
+    (folder / "first.txt").write_text(finished.predictions.labels.names[label])
+
+
 OUTPUTS: dict[str, Culprit] = {
     "output.folder": output(lambda finished, folder: (folder.parent / "astray.txt").write_text("here")),
+    "output.tasks": output(count),
     "output.names": output(lambda finished, folder: (folder / "metrics.json").write_text("{}")),
     "output.again": output(once),
     "output.input": output(correct),

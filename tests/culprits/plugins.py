@@ -19,6 +19,13 @@ def textclf_outputs():
 def more():
     return [Component(name="one", summary="and again", build=lambda options: None)]
 ''',
+    "plugin.layouts": '''
+from textclf import Component, Traits
+from textclf.testing.toy.words import ToyWords, WordsOptions
+def textclf_encoders():
+    traits = Traits(makes="count")
+    return [Component(name="counted", summary="counts", options=WordsOptions, build=ToyWords, traits=traits)]
+''',
     "plugin.light": "import numpy\n",
     "plugin.pure": "def textclf_encoders():\n    open('textclf_culprit.txt', 'w').close()\n    return []\n",
     "plugin.still": "import os\nos.environ['TEXTCLF_CULPRIT'] = 'was here'\n",

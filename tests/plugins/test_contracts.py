@@ -71,6 +71,13 @@ def test_a_built_in_plugin_keeps_its_contract(module):
     require(examine_plugin(import_module(module)).findings())
 
 
+def test_a_built_in_output_writes_of_runs_of_both_tasks():
+    (html,) = [offer for offer in OFFERS if offer.kind == "output"]
+    findings = check_component(html.component, html.kind)
+    require(findings)
+    assert [finding.state for finding in findings if finding.clause.id == "output.tasks"] == ["passed"]
+
+
 @pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: f"{offer.kind}-{offer.component.name}")
 def test_a_built_in_component_keeps_its_contract(offer, checkpoint, film_reviews):
     stand_ins = StandIns(finished=finished(predictions()) if offer.kind == "output" else None)

@@ -126,8 +126,9 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
         if len(one.path) < 2:
             problems.append(Problem("write COMPONENT.OPTION=VALUE, such as files.path=mine.csv", (), one.place))
         elif one.path[0] not in known:
-            near = did_you_mean(str(one.path[0]), known)
-            problems.append(Problem(f"no component is called '{one.path[0]}'{near}", one.path, one.place))
+            near, broken = did_you_mean(str(one.path[0]), known), registry.out_of_order()
+            message = f"no component is called '{one.path[0]}'{near}{broken}"
+            problems.append(Problem(message, one.path, one.place, PluginError.exit_code if broken else 2))
     if problems:
         raise RecipeError(problems)
     values, _, problems = overrides.apply({}, set_)

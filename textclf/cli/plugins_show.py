@@ -15,7 +15,6 @@ from .session import Session
 from .terminal import plain
 
 if TYPE_CHECKING:
-    from ..hooks.components import Traits
     from ..hooks.registry import Offer, Plugin, Registry
 
 
@@ -110,27 +109,14 @@ def _traits(offer: Offer) -> Iterator[str]:
 
 def _told(offer: Offer) -> dict[str, Any]:
     """Return the traits of a component with its defaults; nothing where they hang on options that must be given."""
-    traits = _traits_by_default(offer)
+    from ..recipe.steps import default_traits
+
+    traits = default_traits(offer)
     if traits is None:
         return {}
     about: dict[str, Any] = {"makes": traits.makes, "reads": sorted(traits.reads), "tasks": sorted(traits.tasks)}
     flags = ("pairs", "uses_validation", "uses_unlabelled", "objectives")
     return about | {name: getattr(traits, name) for name in flags}
-
-
-def _traits_by_default(offer: Offer) -> Traits | None:
-    from ..errors import PluginError
-    from ..recipe.steps import Step, validate
-
-    if not callable(offer.component.traits):
-        return offer.component.traits
-    options, _ = validate(offer, {})
-    if options is None:
-        return None
-    try:
-        return Step(offer.kind, offer, options).traits
-    except PluginError:
-        return None
 
 
 def _said(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +29,29 @@ class Options(BaseModel):
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
     )
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Refuse an option that hides what every Options has: pydantic would only warn, and warn all users."""
+        super().__init_subclass__(**settings)
+        for name in _options_named_by(cls):
+            if hasattr(Options, name):
+                raise TypeError(
+                    f"an option of {cls.__name__} cannot be called '{name}', as something of textclf.Options is; write "
+                    f"{name}_: ... = Field(..., alias='{name}'), and recipes say '{name}' all the same"
+                )
+
     @classmethod
     def migrate(cls, version: str, values: dict[str, Any]) -> dict[str, Any]:
         """Return `values`, saved by an older version of the plugin, in today's terms. Override where terms change."""
         return values
+
+
+def _options_named_by(options: type[Options]) -> list[str]:
+    """Return what a class itself calls its options, before pydantic looks at them."""
+    try:
+        annotations = inspect.get_annotations(options)
+    except NameError:  # from Python 3.14 on, where a type is defined further below
+        return []
+    return [name for name, kind in annotations.items() if name != "model_config" and "ClassVar" not in str(kind)]
 
 
 class NoOptions(Options):

@@ -55,7 +55,7 @@ def flaw_of_component(component: Any) -> str:
     named = f"offers '{component.name}'"
     if not (isinstance(component.options, type) and issubclass(component.options, Options)):
         return f"{named} with options that are not a subclass of textclf.Options"
-    if "use" in component.options.model_fields:
+    if any("use" in (name, field.alias) for name, field in component.options.model_fields.items()):
         return f"{named} with an option called 'use', which in a recipe names the component"
     for field in ("build", "restore", "check"):
         value = getattr(component, field)

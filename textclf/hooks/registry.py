@@ -125,7 +125,8 @@ class Registry:
             raise PluginError(f"plugin '{name}' is kept out by {BLOCK}; take it out of there first")
         known = sorted({offer.component.name for offer in self.offers} | {plugin.name for plugin in self.plugins})
         near = did_you_mean(name, known)
-        raise PluginError(f"no component or plugin is called '{name}'{near}{self.kept_out()}; see 'textclf plugins'")
+        why = f"{self.out_of_order()}{self.kept_out()}"
+        raise PluginError(f"no component or plugin is called '{name}'{near}{why}; see 'textclf plugins'")
 
     def find(self, kind: Kind, name: str) -> Offer:
         """Return the one component of that kind and name; a PluginError where there is none, or more than one."""
@@ -149,10 +150,12 @@ class Registry:
         elif near:
             message += f"; did you mean '{near}'?"
         message += f" (installed: {listing(self.names(kind)) or 'none'})"
-        broken = [p for p in self.plugins if p.broken]
-        if broken:
-            message += "; broken plugins: " + "; ".join(f"{_named(p)} ({p.reason})" for p in broken)
-        return message + self.kept_out()
+        return message + self.out_of_order() + self.kept_out()
+
+    def out_of_order(self) -> str:
+        """Say which plugins are broken and why, to stand behind what is missing; nothing where there are none."""
+        broken = [f"{_named(plugin)} ({plugin.reason})" for plugin in self.plugins if plugin.broken]
+        return f"; broken plugins: {'; '.join(broken)}" if broken else ""
 
     def kept_out(self) -> str:
         """Say which plugins TEXTCLF_BLOCK keeps out, to stand behind what is missing; nothing where there are none."""

@@ -68,13 +68,13 @@ def older(installed: str, saved: str) -> bool:
         return False
 
 
-def to_install(distribution: str, version: str) -> str:
-    """Return the command that installs a distribution in a version, or a newer one."""
+def to_install(distribution: str, version: str, how: str = ">=") -> str:
+    """Return the command that installs a distribution in a version, or a newer one; how: "==" for that one alone."""
     from packaging.version import InvalidVersion, Version
 
     try:
         # A specifier takes no local part, such as 1.2+cpu.
-        least = f">={Version(version).public}"
+        bound = f"{how}{Version(version).public}"
     except InvalidVersion:
         return f"pip install {distribution}"
-    return f"pip install '{distribution}{least}'"
+    return f"pip install '{distribution}{bound}'"

@@ -11,7 +11,7 @@ from ..hooks.components import LAYOUTS, Kind, Traits
 from ..hooks.registry import Registry
 from .nodes import KeyPath
 from .settings import Settings
-from .steps import Step
+from .steps import Step, default_traits
 
 Placed = tuple[KeyPath, Step[Any], Traits]
 
@@ -114,13 +114,8 @@ def _reads(traits: Traits | None, layout: str) -> bool:
 
 
 def _default_traits(registry: Registry, kind: Kind, name: str) -> Traits | None:
-    """Return a component's traits with default options, or None where it needs some."""
+    """Return a component's traits with default options, or None where they cannot be told."""
     try:
-        offer = registry.find(kind, name)
-        options = offer.component.options
-        if any(field.is_required() for field in options.model_fields.values()):
-            return None
-        step: Step[Any] = Step(kind, offer, options())
-        return step.traits
-    except (PluginError, ValueError):
+        return default_traits(registry.find(kind, name))
+    except PluginError:
         return None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, cast, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import Problem, did_you_mean, listing
+from ..errors import PluginError, Problem, did_you_mean, listing
 from .nodes import KeyPath
 
 _EXPECTED = {
@@ -26,6 +26,7 @@ _BOUNDS = {
     "less_than": ("less than", "lt"), "less_than_equal": ("at most", "le"),
     "multiple_of": ("a multiple of", "multiple_of"),
 }  # fmt: skip
+_NO_DEFAULTS = ("missing", "extra_forbidden", "value_error", "assertion_error")
 _NUMBERS = ("a whole number", "a number", "a finite number")
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "true": "true", "false": "false"}
 
@@ -36,23 +37,61 @@ class UnknownKey(Problem):
     __slots__ = ()
 
 
-def explain(error: ValidationError, model: type[BaseModel], values: Any, owner: str = "") -> list[Problem]:
-    """Return one problem for each value that is wrong; `owner` names the component whose options these are."""
-    found: dict[KeyPath, list[ErrorDetails]] = {}
-    for details in error.errors(include_url=False):
-        found.setdefault(_path(details, values), []).append(details)
+def explain(
+    error: ValidationError, model: type[BaseModel], values: Any, owner: str = "", remedy: str = ""
+) -> list[Problem]:
+    """Return one problem for each value that is wrong; `owner` names the component whose options these are.
+
+    remedy: what can be done about a fault of the component's own, such as a default that it refuses.
+    """
+    found = _by_path(error, model, values)
     # Of a union's branches the one that looked deeper into the value says more.
     outer = {path for path in found for longer in found if len(longer) > len(path) and longer[: len(path)] == path}
     kept = {path: group for path, group in found.items() if path not in outer or _is_own(group)}
-    return [_problem(path, group, model, owner) for path, group in kept.items()]
+    faults = wrong_defaults(error, model, values) if owner else {}
+    return [
+        Problem(f"its default in {owner} is not what it takes: {faults[path]}; give it another value{remedy}", path,
+                exit_code=PluginError.exit_code)
+        if path in faults else _problem(path, group, model, owner)
+        for path, group in kept.items()
+    ]  # fmt: skip
+
+
+def wrong_defaults(error: ValidationError, model: type[BaseModel], values: Any) -> dict[KeyPath, str]:
+    """Return what is wrong with each default that its own option does not take, by its path.
+
+    What a plugin's own validator says of a default may be its way to ask for another value.
+    """
+    found = _by_path(error, model, values).items()
+    return {
+        path: _message(group, typed=False)
+        for path, group in found
+        if _is_left_out(path, values) and not any(details["type"] in _NO_DEFAULTS for details in group)
+    }
+
+
+def _by_path(error: ValidationError, model: type[BaseModel], values: Any) -> dict[KeyPath, list[ErrorDetails]]:
+    found: dict[KeyPath, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        found.setdefault(_path(details, model, values), []).append(details)
+    return found
+
+
+def _is_left_out(path: KeyPath, values: Any) -> bool:
+    """Tell whether a path ends beside the values: at an option that they say nothing of."""
+    for step in path:
+        if isinstance(values, Mapping) and step not in values:
+            return True
+        values = values[step]
+    return False
 
 
 def _is_own(group: list[ErrorDetails]) -> bool:
     return any(details["type"] not in _EXPECTED for details in group)
 
 
-def _path(details: ErrorDetails, values: Any) -> KeyPath:
-    """Return where in `values` an error stands: pydantic's own path without the names of union branches."""
+def _path(details: ErrorDetails, model: type[BaseModel], values: Any) -> KeyPath:
+    """Return where in `values`, or beside them, an error stands: pydantic's path without names of union branches."""
     path: list[str | int] = []
     current = values
     *inner, last = details["loc"] or ("",)
@@ -61,10 +100,18 @@ def _path(details: ErrorDetails, values: Any) -> KeyPath:
             current = current[cast(str, step)]
         elif isinstance(current, list) and isinstance(step, int) and step < len(current):
             current = current[step]
+        elif isinstance(current, dict) and (name := _left_out(step, _model_at(model, tuple(path)))):
+            step, current = name, None  # what is wrong is in its default
         elif step is not last or details["type"] != "missing":
             continue
         path.append(step)
     return tuple(path)
+
+
+def _left_out(step: str | int, model: type[BaseModel] | None) -> str:
+    """Return what values would call an option that pydantic names by its attribute; nothing where it is none."""
+    field = None if model is None else model.model_fields.get(str(step))
+    return "" if field is None else field.alias or str(step)
 
 
 def _problem(path: KeyPath, group: list[ErrorDetails], model: type[BaseModel], owner: str) -> Problem:
@@ -76,7 +123,8 @@ def _problem(path: KeyPath, group: list[ErrorDetails], model: type[BaseModel], o
     return Problem(_message(group), path)
 
 
-def _message(group: list[ErrorDetails]) -> str:
+def _message(group: list[ErrorDetails], *, typed: bool = True) -> str:
+    """Say what is wrong with a value; typed: by the user, who may have meant another."""
     value = group[0]["input"]
     bounds = [_bound(details) for details in group if details["type"] not in (*_EXPECTED, "literal_error", "enum")]
     if bounds:
@@ -86,7 +134,7 @@ def _message(group: list[ErrorDetails]) -> str:
     meant = did_you_mean(value, choices) if isinstance(value, str) else ""
     # 3.0 is a whole number to everybody but its reader.
     shown = str(value) if isinstance(value, float) and "a whole number" in expected else _shown(value)
-    return f"must be {' or '.join(expected)}, not {shown}{meant or _quoted(value, expected)}"
+    return f"must be {' or '.join(expected)}, not {shown}" + ((meant or _quoted(value, expected)) if typed else "")
 
 
 def _unknown(path: KeyPath, model: type[BaseModel], owner: str) -> str:

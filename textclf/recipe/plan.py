@@ -95,6 +95,7 @@ class Plan:
         """Raise a RecipeError where a step cannot do the loaded data's task, or its pairs."""
         steps: list[tuple[KeyPath, Step[Any]]] = [(("encoder",), self.encoder), (("trainer",), self.trainer)]
         steps += [(("metrics", index), step) for index, step in enumerate(self.metrics)]
+        steps += [(("outputs", index), step) for index, step in enumerate(self.outputs)]
         problems = unfit_for(task, pairs, [(path, step, step.traits) for path, step in steps])
         if problems:
             raise RecipeError(self.recipe.located(problems))
@@ -109,7 +110,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
     dataset = maker.single("dataset") if data_traits is None else None
     encoder, trainer = maker.single("encoder"), maker.single("trainer")
     metrics, outputs = maker.several("metric"), maker.several("output")
-    maker.fit(dataset, encoder, trainer, metrics, data_traits)
+    maker.fit(dataset, encoder, trainer, [*metrics, *outputs], data_traits)
     problems = recipe.located((*recipe.problems, *maker.problems))
     if problems or encoder is None or trainer is None:
         raise RecipeError(problems)
@@ -233,7 +234,7 @@ class _Maker:
         dataset: Placed | None,
         encoder: Placed | None,
         trainer: Placed | None,
-        metrics: list[Placed],
+        others: list[Placed],
         data_traits: Traits | None,
     ) -> None:
         """Check what must fit between the steps that could be read."""
@@ -244,7 +245,7 @@ class _Maker:
         data = dataset[2] if dataset else data_traits
         if data is not None:
             task = next(iter(data.tasks)) if len(data.tasks) == 1 else None
-            steps: Iterable[Placed | None] = (encoder, trainer, *metrics)
+            steps: Iterable[Placed | None] = (encoder, trainer, *others)
             self.problems += unfit_for(task, data.pairs, [step for step in steps if step])
         self.readers = readers_of_validation(settings, trainer and trainer[1], trainer and trainer[2])
         self.problems += wrong_shares(settings, self.readers)

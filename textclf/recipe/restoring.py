@@ -15,6 +15,8 @@ from ..hooks.registry import Offer, Plugin, Registry
 from ..hooks.versions import DISTRIBUTION, older, to_install
 from .steps import Step, validate
 
+_UNKNOWN = "an unknown version"
+
 
 def restored_step(
     kind: Kind, saved: Mapping[str, Any], registry: Registry, files: Callable[[], Mapping[str, str]] = dict
@@ -73,9 +75,19 @@ def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:
         raise PluginError(f"{what}: migrate() fails: {said(error)}{where}") from error
     if options is None:
         reasons = "; ".join(str(problem) for problem in problems)
-        versions = f"saved by version {version}, installed is {offer.plugin.version or 'an unknown version'}"
-        raise PluginError(f"{what} cannot read its saved options ({versions}): {reasons}")
+        before, now = f"version {version}" if version else _UNKNOWN, offer.plugin.version or _UNKNOWN
+        versions = f"saved by {before}, installed is {now}"
+        way = f"its author can translate them in Options.migrate; until then, {_as_it_was(offer.plugin, saved)}"
+        raise PluginError(f"{what} cannot read its saved options ({versions}): {reasons}; {way}")
     return options
+
+
+def _as_it_was(plugin: Plugin, saved: Mapping[str, Any]) -> str:
+    """Say how to have the version again that saved a step, or what to do where nothing tells it from this one."""
+    _, version, distribution, *_ = _identity(saved)
+    if not version or version == plugin.version:
+        return "train again"
+    return to_install(distribution, version, "==") if distribution else f"install version {version} of it"
 
 
 def _saver(saved: Mapping[str, Any], registry: Registry, files: Callable[[], Mapping[str, str]]) -> str:

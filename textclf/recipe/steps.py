@@ -185,7 +185,7 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         return options.model_validate_json(json.dumps(values)), []
     except ValidationError as error:
         owner = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-        return None, explain(error, options, values, owner)
+        return None, explain(error, options, values, owner, offer.plugin.remedy(offer.component.name))
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of the plugin's may raise anything
@@ -193,6 +193,18 @@ def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, l
         line = own_line(error, offer.plugin.module, offer.component)
         where = (f" ({line})" if line else "") + offer.plugin.remedy(offer.component.name)
         return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{where}", exit_code=5)]
+
+
+def default_traits(offer: Offer) -> Traits | None:
+    """Return a component's traits with its defaults; None where they hang on options that must be given, or fail."""
+    traits = offer.component.traits
+    if not callable(traits):
+        return traits
+    options, _ = validate(offer, {})
+    try:
+        return None if options is None else Step(offer.kind, offer, options).traits
+    except PluginError:
+        return None
 
 
 def _is_problem(found: Any) -> bool:

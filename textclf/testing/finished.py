@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..data.dataset import Task
 from ..engine import Engine
-from ..hooks.components import Component
+from ..hooks.components import Component, Traits
 from ..hooks.contracts import Finished
 from ..recipe.settings import DEFAULT_METRICS
 from . import toy
@@ -18,8 +19,9 @@ from . import toy
 _RECIPE: Mapping[str, Any] = {
     "name": "finished", "dataset": {"use": "toy_texts", "size": 90, "labels": 3, "names": ["bad", "[b]fair[/b]", "=1"]},
     "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5},
-    "outputs": ["kept"], "report": {"draws": 100}, "decide": {"abstain_below": 0.7},
+    "outputs": ["kept"], "report": {"draws": 100},
 }  # fmt: skip
+_BOTH: frozenset[Task] = frozenset({"single-label", "multi-label"})
 
 
 @dataclass(slots=True)
@@ -32,15 +34,17 @@ class _Kept:
         self.given.append(finished)
 
 
-def finished_run() -> Finished:
-    """Return a finished run of three labels, one with markup in its name, and of a text without an answer."""
+def finished_run(task: Task = "single-label") -> Finished:
+    """Return a finished run of three labels, one with markup in its name, and of a text without a label."""
     kept = _Kept()
     keeping = types.ModuleType("textclf_kept")
-    component: Component[Any, Any] = Component(name="kept", build=lambda options: kept)
+    component: Component[Any, Any] = Component(name="kept", build=lambda options: kept, traits=Traits(tasks=_BOTH))
     keeping.textclf_outputs = lambda: [component]  # type: ignore[attr-defined]
     with TemporaryDirectory(prefix="textclf-finished-") as folder:
         engine = Engine(plugins=[toy, keeping], runs=folder, cache=Path(folder) / "cache", offline=True)
         offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
         usual = [name for name in DEFAULT_METRICS if name in offered]
-        engine.run({**_RECIPE, "metrics": [*usual, "toy_accuracy"]})
+        dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}
+        decide = {"abstain_below": 0.7} if task == "single-label" else {}
+        engine.run({**_RECIPE, "dataset": dataset, "decide": decide, "metrics": [*usual, "toy_accuracy"]})
     return kept.given[0]

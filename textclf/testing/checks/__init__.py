@@ -23,15 +23,17 @@ from .fingerprints import FINGERPRINT
 from .lessons import TAUGHT_TRAINER
 from .metrics import METRIC
 from .outputs import OUTPUT
-from .plugins import PLUGIN, PluginModule
+from .plugins import MODULE, PluginModule
 from .processes import PROCESS
 from .resuming import RESUMED_TRAINER
 from .sparse import SPARSE_TRAINER
+from .spelling import SPELT
 from .subject import StandIns, Subject
 from .token_encoders import TOKEN_ENCODER
 from .trainers import TRAINER
 from .working import WORK
 
+PLUGIN: tuple[Check[PluginModule], ...] = MODULE + SPELT
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
     "encoder": ENCODER + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,

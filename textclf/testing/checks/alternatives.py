@@ -38,7 +38,7 @@ def alternatives(field: Mapping[str, Any], definitions: Mapping[str, Any], given
 def other_values(subject: Subject) -> Iterator[Options]:
     """Give the options with one of them changed, for each that can be, where the result is valid and has no problem."""
     schema = subject.component.options.model_json_schema()
-    given = subject.options.model_dump(mode="json")
+    given = subject.options.model_dump(mode="json", by_alias=True)
     check = subject.component.check
     for name, field in schema.get("properties", {}).items():
         for value in alternatives(field, schema.get("$defs", {}), given.get(name)):

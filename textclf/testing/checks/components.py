@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...errors import Problem, kind_of
+from ...errors import Problem, kind_of, said
 from ...hooks.components import Kind, Traits, flaw_of_traits
+from ...recipe.messages import wrong_defaults
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
 from .subject import Subject, read_options
@@ -58,6 +59,23 @@ def _options_are_bounded(subject: Subject) -> None:
         raise Broken(f"a number without a bound: {', '.join(dict.fromkeys(loose))}")
 
 
+def _defaults_are_taken(subject: Subject) -> None:
+    options = subject.component.options
+    fields = {field.alias or name: field for name, field in options.model_fields.items()}
+    needed = {name: value for name, value in subject.values.items() if name in fields and fields[name].is_required()}
+    if all(field.is_required() for field in fields.values()):
+        raise NotApplicable("it has no option with a default")
+    try:
+        read_options(subject.component, needed)
+    except ValidationError as error:
+        wrong = wrong_defaults(error, options, needed)
+        if wrong:
+            told = (f"{'.'.join(map(str, path))}: {words}" for path, words in wrong.items())
+            raise Broken("; ".join(told)) from None
+    except Exception:  # noqa: BLE001 - that a validator fails is for `options.read` to find
+        return
+
+
 def _options_are_read(subject: Subject) -> None:
     try:
         read_options(subject.component, subject.values)
@@ -69,7 +87,7 @@ def _options_are_read(subject: Subject) -> None:
 
 def _options_survive_json(subject: Subject) -> None:
     options = subject.options
-    again = read_options(subject.component, json.loads(options.model_dump_json()))
+    again = read_options(subject.component, json.loads(options.model_dump_json(by_alias=True)))
     if again != options:
         raise Broken(f"{options!r} is read back as {again!r}")
 
@@ -109,10 +127,10 @@ def _refuse(subject: Subject, values: Mapping[str, Any], name: str) -> None:
         read_options(subject.component, values)
     except ValidationError as error:
         if name not in {str(part) for problem in error.errors() for part in problem["loc"]}:
-            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {error}") from None
+            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {said(error)}") from None
         return
     except Exception as error:  # noqa: BLE001 - whatever else a validator raises would be a traceback for the user
-        raise Broken(f"'{name}: {values[name]!r}' raises {type(error).__name__}: {error}") from None
+        raise Broken(f"'{name}: {values[name]!r}' raises {said(error)}") from None
     raise Broken(f"'{name}: {values[name]!r}' is taken")
 
 
@@ -187,8 +205,13 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _options_are_bounded,
     ),
     Check(
+        Clause("options.defaults", "every default is one that its option takes", "else a user is told of it, unasked"),
+        _defaults_are_taken,
+    ),
+    Check(
         Clause("options.read", "the options it is tried with are read", "a failing validator tells the user nothing"),
         _options_are_read,
+        after=("options.defaults",),
     ),
     Check(
         Clause("options.json", "options read back from JSON are the same", "recipes and models store them as JSON"),

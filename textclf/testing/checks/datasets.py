@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ...data.dataset import Dataset, Split
 from ...data.soundness import unsound, unsound_labels, unsound_names, unsound_texts
 from ...data.text import texts_digest
-from ...errors import TextclfError, counted, kind_of
+from ...errors import TextclfError, counted, kind_of, said
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .subject import Subject, read_options
 
@@ -87,7 +87,7 @@ def _rows(split: Split) -> list[tuple[str, str]]:
 
 
 def _survives_its_files(subject: Subject) -> None:
-    given = subject.options.model_dump()
+    given = subject.options.model_dump(by_alias=True)
     files = [name for name, value in given.items() if _is(Path.is_file, value)]
     # A word may be called like a folder that happens to be there; a path is meant to be one.
     folders = [name for name, value in given.items() if isinstance(value, Path) and _is(Path.is_dir, value)]
@@ -141,7 +141,7 @@ def _load_wrong_file(subject: Subject, values: dict[str, Any], what: str) -> Non
     except (TextclfError, ValidationError):
         return
     except Exception as error:  # noqa: BLE001 - whatever else is raised would be a traceback for the user
-        raise Broken(f"{what} raises {type(error).__name__}: {error}; raise a DataError") from None
+        raise Broken(f"{what} raises {said(error)}; raise a DataError") from None
     reason = unsound(dataset) if isinstance(dataset, Dataset) else f"result is a {type(dataset).__name__}"
     if reason:
         raise Broken(f"{what} is taken, and the dataset's {reason}")

@@ -6,10 +6,10 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
-from ...data.dataset import Texts
+from ...data.dataset import Task, Texts
 from ...hooks.contracts import Finished
 from ...runs.outputs import is_reserved
-from ..clauses import Broken, Check, Clause
+from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..elsewhere import written_here
 from ..finished import finished_run as toy_finished_run
 from ..texts import HOSTILE
@@ -19,10 +19,15 @@ from .subject import Subject
 def finished_run(subject: Subject) -> Finished:
     """Return the run to write of: the one given, else the toy's."""
     if "finished" not in subject.memory:
-        given = subject.stand_ins.finished or toy_finished_run()
+        given = subject.stand_ins.finished or toy_finished_run(_tasks(subject)[0])
         subject.memory["finished"], subject.memory["content"] = given, _content(given)
     finished: Finished = subject.memory["finished"]
     return finished
+
+
+def _tasks(subject: Subject) -> list[Task]:
+    """Return what its traits say it can do, single labels first."""
+    return sorted(subject.traits.tasks, reverse=True)
 
 
 def _write(subject: Subject, finished: Finished) -> Path:
@@ -81,10 +86,32 @@ def _takes_hostile_texts(subject: Subject) -> None:
     _write(subject, replace(finished, predictions=replace(predictions, texts=Texts(texts, second))))
 
 
+def _does_several(subject: Subject) -> None:
+    if len(_tasks(subject)) == 1:
+        raise NotApplicable(f"its traits say it does {_tasks(subject)[0]} only")
+    if subject.stand_ins.finished is not None:
+        raise NotApplicable("the run to write of is given")
+
+
+def _writes_of_every_task(subject: Subject) -> None:
+    for task in _tasks(subject)[1:]:
+        finished = toy_finished_run(task)
+        try:
+            _write(subject, finished)
+        except Exception as error:
+            raise Broken(f"{task}: {raised(error, subject.component)}; Traits(tasks=...) says it can") from error
+
+
 OUTPUT: tuple[Check[Subject], ...] = (
     Check(
         Clause("output.folder", "it writes into the folder it is given, and only there", "a run folder is whole"),
         _writes_into_its_folder,
+    ),
+    Check(
+        Clause("output.tasks", "it writes of a run of each task of its traits", "the plan refuses it no such run"),
+        _writes_of_every_task,
+        after=("output.folder",),
+        applies=_does_several,
     ),
     Check(
         Clause("output.names", "it writes under no name that is the run's own", "one of both would be lost"),

@@ -183,7 +183,7 @@ def _one_of_each(run: Path) -> list[events.Event]:
     ]
 
 
-PLUGIN: tuple[Check[PluginModule], ...] = (
+MODULE: tuple[Check[PluginModule], ...] = (
     Check(
         Clause("plugin.loads", "every hook is one that exists and answers", "a broken plugin offers nothing"),
         _loads,

@@ -68,10 +68,10 @@ def _near(subject: Subject) -> Texts:
 
 def _others(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Give options of other encoders: with all changed that can be, where that is sound, and the given ones."""
-    given, changed = subject.options.model_dump(mode="json"), {**subject.values}
+    given, changed = subject.options.model_dump(mode="json", by_alias=True), {**subject.values}
     for options in other_values(subject):
         if subject.component.traits_of(options) == subject.traits:
-            now = options.model_dump(mode="json")
+            now = options.model_dump(mode="json", by_alias=True)
             changed |= {name: now[name] for name in now if now[name] != given[name]}
     try:
         options, check = read_options(subject.component, changed), subject.component.check

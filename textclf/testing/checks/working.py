@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ...errors import said
 from ...hooks.components import Kind
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..watching import Watched, watch
@@ -59,7 +60,7 @@ def _watched(subject: Subject) -> Watched:
                 except NotApplicable:
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the clauses of its kind tell what fails
-                    subject.memory["stuck"] = f"it does not get so far: {type(error).__name__}: {error}"
+                    subject.memory["stuck"] = f"it does not get so far: {said(error)}"
             litter += seen.written
         seen.written = sorted({*litter})
         subject.memory["watched"] = seen

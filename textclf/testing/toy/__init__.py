@@ -63,7 +63,11 @@ def textclf_metrics() -> list[Component[ToyAccuracy, NoOptions]]:
 def textclf_outputs() -> list[Component[ToySummary, SummaryOptions]]:
     return [
         Component(
-            name="toy_summary", summary="a few numbers of a run as JSON", options=SummaryOptions, build=ToySummary
+            name="toy_summary",
+            summary="a few numbers of a run as JSON",
+            options=SummaryOptions,
+            build=ToySummary,
+            traits=Traits(tasks=frozenset({"single-label", "multi-label"})),
         )
     ]
 
