@@ -17,7 +17,7 @@ from .data.explanations import Explanations
 from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
-from .durable import differs, disk_errors, manifest, read_json, write_folder
+from .durable import differs, disk_errors, disk_failures, manifest, read_json, write_folder
 from .errors import ArtefactError, DataError, kind_of
 from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
@@ -281,7 +281,7 @@ def _column(texts: Any, takes: str) -> list[Any]:
 
 
 def _save(part: Encoder | Model, folder: Path) -> None:
-    with disk_errors(folder):
+    with disk_failures(folder):
         part.save(folder)
 
 
