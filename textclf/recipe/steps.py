@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from ..durable import is_failing, is_full
-from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
+from ..errors import ArtefactError, DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
 from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
 from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
@@ -131,6 +131,10 @@ class Step(Generic[T]):
             if changed:
                 warn(f"{self}: {method} changed {' and '.join(changed)}, which was put back")
             return answer
+        except ArtefactError as error:
+            if not self.note:
+                raise
+            raise ArtefactError(f"{error}{self.note}") from error
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except ImportError as error:
