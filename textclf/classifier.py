@@ -17,7 +17,7 @@ from .data.explanations import Explanations
 from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
-from .durable import differs, disk_errors, disk_failures, manifest, read_json, write_folder
+from .durable import differs, disk_errors, read_json, write_folder
 from .errors import ArtefactError, DataError, kind_of
 from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
@@ -27,14 +27,14 @@ from .hooks.events import Event, Warned
 from .hooks.registry import Registry
 from .recipe.border import checked_features, checked_scores
 from .recipe.plan import Step, restored_step
-from .recipe.restoring import never_read, noted_anew
+from .recipe.restoring import noted_anew
+from .recipe.saving import FILE, save_parts
 from .recipe.steps import MODEL
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FILE = "textclf.json"
 FORMAT = 1
 
 
@@ -226,12 +226,9 @@ class Classifier:
         return replace(self, decision=decision)
 
     def _write(self, observer: Callable[[Event], None], folder: Path) -> None:
-        encoder, trainer = self.steps["encoder"], self.steps["trainer"]
-        encoder.call("save", partial(_save, self.encoder, folder))
-        unread = never_read(encoder, self.encoder, folder)
-        if unread:
-            observer(Warned(message=unread, stage="save"))
-        trainer.call("save", partial(_save, self.model, folder))
+        saved = save_parts(self.encoder, self.model, self.steps, folder)
+        if saved.unread:
+            observer(Warned(message=saved.unread, stage="save"))
         about = {
             "format": FORMAT,
             "labels": {"names": self.labels.names, "task": self.labels.task, "positive": self.labels.positive},
@@ -240,7 +237,7 @@ class Classifier:
             "decide": {"threshold": self.decision.threshold, "abstain_below": self.decision.abstain_below},
             "components": {kind: step.to_json() for kind, step in self.steps.items()},
             "metrics": self.metrics,
-            "files": manifest(folder),
+            "files": saved.files,
         }
         # As escapes, since a label may hold what UTF-8 cannot.
         (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -278,11 +275,6 @@ def _column(texts: Any, takes: str) -> list[Any]:
     if isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
         raise DataError(f"{takes}, not {kind_of(texts)}")
     return list(texts)
-
-
-def _save(part: Encoder | Model, folder: Path) -> None:
-    with disk_failures(folder):
-        part.save(folder)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.core.toys import engine, plugin, recipe
@@ -108,3 +109,51 @@ def test_a_folder_that_is_taken_away_while_a_component_saves_is_not_its_fault() 
 
     with pytest.raises(ResourceError, match=r"^cannot write \S+: No such file or directory; use a folder that can be"):
         trained_by(taken)
+
+
+def squatting(name: str) -> Any:
+    def save(model: ToyModel, folder: Path) -> None:
+        ToyModel.save(model, folder)
+        np.save(folder / name, model.weights, allow_pickle=False)
+
+    return save
+
+
+def removing(model: ToyModel, folder: Path) -> None:
+    ToyModel.save(model, folder)
+    (folder / "toy_words.npy").unlink()
+
+
+@pytest.mark.parametrize(("save", "verb"), [(squatting("toy_words.npy"), "changes"), (removing, "removes")])
+def test_a_model_that_takes_a_file_of_the_encoders_is_its_trainers_fault(save: Any, verb: str) -> None:
+    """The encoder could not be restored, and would be blamed for it."""
+    found = str(fault(save))
+    assert re.fullmatch(
+        rf"{re.escape(TRAINER)}: save\(\) {verb} 'toy_words.npy', which encoder 'toy_words' \(plugin "
+        r"textclf.testing.toy\) has saved; a model's own files lie under folder / 'trainer' \(test_saving.py:\d+\)",
+        found,
+    )
+
+
+def test_what_training_has_kept_is_still_there_then() -> None:
+    fault(removing)
+    assert sorted(path.name for path in Path("runs").glob("toy/*/checkpoints/ck-*")) == ["ck-000010", "ck-000020"]
+
+
+def test_a_file_beside_the_encoders_and_one_written_again_as_it_was_are_no_fault() -> None:
+    def save(model: ToyModel, folder: Path) -> None:
+        squatting("weights.npy")(model, folder)
+        shutil.copy(folder / "toy_words.npy", folder / "copy.npy")
+        shutil.copy(folder / "copy.npy", folder / "toy_words.npy")
+
+    assert trained_by(save).report.warnings == ()
+
+
+def test_textclfs_own_file_is_nobodys() -> None:
+    def save(words: ToyWords, folder: Path) -> None:
+        ToyWords.save(words, folder)
+        (folder / "textclf.json").write_text("{}")
+
+    assert str(fault(save, encoded_by)).startswith(
+        "encoder 'own' (plugin textclf_own): save() writes 'textclf.json', which textclf writes itself; name it otherw"
+    )
