@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from .hooks.registry import Registry
 from .recipe.border import checked_features, checked_scores
 from .recipe.plan import Step, restored_step
 from .recipe.restoring import noted_anew
-from .recipe.saving import FILE, save_parts
+from .recipe.saving import FILE, Saved, save_parts
 from .recipe.steps import MODEL
 
 if TYPE_CHECKING:
@@ -182,15 +181,21 @@ class Classifier:
     def save(self, folder: str | Path, *, observer: Callable[[Event], None] = silent) -> Path:
         """Write the model folder, whole or not at all; an existing one is never overwritten.
 
-        observer: told where what is saved cannot be read back.
+        observer: told where what is saved cannot be read back, or is a pickle.
         """
-        folder = Path(folder)
+        for message in self.write(folder).warnings:
+            observer(Warned(message=message, stage="save"))
+        return Path(folder)
+
+    def write(self, folder: str | Path) -> Saved:
+        """As `save`; return what was written, and what is wrong with it."""
+        folder, written = Path(folder), []
         if folder.exists():
             raise ArtefactError(f"{folder} exists already; a saved model is never overwritten")
         with disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(folder, partial(self._write, observer))
-        return folder
+        write_folder(folder, lambda part: written.append(self._write(part)))
+        return written[0]
 
     @classmethod
     def load(
@@ -225,10 +230,8 @@ class Classifier:
     def with_decision(self, decision: Decision) -> Classifier:
         return replace(self, decision=decision)
 
-    def _write(self, observer: Callable[[Event], None], folder: Path) -> None:
+    def _write(self, folder: Path) -> Saved:
         saved = save_parts(self.encoder, self.model, self.steps, folder)
-        if saved.unread:
-            observer(Warned(message=saved.unread, stage="save"))
         about = {
             "format": FORMAT,
             "labels": {"names": self.labels.names, "task": self.labels.task, "positive": self.labels.positive},
@@ -241,6 +244,7 @@ class Classifier:
         }
         # As escapes, since a label may hold what UTF-8 cannot.
         (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        return saved
 
     def _decided(self, scores: NDArray[np.float32]) -> list[int]:
         """Return the columns that are decided on for one text, or else the most probable one."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.core.toys import engine, plugin, recipe
-from textclf import PluginError, ResourceError
+from textclf import Event, PluginError, ResourceError, Warned
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
 
@@ -157,3 +159,52 @@ def test_textclfs_own_file_is_nobodys() -> None:
     assert str(fault(save, encoded_by)).startswith(
         "encoder 'own' (plugin textclf_own): save() writes 'textclf.json', which textclf writes itself; name it otherw"
     )
+
+
+def pickling(words: ToyWords, folder: Path) -> None:
+    ToyWords.save(words, folder)
+    (folder / "words").write_bytes(pickle.dumps(["good", "bad"]))
+
+
+def objects(model: ToyModel, folder: Path) -> None:
+    ToyModel.save(model, folder)
+    for name in ("more.npz", "names.npz"):
+        np.savez(folder / "trainer" / name, names=np.array(["good", 1], object))
+
+
+@pytest.mark.parametrize(
+    ("by", "save", "saves"),
+    [
+        (encoded_by, pickling, "encoder 'own' (plugin textclf_own) saves 'words', a pickle"),
+        (trained_by, objects, f"{TRAINER} saves 'trainer/more.npz', which holds 'names.npy', an array of objects, "
+                              "which is a pickle (and 1 other)"),
+    ],
+)  # fmt: skip
+def test_a_run_warns_once_of_the_pickles_of_a_part_by_its_name(by: Any, save: Any, saves: str) -> None:
+    result = by(save)
+    warning = (
+        f"{saves}, and loading one runs whatever is in it; save arrays and JSON "
+        f"(test_saving.py:{save.__code__.co_firstlineno})"
+    )
+    assert result.report.warnings == (warning,)
+    events = [json.loads(line) for line in (result.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    assert [(event["stage"], event["message"]) for event in events if event["event"] == "Warned"] == [("save", warning)]
+    assert json.loads((result.folder / "record.json").read_text("utf-8"))["warnings"] == [warning]
+
+
+def test_a_pickle_hides_nothing_else_that_is_wrong_with_the_saved_model() -> None:
+    class Pickling(ToyWords):
+        save = pickling
+
+    own = plugin("encoder", "own", lambda: Pickling(WordsOptions()), restore=lambda *given: ToyWords(WordsOptions()))
+    pickled, unlike = engine(own).run(recipe(encoder="own")).report.warnings
+    assert pickled.startswith("encoder 'own' (plugin textclf_own) saves 'words', a pickle")
+    assert "encoder 'own' (plugin textclf_own): restore() gives an encoder that encodes otherwise than" in unlike
+
+
+def test_whoever_saves_a_classifier_hears_of_its_pickles() -> None:
+    heard: list[Event] = []
+    encoded_by(pickling).classifier.save("model", observer=heard.append)
+    [told] = heard
+    assert isinstance(told, Warned)
+    assert told.message.startswith("encoder 'own' (plugin textclf_own) saves 'words', a pickle, and loading one runs")

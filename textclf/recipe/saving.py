@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..data.pickles import pickle_in
 from ..durable import disk_failures, manifest
-from ..errors import listing
+from ..errors import counted, listing
 from ..hooks.components import Kind
 from ..hooks.contracts import Encoder, Model
 from .restoring import never_read
@@ -20,10 +21,18 @@ FILE = "textclf.json"
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a model folder holds: the sha256 of each file, and what to say where nothing reads the encoder's."""
+    """What a model folder holds: the sha256 of each file, and what is wrong with them.
+
+    unread: said where nothing reads the encoder's. pickles: said of each part that saves such.
+    """
 
     files: Mapping[str, str]
     unread: str
+    pickles: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (self.unread, *self.pickles) if self.unread else self.pickles
 
 
 def save_parts(encoder: Encoder, model: Model, steps: Mapping[Kind, Step[Any]], folder: Path) -> Saved:
@@ -38,7 +47,9 @@ def save_parts(encoder: Encoder, model: Model, steps: Mapping[Kind, Step[Any]], 
         if names:
             what = f"save() {verb} {listing([repr(name) for name in names], 3)}, which {steps['encoder']} has saved"
             raise steps["trainer"].fault(f"{what}; a model's own files lie under folder / 'trainer'", model.save)
-    return Saved(files, unread)
+    mine = [name for name in files if name not in first]
+    pickles = _pickles(steps["encoder"], encoder, folder, first), _pickles(steps["trainer"], model, folder, mine)
+    return Saved(files, unread, tuple(filter(None, pickles)))
 
 
 def _files_with(step: Step[Any], part: Encoder | Model, folder: Path) -> dict[str, str]:
@@ -48,6 +59,16 @@ def _files_with(step: Step[Any], part: Encoder | Model, folder: Path) -> dict[st
     if FILE in files:
         raise step.fault(f"save() writes '{FILE}', which textclf writes itself; name it otherwise", part.save)
     return files
+
+
+def _pickles(step: Step[Any], part: Encoder | Model, folder: Path, names: Iterable[str]) -> str:
+    """Say which of the files that a part has saved is a pickle, and what to do; nothing where none is."""
+    found = [f"'{name}'{what}" for name in names if (what := pickle_in(folder / name))]
+    if not found:
+        return ""
+    more = f" (and {counted(len(found) - 1, 'other')})" if len(found) > 1 else ""
+    what = f"saves {found[0]}{more}, and loading one runs whatever is in it; save arrays and JSON"
+    return f"{step} {what}{step.place(part.save)}{step.offer.plugin.remedy(step.name)}"
 
 
 def _save(part: Encoder | Model, folder: Path) -> None:

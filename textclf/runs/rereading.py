@@ -125,7 +125,8 @@ def _naming(step: Step[Any], method: str, function: Callable[[], Any]) -> Any:
 
 def _width(found: Any, features: Any) -> str:
     """Return ": 1 column in place of 200" of two matrices of features; nothing where they have as many."""
-    one, other = (getattr(each, "shape", ()) for each in (found, features))
+    shapes: list[Any] = [getattr(each, "shape", ()) for each in (found, features)]
+    one, other = shapes
     if len(one) != 2 or len(other) != 2 or one[1] == other[1]:
         return ""
     return f": {counted(one[1], 'column')} in place of {other[1]:,}"
