@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from .data.explanations import Explanations
 from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
-from .durable import differs, disk_errors, manifest, read_json, write_folder
+from .durable import differs, disk_errors, read_json, write_folder
 from .errors import ArtefactError, DataError, kind_of
 from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
@@ -27,14 +26,14 @@ from .hooks.events import Event, Warned
 from .hooks.registry import Registry
 from .recipe.border import checked_features, checked_scores
 from .recipe.plan import Step, restored_step
-from .recipe.restoring import never_read, noted_anew
+from .recipe.restoring import noted_anew
+from .recipe.saving import FILE, Saved, save_parts
 from .recipe.steps import MODEL
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FILE = "textclf.json"
 FORMAT = 1
 
 
@@ -182,15 +181,21 @@ class Classifier:
     def save(self, folder: str | Path, *, observer: Callable[[Event], None] = silent) -> Path:
         """Write the model folder, whole or not at all; an existing one is never overwritten.
 
-        observer: told where what is saved cannot be read back.
+        observer: told where what is saved cannot be read back, or is a pickle.
         """
-        folder = Path(folder)
+        for message in self.write(folder).warnings:
+            observer(Warned(message=message, stage="save"))
+        return Path(folder)
+
+    def write(self, folder: str | Path) -> Saved:
+        """As `save`; return what was written, and what is wrong with it."""
+        folder, written = Path(folder), []
         if folder.exists():
             raise ArtefactError(f"{folder} exists already; a saved model is never overwritten")
         with disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(folder, partial(self._write, observer))
-        return folder
+        write_folder(folder, lambda part: written.append(self._write(part)))
+        return written[0]
 
     @classmethod
     def load(
@@ -225,13 +230,8 @@ class Classifier:
     def with_decision(self, decision: Decision) -> Classifier:
         return replace(self, decision=decision)
 
-    def _write(self, observer: Callable[[Event], None], folder: Path) -> None:
-        encoder, trainer = self.steps["encoder"], self.steps["trainer"]
-        encoder.call("save", partial(_save, self.encoder, folder))
-        unread = never_read(encoder, self.encoder, folder)
-        if unread:
-            observer(Warned(message=unread, stage="save"))
-        trainer.call("save", partial(_save, self.model, folder))
+    def _write(self, folder: Path) -> Saved:
+        saved = save_parts(self.encoder, self.model, self.steps, folder)
         about = {
             "format": FORMAT,
             "labels": {"names": self.labels.names, "task": self.labels.task, "positive": self.labels.positive},
@@ -240,10 +240,11 @@ class Classifier:
             "decide": {"threshold": self.decision.threshold, "abstain_below": self.decision.abstain_below},
             "components": {kind: step.to_json() for kind, step in self.steps.items()},
             "metrics": self.metrics,
-            "files": manifest(folder),
+            "files": saved.files,
         }
         # As escapes, since a label may hold what UTF-8 cannot.
         (folder / FILE).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        return saved
 
     def _decided(self, scores: NDArray[np.float32]) -> list[int]:
         """Return the columns that are decided on for one text, or else the most probable one."""
@@ -278,11 +279,6 @@ def _column(texts: Any, takes: str) -> list[Any]:
     if isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
         raise DataError(f"{takes}, not {kind_of(texts)}")
     return list(texts)
-
-
-def _save(part: Encoder | Model, folder: Path) -> None:
-    with disk_errors(folder):
-        part.save(folder)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .errors import ArtefactError, ResourceError
 
 MANIFEST = "manifest.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FAILING = {errno.EIO, errno.ESTALE}
 # What numpy says, without an error number, when only a part of an array could be written.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
@@ -32,15 +33,35 @@ def disk_errors(path: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if is_full(error):
-            raise ResourceError(f"the disk is full: cannot write {path}; free space or use another folder") from error
-        reason = error.strerror or str(error)
-        raise ResourceError(f"cannot write {path}: {reason}; use a folder that can be written") from error
+        raise _refused(path, error) from error
+
+
+@contextmanager
+def disk_failures(folder: Path) -> Iterator[None]:
+    """As `disk_errors`, where others write: only what the disk does to the folder, and not what they do wrong in it."""
+    try:
+        yield
+    except OSError as error:
+        nearest = folder if folder.exists() else folder.parent
+        if is_full(error) or is_failing(error) or not os.access(nearest, os.W_OK):
+            raise _refused(folder, error) from error
+        raise
+
+
+def _refused(path: Path, error: OSError) -> ResourceError:
+    if is_full(error):
+        return ResourceError(f"the disk is full: cannot write {path}; free space or use another folder")
+    return ResourceError(f"cannot write {path}: {error.strerror or error}; use a folder that can be written")
 
 
 def is_full(error: OSError) -> bool:
     """Tell whether an error says that the disk has no room."""
     return error.errno in _FULL or bool(_SHORT_WRITE.search(str(error)))
+
+
+def is_failing(error: OSError) -> bool:
+    """Tell whether an error is a failing disk's, or file server's."""
+    return error.errno in _FAILING
 
 
 def write_text(path: Path, text: str) -> None:
@@ -63,15 +84,17 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary folder beside `folder`, and rename it there once all of it is on the disk.
 
-    A folder that stands there already is kept until then.
+    A folder that stands there already is kept until then. What `write` does wrong is raised as it is.
     """
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.part")
-    with disk_errors(folder):
-        try:
+    try:
+        with disk_errors(folder):
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
+        with disk_failures(folder):
             write(part)
+        with disk_errors(folder):
             for inner in sorted(part.rglob("*"), reverse=True):
                 sync(inner)
             sync(part)
@@ -79,9 +102,9 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
                 folder.replace(aside)
             part.replace(folder)
             sync(folder.parent)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def clear_parts(folder: Path) -> None:

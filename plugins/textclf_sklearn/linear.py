@@ -40,8 +40,8 @@ class LinearModel:
         """Return probabilities, float32[texts, labels]; rows sum to one for single-label tasks."""
         if features.shape[1] != self.weights.shape[1]:
             raise ArtefactError(
-                f"the model reads {self.weights.shape[1]} features a text, but the encoder makes {features.shape[1]}; "
-                "encoder and trainer come from different runs"
+                f"the model was trained on {self.weights.shape[1]} features a text, but the encoder makes "
+                f"{features.shape[1]}: it is another one, or is not restored as it was saved"
             )
         decisions = np.asarray(features @ self.weights.T) + self.intercepts
         scores = np.zeros((features.shape[0], len(self.labels)), np.float32)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests.core.toys import engine, plugin, recipe
-from textclf import ResourceError, Texts, Warned
+from textclf import ArtefactError, ResourceError, Texts, Warned
 from textclf.runs import rereading
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
 
 SENTENCE = "the saved model does not answer as the one that was trained, whose figures these are: "
 WORDS = WordsOptions()
+ENCODER = "encoder 'own' (plugin textclf_own)"
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,66 @@ def test_a_model_that_cannot_be_loaded_is_told_of_and_the_run_kept():
     said = "trainer 'own' (plugin textclf_own): restore() fails: ValueError: no such weights (test_rereading.py:"
     assert warning.startswith(f"{SENTENCE}{said}")
     assert engine().runs_list()[0].state == "finished"
+
+
+def encoded_by(restore: Any, made: type[ToyWords] = ToyWords) -> str:
+    """Return the warning of a run whose encoder is restored so, without the sentence that it begins with."""
+    own = plugin("encoder", "own", lambda: made(WORDS), restore=restore)
+    [warning] = engine(own).run(recipe(encoder="own")).report.warnings
+    assert warning.startswith(SENTENCE)
+    return warning.removeprefix(SENTENCE)
+
+
+def test_an_encoder_that_comes_back_with_fewer_columns_is_to_blame_and_not_the_trainer_that_it_breaks():
+    """The trainer knows no more than the features that it is given."""
+    start = f"{ENCODER}: restore() gives an encoder that encodes otherwise than the one that was saved: 8 columns in"
+    found = encoded_by(lambda options, folder: ToyWords(WordsOptions(columns=8)))
+    assert found.startswith(f"{start} place of 256 (test_rereading.py:")
+
+
+def test_so_is_one_that_nothing_can_restore():
+    class Narrow(ToyWords):
+        """Makes as many columns as it has learnt words, and saves none of them."""
+
+        def encode(self, texts: Any, context: Any) -> Any:
+            return super().encode(texts, context)[:, : 1 if self.weights is None else 20]
+
+        def save(self, folder: Path) -> None:
+            pass
+
+    found = encoded_by(None, Narrow)
+    start = f"{ENCODER}: build() gives an encoder that encodes otherwise than the one that was saved: 1 column in place"
+    assert found.startswith(f"{start} of 20 (")
+    assert found.endswith("); the component has no `restore`, so `build` made it anew")
+
+
+def test_errors_of_textclfs_own_that_an_encoder_or_a_trainer_raises_are_told_with_its_name():
+    def refuse(options: Any, folder: Path) -> ToyWords:
+        raise ArtefactError("there are no words")
+
+    class Refusing(ToyLinear):
+        def restore(self, folder: Path, encoder: Any, labels: Any) -> ToyModel:
+            raise ArtefactError("there are no weights")
+
+    start = f"{ENCODER}: restore() fails: ArtefactError: there are no words (test_rereading.py:"
+    assert encoded_by(refuse).startswith(start)
+    [warning] = trained_by(Refusing).report.warnings
+    start = "trainer 'own' (plugin textclf_own): the restored model fails: ArtefactError: there are no weights (test_re"
+    assert warning.startswith(f"{SENTENCE}{start}")
+
+
+def test_an_encoder_that_encodes_otherwise_each_time_is_not_said_to_be_restored_wrongly():
+    class Moody(ToyWords):
+        random = np.random.default_rng(0)
+
+        def encode(self, texts: Any, context: Any) -> Any:
+            return super().encode(texts, context) * self.random.random()
+
+    uncached = WordsOptions(cached=False)
+    words = plugin("encoder", "moody", lambda: Moody(uncached), restore=lambda options, folder: Moody(uncached))
+    both = engine(words, plugin("trainer", "own", lambda: Unreadable(LinearOptions(epochs=25))))
+    [warning] = both.run(recipe(encoder="moody", trainer="own")).report.warnings
+    assert warning.startswith(f"{SENTENCE}trainer 'own' (plugin textclf_own): restore() fails: ValueError: no such")
 
 
 @pytest.mark.parametrize("trainer", [Rounded, Guesses, ToyLinear])

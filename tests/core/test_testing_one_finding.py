@@ -103,6 +103,34 @@ def test_a_method_that_returns_nothing_is_one_finding_that_says_so(component, ki
     assert found(component, kind) == {clause: said}
 
 
+def saves(model, folder):
+    ToyModel.save(model, folder)
+    (folder / "weights.json").write_text("[]")
+
+
+def changes(model, folder):
+    ToyModel.save(model, folder)
+    (folder / "toy_words.npy").write_bytes((folder / "trainer" / "toy_linear.npy").read_bytes())
+
+
+def removes(model, folder):
+    ToyModel.save(model, folder)
+    (folder / "toy_words.npy").unlink()
+
+
+@pytest.mark.parametrize(
+    ("save", "said"),
+    [
+        (saves, "it saves 'weights.json', not under folder / 'trainer'"),
+        (changes, "saving the model changes 'toy_words.npy', which the encoder has saved"),
+        (removes, "saving the model removes 'toy_words.npy', which the encoder has saved"),
+    ],
+)
+def test_a_model_that_saves_where_the_encoder_does_is_one_finding_about_the_trainer(save, said):
+    line = save.__code__.co_firstlineno
+    assert found(trainer_of(save=save), "trainer") == {"trainer.files": f"{said} (test_testing_one_finding.py:{line})"}
+
+
 def test_a_metric_that_takes_no_weights_is_told_what_to_define():
     class Unweighted(ToyAccuracy):
         def __call__(self, predictions):

@@ -8,12 +8,14 @@ import io
 import json
 import lzma
 import pickle
+import tracemalloc
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
 
+from textclf.data.pickles import pickle_in
 from textclf.testing.checks.comparing import demand_no_pickle
 from textclf.testing.clauses import Broken
 
@@ -77,6 +79,52 @@ def test_what_is_no_pickle_is_not_taken_for_one_whatever_it_is_called(content, t
     for name in ("weights.bin", "model.pt", "vocab.pkl", "words"):
         (tmp_path / name).write_bytes(content)
     demand_no_pickle(tmp_path)
+
+
+def safetensors(length):
+    """Return the beginning of a file of tensors whose header has that length."""
+    return length.to_bytes(8, "little") + b'{"w":{"dtype":"F32"}}'
+
+
+MANY = [f"word number {n}" for n in range(100_000)]
+
+
+@pytest.mark.parametrize(
+    "content", [*(pickle.dumps(MANY, version) for version in range(6)), pickle.dumps(bytes(10_000_000), 4)],
+    ids=lambda content: f"{len(content)} bytes",
+)  # fmt: skip
+def test_a_pickle_is_found_by_its_beginning_however_long_it_is(content, tmp_path):
+    (tmp_path / "words.bin").write_bytes(content)
+    assert pickle_in(tmp_path / "words.bin") == ", a pickle"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [*map(safetensors, (0x58, 0x80, 0x0480, 0x2858)), b"B\xff\xff\xff\x7f", b"V", b"Iam one long line", b"\x80\x04 no"],
+    ids=lambda content: f"begins with {content[:5].hex()}",
+)
+def test_of_a_large_file_only_the_beginning_is_read(content, tmp_path):
+    path = tmp_path / "model.safetensors"
+    with path.open("wb") as file:
+        file.write(content)
+        file.truncate(3 << 30)
+    tracemalloc.start()
+    try:
+        assert pickle_in(path) == ""
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_damaged_archive_is_nothing_that_could_be_loaded(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", PICKLED)
+    content = bytearray(file.getvalue())
+    content[40:60] = bytes(20)
+    (tmp_path / "a.npz").write_bytes(content)
+    (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00\x05\x00{'a':")
+    assert (pickle_in(tmp_path / "a.npz"), pickle_in(tmp_path / "b.npy")) == ("", "")
 
 
 def test_what_torch_and_joblib_save_is_found(tmp_path):

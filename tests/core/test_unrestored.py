@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import textclf_sklearn
 
 from tests.core.loose_files import write
 from tests.core.toys import recipe
-from textclf import Engine, PluginError
+from textclf import ArtefactError, Engine, PluginError
 from textclf.hooks.discovery import discover
 from textclf.hooks.events import Warned
 from textclf.testing import check_component, toy
@@ -68,7 +69,7 @@ def ran(source: str, **changes: object):
 
 
 def engine() -> Engine:
-    return Engine(plugins=[toy, "mine.py"], entry_points=False, cache="cache")
+    return Engine(plugins=[toy, textclf_sklearn, "mine.py"], entry_points=False, cache="cache")
 
 
 def failure(folder: Path) -> str:
@@ -124,7 +125,17 @@ def test_a_trainer_that_fails_on_features_of_such_an_encoder_says_so():
     """The encoder's features have another shape than those the trainer has learnt."""
     folder = ran(WORDS.replace("self.words = None", 'self.words = ["a", "b"]')).folder
     assert failure(folder).startswith("trainer 'toy_linear' (plugin textclf.testing.toy): scores() fails: ValueError: ")
-    assert f"; encoder 'words' {ANEW}" in failure(folder)
+    assert f"; {WHO} {ANEW}" in failure(folder)
+
+
+def test_so_does_one_that_refuses_them_in_words_of_its_own():
+    folder = ran(WORDS.replace("self.words = None", 'self.words = ["a"]'), trainer="logistic", metrics=["accuracy"])
+    with pytest.raises(ArtefactError) as caught:
+        engine().load(folder.folder).predict(["fine weather"])
+    assert str(caught.value) == (
+        "the model was trained on 9 features a text, but the encoder makes 1: it is another one, or is not restored as "
+        f"it was saved; {WHO} {ANEW}"
+    )
 
 
 def test_an_encoder_that_restores_itself_is_not_said_to_be_anew():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from textclf import Encoded
+from textclf import ArtefactError, Encoded
 from textclf.testing.checks.comparing import dense
 from textclf.testing.toy.linear import ToyLinear, ToyModel
 
@@ -69,6 +69,25 @@ class Forgetful(ToyLinear):
         model = super().restore(*given)
         model.weights = model.weights * 0.5
         return model
+
+
+class Strewn(ToyModel):
+    """Saves its weights where the encoder's files lie."""
+
+    def save(self, folder: Any) -> None:
+        np.save(folder / "weights.npy", self.weights, allow_pickle=False)
+
+
+class Strewing(ToyLinear):
+    def train(self, *given: Any) -> Any:
+        model = super().train(*given)
+        return Strewn(model.weights, model.task)
+
+    def restore(self, folder: Any, encoder: Any, labels: Any) -> Any:
+        weights = np.load(folder / "weights.npy", allow_pickle=False)
+        if weights.shape[1] != len(labels):
+            raise ArtefactError("the labels are others")
+        return Strewn(weights, labels.task)
 
 
 class Pickled(ToyModel):
@@ -168,6 +187,7 @@ TRAINERS: dict[str, Culprit] = {
     "trainer.input": trainer(Greedy),
     "trainer.absent": trainer(Shifting),
     "trainer.validation": wrong("trainer", Curious, given={**QUICK, "keep": "best"}),
+    "trainer.files": trainer(Strewing),
     "trainer.restore": trainer(Forgetful),
     "trainer.pickle": trainer(Pickling),
     "trainer.sparse": trainer(Dense),

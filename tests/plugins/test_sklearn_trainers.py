@@ -214,7 +214,8 @@ def test_features_of_another_width_are_refused(context: LocalContext) -> None:
     with pytest.raises(ArtefactError) as refused:
         model.scores(data.features[:, :19], context)
     assert str(refused.value) == (
-        "the model reads 20 features a text, but the encoder makes 19; encoder and trainer come from different runs"
+        "the model was trained on 20 features a text, but the encoder makes 19: it is another one, or is not restored "
+        "as it was saved"
     )
 
 

@@ -59,7 +59,7 @@ def noted_anew(encoder: Step[Any], trainer: Step[Any], files: Iterable[str]) -> 
         return encoder, trainer
     anew = "has no `restore`, so `build` made it anew"
     saved = any(name.partition("/")[0] != "trainer" for name in files)
-    note = f"; encoder '{encoder.name}' {anew}" if saved else ""
+    note = f"; {encoder} {anew}" if saved else ""
     return replace(encoder, note=f"; the component {anew}"), replace(trainer, note=note)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import json
 import shlex
@@ -15,8 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from ..durable import is_full
-from ..errors import DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
+from ..durable import is_failing, is_full
+from ..errors import ArtefactError, DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
 from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
 from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
@@ -24,9 +23,6 @@ from ..hooks.registry import Offer
 from .messages import explain
 
 T = TypeVar("T")
-
-# What a failing disk or file server says: no plugin can help it.
-_UNREADABLE = (errno.EIO, errno.ESTALE)
 
 # What the contracts of `hooks.contracts` ask of the objects behind components.
 CONTRACTS: dict[Kind, tuple[str, ...]] = {
@@ -135,6 +131,10 @@ class Step(Generic[T]):
             if changed:
                 warn(f"{self}: {method} changed {' and '.join(changed)}, which was put back")
             return answer
+        except ArtefactError as error:
+            if not self.note:
+                raise
+            raise ArtefactError(f"{error}{self.note}") from error
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except ImportError as error:
@@ -143,7 +143,7 @@ class Step(Generic[T]):
         except BaseException as error:
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
-            if isinstance(error, OSError) and error.errno in _UNREADABLE:
+            if isinstance(error, OSError) and is_failing(error):
                 raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
             raise self.fault(f"{method}() fails: {said(error)}", error) from error
 

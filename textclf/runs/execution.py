@@ -18,6 +18,7 @@ from ..hooks.context import RunContext
 from ..hooks.contracts import Finished
 from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
 from ..recipe.plan import Plan
+from ..recipe.saving import Saved
 from . import pipeline
 from .checkpoints import CheckpointStore
 from .evaluation import Evaluation, evaluate, learned, report, sizes_of
@@ -204,19 +205,18 @@ class _Stages:
         def predict() -> None:
             write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
 
-        def save() -> None:
+        def save() -> Saved:
             # One that stands there is of an earlier try, which ended before the run was finished.
             shutil.rmtree(self.folder.model, ignore_errors=True)
-            classifier.save(self.folder.model, observer=self.journal.emit)
+            saved = classifier.write(self.folder.model)
+            for message in saved.warnings:
+                self.journal.emit(Warned(message=message, stage="save"))
+            return saved
 
         with self.journal.stage("save"):
             predict()
-            told = len(self.journal.warnings)
-            save()
-            # What saving warned of is the reason of what follows from it.
-            wrong = len(self.journal.warnings) == told and unlike(
-                classifier, self.folder.model, self.load, parts.test.texts
-            )
+            # What nothing reads is the reason of all that follows from it.
+            wrong = "" if save().unread else unlike(classifier, self.folder.model, self.load, parts.test.texts)
             if wrong:
                 self.journal.emit(Warned(message=wrong, stage="save"))
         made = self._report(parts, evaluation, on_validation)

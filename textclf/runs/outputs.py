@@ -36,7 +36,7 @@ def is_reserved(name: str) -> bool:
 
 def write_outputs(
     steps: Sequence[Step[Output]], finished: Finished, folder: RunFolder, warn: Callable[[str], None],
-    *anew: Callable[[], None],
+    *anew: Callable[[], object],
 ) -> None:  # fmt: skip
     """Let each output write; one that fails, or takes a name that is not its own, is a warning: the result is there.
 
@@ -82,7 +82,7 @@ class _Keeping:
 
     folder: Path
     copies: Path
-    anew: Sequence[Callable[[], None]]
+    anew: Sequence[Callable[[], object]]
     owners: dict[str, int] = field(default_factory=dict)
     stamps: dict[str, Any] = field(default_factory=dict)
 

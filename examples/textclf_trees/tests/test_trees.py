@@ -144,7 +144,7 @@ def test_a_model_is_refused_for_other_labels_and_other_features(tmp_path):
     with pytest.raises(ArtefactError) as error:
         restored(tmp_path, Labels(("x", "b")))
     assert str(error.value) == f"{place}: was trained for other labels than x, b"
-    with pytest.raises(ArtefactError, match=r"^the model reads 60 features a text, but the encoder makes 61; "):
+    with pytest.raises(ArtefactError, match=r"^the model was trained on 60 features a text, but the encoder makes 61"):
         model.scores(np.zeros((1, 61), np.float32), LocalContext(tmp_path))
 
 

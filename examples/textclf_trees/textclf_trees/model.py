@@ -38,8 +38,8 @@ class TreesModel:
         for booster in self.boosters:
             if booster.num_feature() != columns:
                 raise ArtefactError(
-                    f"the model reads {booster.num_feature()} features a text, but the encoder makes {columns}; "
-                    "encoder and trainer come from different runs"
+                    f"the model was trained on {booster.num_feature()} features a text, but the encoder makes "
+                    f"{columns}: it is another one, or is not restored as it was saved"
                 )
         if rows == 0:
             return np.zeros((0, len(self.labels)), np.float32)

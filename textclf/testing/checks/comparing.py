@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...data.pickles import pickle_in
 from ...data.tokens import Tokens
 from ..clauses import Broken, NotApplicable
-from .pickles import pickle_in
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ...data.dataset import Labels
 from ...data.predictions import Decision
-from ...errors import ArtefactError, kind_of
-from ..clauses import Broken, Check, Clause
+from ...durable import manifest
+from ...errors import ArtefactError, kind_of, said
+from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .comparing import demand_no_pickle, demand_same, take
 from .encoders import made_anew
 from .subject import Subject
@@ -116,6 +117,33 @@ def _refuses_other_labels(subject: Subject) -> None:
     raise Broken(f"a model of {len(labels)} labels is restored for {len(more)}; raise an ArtefactError")
 
 
+def _keeps_to_its_folder(subject: Subject) -> None:
+    """What reads tokens has the encoder write the network's weights, beside what the encoder saved itself."""
+    encoder, options = subject.stand_in_encoder()
+    everywhere = encoder.traits_of(options).makes not in ("matrix", "counts")
+    for task in tasks_of(subject):
+        trained, folder = train_once(subject, task), subject.folder()
+        trained.encoder.save(folder)
+        first = manifest(folder)
+        try:
+            trained.model.save(folder)
+        except Exception as error:
+            # It is found by trainer.restore.
+            raise NotApplicable(f"it does not get so far: {said(error)}") from error
+        files = manifest(folder)
+        taken = [name for name in first if files.get(name) != first[name]]
+        if taken:
+            verb = "changes" if taken[0] in files else "removes"
+            raise Broken(f"saving the model {verb} '{taken[0]}', which the encoder has saved{_at(subject, trained)}")
+        beside = [name for name in files if name not in first and not name.startswith("trainer/")]
+        if beside and not everywhere:
+            raise Broken(f"it saves '{beside[0]}', not under folder / 'trainer'{_at(subject, trained)}")
+
+
+def _at(subject: Subject, trained: Trained) -> str:
+    return line_of(trained.model.save, subject.component)
+
+
 def _comes_back(subject: Subject) -> None:
     component, options = subject.stand_in_encoder()
     for task in tasks_of(subject):
@@ -174,9 +202,14 @@ TRAINER: tuple[Check[Subject], ...] = (
         after=("trainer.scores", "trainer.repeats"),
     ),
     Check(
+        Clause("trainer.files", "a model saves under trainer/ and changes no file of the encoder's", "both lie there"),
+        _keeps_to_its_folder,
+        after=("trainer.scores",),
+    ),
+    Check(
         Clause("trainer.restore", "saved and restored, a model gives the same scores", "models are made to be loaded"),
         _comes_back,
-        after=("trainer.scores", "trainer.repeats"),
+        after=("trainer.scores", "trainer.repeats", "trainer.files"),
     ),
     Check(
         Clause("trainer.pickle", "nothing a model saves is a pickle", "loading a pickle runs whatever is in it"),

@@ -1,4 +1,4 @@
-"""Owns which saved files are pickles, told by what is in them and never by loading or naming them."""
+"""Owns which saved files are pickles, told by how they begin and never by loading them or by what they are called."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _COMPRESSED: Mapping[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
     **{bytes([0x78, level]): lambda file: _inflated(file) for level in (0x01, 0x5E, 0x9C, 0xDA)},
 }
 _TOO_DEEP = 4
+# So many bytes are looked at; what is longer, and all opcodes of a pickle without a number so far, is none by chance.
+_LOOKED_AT, _CERTAIN = 1 << 18, 1000
 
 
 def pickle_in(path: Path) -> str:
@@ -31,9 +33,9 @@ def pickle_in(path: Path) -> str:
 
 
 def _found(file: IO[bytes], depth: int) -> str:
-    start = file.read(8)
+    start = file.read(9)
     file.seek(0)
-    if depth > _TOO_DEEP:
+    if depth > _TOO_DEEP or _is_safetensors(start):
         return ""
     if start.startswith(b"\x93NUMPY"):
         return ", an array of objects, which is a pickle" if _has_objects(file) else ""
@@ -51,7 +53,7 @@ def _found(file: IO[bytes], depth: int) -> str:
 
 def _in_zip(file: IO[bytes], depth: int) -> str:
     """Return what is found in the first such file of an archive, as torch.save and numpy.savez make them."""
-    with suppress(zipfile.BadZipFile, RuntimeError, NotImplementedError), zipfile.ZipFile(file) as archive:
+    with suppress(Exception), zipfile.ZipFile(file) as archive:  # as of what is compressed
         for member in archive.infolist():
             with archive.open(member) as inner:
                 if what := _found(inner, depth + 1):
@@ -63,31 +65,41 @@ def _has_objects(file: IO[bytes]) -> bool:
     import numpy as np
 
     reading: Any = np.lib.format
-    with suppress(ValueError):
+    with suppress(Exception):  # a header that cannot be read is none that numpy would take
         version = reading.read_magic(file)
         read = reading.read_array_header_1_0 if version == (1, 0) else reading.read_array_header_2_0
         return bool(read(file)[2].hasobject)
     return False
 
 
+def _is_safetensors(start: bytes) -> bool:
+    """Tell whether a file begins with the length of a JSON object, and with that object."""
+    return start[8:] == b"{" and start[4:8] == bytes(4)
+
+
 def _is_pickle(file: IO[bytes], start: bytes) -> bool:
     """Tell whether the file holds opcodes of a pickle; a text may hold some by chance, so its are followed."""
+    beginning = file.read(_LOOKED_AT)
+    longer = bool(file.read(1))
     if start[:2] in _STARTS:
-        return _has_opcodes(file)
+        return _has_opcodes(beginning, longer)
     if not start or start[:1] not in {opcode.code.encode("latin-1") for opcode in pickletools.opcodes} - {b"."}:
         return False
+    looked_at, said = io.BytesIO(beginning), _Counted()
     with suppress(Exception):  # it raises ValueError, and whatever a text makes its readers of arguments raise
-        pickletools.dis(file, out=_Nowhere())
-        return not file.read(1)
-    return False
+        pickletools.dis(looked_at, out=said)
+        return not longer and not looked_at.read(1)
+    return longer and not looked_at.read(1) and said.lines >= _CERTAIN
 
 
-def _has_opcodes(file: IO[bytes]) -> bool:
+def _has_opcodes(beginning: bytes, longer: bool) -> bool:
+    looked_at = io.BytesIO(beginning)
     with suppress(Exception):  # as above
-        for number, (opcode, _, _) in enumerate(pickletools.genops(file), 1):
+        for number, (opcode, _, _) in enumerate(pickletools.genops(looked_at), 1):
             if opcode.name == "STOP" or number == _ENOUGH:
                 return True
-    return False
+    # An argument may be longer than all that is looked at.
+    return longer and not looked_at.read(1)
 
 
 def _opened(library: str, file: IO[bytes]) -> IO[bytes]:
@@ -100,6 +112,11 @@ def _inflated(file: IO[bytes]) -> IO[bytes]:
     return io.BytesIO(zlib.decompressobj().decompress(file.read(1 << 16), 1 << 16))
 
 
-class _Nowhere(io.StringIO):
+class _Counted(io.StringIO):
+    """Keeps nothing of what is written but the number of its lines."""
+
+    lines = 0
+
     def write(self, text: str, /) -> int:
+        self.lines += text.count("\n")
         return len(text)
