@@ -183,3 +183,34 @@ def test_options_that_a_component_needs_are_asked_for_before_anything_is_tried(c
     unknown = call("plugins", "check", "odd", "--set", "ood.path=here")
     assert unknown.code == 2
     assert "--set ood.path=here: ood.path: no component is called 'ood'; did you mean 'odd'?" in unknown.err
+
+
+CHECKED = """
+from textclf import Component, Field, Options, Problem
+from textclf.testing.toy.verdicts import ToyAccuracy
+
+
+class Range(Options):
+    low: int = Field(2, ge=1, description="the least")
+    high: int = Field(4, ge=1, description="the most")
+
+
+def ordered(options):
+    return [Problem("is above high", ("low",))] if options.low > options.high else []
+
+
+def textclf_metrics():
+    about = {"summary": "accuracy", "options": Range, "check": ordered}
+    return [Component(name="mine", build=lambda options: ToyAccuracy(), **about)]
+"""
+
+
+def test_options_that_the_component_s_own_check_refuses_are_the_user_s_to_mend(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CHECKED)
+    answer = call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.low=9")
+    words = "textclf: mine.low: is above high (options are given by --set)\n1 problem; nothing was run\n"
+    assert answer == Answer(2, "", words)
+    assert call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.low=3").code == 0

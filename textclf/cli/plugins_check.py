@@ -137,15 +137,14 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
 
 
 def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse components whose options are wrong, or that cannot be tried without any."""
+    """Refuse components whose options are wrong, also by their own check, or that cannot be tried without any."""
     from ..recipe.steps import Step, validate
 
     problems: list[Problem] = []
     for offer in offers:
         values = given.get(offer.component.name, {})
         options, found = validate(offer, values)
-        # With options of the user's what its own check says is for a clause to judge.
-        if options is not None and not values:
+        if options is not None:
             with suppress(PluginError):  # a check that fails is for its clause to find
                 found = Step(offer.kind, offer, options).check()
         elif options is None:  # nor is a validator that fails the user's

@@ -22,6 +22,7 @@ from .explaining import EXPLAINED_ENCODER, EXPLAINED_TRAINER
 from .fingerprints import FINGERPRINT
 from .lessons import TAUGHT_TRAINER
 from .metrics import METRIC
+from .otherwise import OTHERWISE
 from .outputs import OUTPUT
 from .plugins import PLUGIN, PluginModule
 from .processes import PROCESS
@@ -34,7 +35,7 @@ from .working import WORK
 
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
-    "encoder": ENCODER + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,
+    "encoder": ENCODER + OTHERWISE + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,
     "trainer": TRAINER + TAUGHT_TRAINER + SPARSE_TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
     "metric": METRIC,
     "output": OUTPUT,

@@ -23,7 +23,7 @@ def _tells_its_options(subject: Subject) -> None:
         if other.encoder.fingerprint() == one.fingerprint():
             texts = some_texts(subject)
             if differ(encode(subject, texts), encode(subject, texts, other.encoder)):
-                raise Broken(f"other features under the same fingerprint: {other.changed}")
+                raise Broken(f"with {other.changed} it gives other features under the same fingerprint")
 
 
 def _knows_itself(subject: Subject) -> None:
