@@ -64,6 +64,7 @@ def _said(subject: Subject, values: Options) -> str:
 
 
 def _works_otherwise(subject: Subject) -> None:
+    subject.installed()
     tried = _tried(subject)
     if not tried:
         raise NotApplicable("it has no option that can be changed without knowing more of it")
