@@ -22,9 +22,10 @@ from .explaining import EXPLAINED_ENCODER, EXPLAINED_TRAINER
 from .fingerprints import FINGERPRINT
 from .lessons import TAUGHT_TRAINER
 from .metrics import METRIC
+from .module import PluginModule
 from .otherwise import OTHERWISE
 from .outputs import OUTPUT
-from .plugins import PLUGIN, PluginModule
+from .plugins import PLUGIN
 from .processes import PROCESS
 from .resuming import RESUMED_TRAINER
 from .sparse import SPARSE_TRAINER

@@ -6,15 +6,13 @@ import io
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...hooks import events
 from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..elsewhere import written_here
-
-if TYPE_CHECKING:
-    from .plugins import PluginModule
+from .module import PluginModule
 
 
 def _observer(plugin: PluginModule) -> Any:
