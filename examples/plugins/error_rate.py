@@ -15,6 +15,6 @@ class ErrorRate:
 
 
 def textclf_metrics():
-    traits = Traits(tasks=frozenset({"single-label"}), pairs=True)
+    traits = Traits(tasks=frozenset({"single-label"}))
     summary = "the share of wrong labels"
     return [Component(name="error_rate", summary=summary, build=lambda options: ErrorRate(), traits=traits)]

@@ -105,6 +105,8 @@ def test_a_summary_shows_each_run_and_the_mean() -> None:
         ["seed", "1", "0.9100"], ["seed", "2", "0.9200"], ["mean", "0.9150"], ["deviation", "0.0071"],
         ["95", "%", "interval", "0.9000", "to", "0.9300"],
     ]  # fmt: skip
+    summary = Summary(name="made", members=members, metrics={"accuracy": Spread(0.9, 0, 0.9, 0.9)}, warnings=("[b]",))
+    assert [line for line in shown(summary) if line][-1] == "warning: [b]"
 
 
 def test_wide_characters_are_cut_by_the_columns_they_take() -> None:

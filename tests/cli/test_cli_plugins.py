@@ -183,3 +183,52 @@ def test_options_that_a_component_needs_are_asked_for_before_anything_is_tried(c
     unknown = call("plugins", "check", "odd", "--set", "ood.path=here")
     assert unknown.code == 2
     assert "--set ood.path=here: ood.path: no component is called 'ood'; did you mean 'odd'?" in unknown.err
+
+
+def test_a_component_without_its_library_is_not_found_sound_and_the_command_that_brings_it_is_said(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    needs = 'build=lambda options: print, needs=("no_such_library",), install="far>=1"'
+    Path("mine.py").write_text(SHAPE.replace("build=lambda options: print", needs).replace('""', '"odd"'))
+    given = ("--plugin", "mine.py", "plugins", "check", "odd", "--set", "odd.path=here")
+    answer = call(*given)
+    said = "not tried: metric 'odd' needs no_such_library, which is not installed: pip install 'far>=1'"
+    assert (answer.code, answer.err) == (5, f"textclf: {said}\n")
+    assert answer.out.splitlines()[-1].endswith(" not tried, 0 failed")
+    found = {finding["id"]: finding for finding in call(*given, "--json").json()["findings"]}
+    assert found["metric.range"]["state"] == "not tried"
+    assert found["metric.range"]["detail"] == "not installed: no_such_library; pip install 'far>=1'"
+    Path("mine.py").write_text(SHAPE.replace("build=lambda options: print", needs))
+    assert call(*given).err == f"textclf: 1 clause of 'odd' does not hold; {said}\n"
+
+
+CHECKED = """
+from textclf import Component, Field, Options, Problem
+from textclf.testing.toy.verdicts import ToyAccuracy
+
+
+class Range(Options):
+    low: int = Field(2, ge=1, description="the least")
+    high: int = Field(4, ge=1, description="the most")
+
+
+def ordered(options):
+    return [Problem("is above high", ("low",))] if options.low > options.high else []
+
+
+def textclf_metrics():
+    about = {"summary": "accuracy", "options": Range, "check": ordered}
+    return [Component(name="mine", build=lambda options: ToyAccuracy(), **about)]
+"""
+
+
+def test_options_that_the_component_s_own_check_refuses_are_the_user_s_to_mend(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CHECKED)
+    answer = call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.low=9")
+    words = "textclf: mine.low: is above high (options are given by --set)\n1 problem; nothing was run\n"
+    assert answer == Answer(2, "", words)
+    assert call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.low=3").code == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +115,18 @@ def test_observers_that_fail_together_are_each_heard_of_once() -> None:
         f"observer {name} fails and is left out: ValueError: no" for name in ("one", "three", "two")
     ]
     assert journal.observers == []
+
+
+@pytest.mark.parametrize("event", [Chosen(what="a", choice=1), EpochFinished(epoch=1, epochs=2, step=3, loss=0.5)])
+def test_an_observer_that_changes_an_event_is_told_that_it_cannot(event: Event) -> None:
+    def change(event: Event) -> None:
+        event.epoch = 2  # type: ignore[attr-defined]
+
+    journal = Journal([("one", change)], [].append)
+    journal.emit(event)
+    said = "FrozenInstanceError: an event cannot be changed: its 'epoch' is as it happened"
+    assert list(map(placeless, journal.warnings)) == [f"observer one fails and is left out: {said}"]
+    assert copy.deepcopy(event) == replace(event)
 
 
 @pytest.mark.parametrize(

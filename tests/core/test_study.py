@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.core.toys import Stopping, contents, engine, recipe
+from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import ArtefactError, RecipeError, Result, Stopped
 from textclf.data.tables import read_table
 from textclf.runs.report import Summary
 from textclf.runs.study import members
+from textclf.testing.toy.linear import LinearOptions, ToyLinear
 
 NOISY = {"dataset": {"use": "toy_texts", "size": 60, "labels": 3}, "trainer": {"use": "toy_linear", "epochs": 1}}
 
@@ -46,9 +48,27 @@ def test_seeds_share_their_test_texts_and_are_the_runs_of_those_seeds() -> None:
     spread = done.report.metrics["toy_accuracy"]
     assert (spread.mean, spread.deviation) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
     assert spread.low <= spread.mean <= spread.high
+    assert done.report.warnings == ()
     assert Summary.load(done.folder) == done.report
     with pytest.raises(ArtefactError, match="members"):
         _ = done.classifier
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_a_study_whose_seeds_change_nothing_says_so(folds: int | None) -> None:
+    class Constant(ToyLinear):
+        def train(self, encoder: Any, train: Any, validation: Any, labels: Any, context: Any) -> Any:
+            return super().train(encoder, train, validation, labels, replace(context, seed=0))
+
+    constant = plugin("trainer", "constant", lambda: Constant(LinearOptions(epochs=1)))
+    asked = {"dataset": NOISY["dataset"], "trainer": "constant", "split": {"folds": folds} if folds else None}
+    done = engine(constant).run(recipe(**asked, seeds=[1, 2]))
+    said = "the runs of 'toy' agree in every score: training by this recipe does not depend on the seed"
+    assert done.report.warnings == (said,)
+    assert Summary.load(done.folder) == done.report  # type: ignore[arg-type]
+    assert f"<p>warning: {said.replace(chr(39), '&#x27;')}</p>" in done.report._repr_html_()
+    alone = engine(constant).run(recipe(**{**asked, "split": {"folds": 2}}))
+    assert alone.report.warnings == (), "of one seed nothing can be said"
 
 
 def test_each_text_is_tested_in_one_fold() -> None:

@@ -213,7 +213,13 @@ def test_a_context_without_a_judge_says_how_to_give_it_one(tmp_path):
         LocalContext(tmp_path).judge(np.zeros((1, 2), np.float32))
 
 
-def test_a_component_whose_library_is_absent_is_not_judged():
+def test_a_component_whose_library_is_absent_is_not_tried_and_no_clause_says_that_it_does_not_apply():
     component = Component(name="far", build=lambda options: 1 / 0, needs=("no_such_library",), install="far>=1")
     findings = [f for f in check_component(component, "metric") if f.clause.id.startswith("metric.")]
-    assert {(f.state, f.detail) for f in findings} == {("not applicable", "not installed: no_such_library")}
+    said = "not installed: no_such_library; pip install 'far>=1'"
+    assert {(f.state, f.detail) for f in findings} == {("not tried", said)}
+    module = ModuleType("textclf_far")
+    module.textclf_metrics = lambda: [component]
+    (case,) = [case for case in contract(module) if case.clause == "metric.range"]
+    with pytest.raises(pytest.skip.Exception, match=re.escape(said)):
+        case.check()

@@ -115,7 +115,8 @@ def test_what_hangs_on_nothing_else_passes(tmp_path):
         ({"encode": "hashed(texts) * KEPT.setdefault(0, 1 + self.options.divided)"},
          "encoder.alone", "fitted after others of it, and alone in a process (divided: False): they differ by up to"),
         ({"encode": "self.by_length(texts)"}, "encoder.neighbours", "text 43 alone and among 300: they differ by up"),
-        ({"restored": "HashedOptions()"}, "encoder.restore", "saved and restored: they differ by up to"),
+        ({"restored": "HashedOptions()"},
+         "encoder.restore", "with divided False in place of True: saved and restored: they differ by up to"),
     ],
 )  # fmt: skip
 def test_what_hangs_on_more_is_found_by_its_clause_alone(wrong, clause, said, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +44,34 @@ def test_an_observer_that_writes_into_the_current_folder_is_told_which_is_the_ru
         "plugin.files": "textclf_event writes into the current folder: seen.log; RunStarted has the run's: event.folder"
     }
     assert list(tmp_path.iterdir()) == []
+
+
+def removing(folder):
+    shutil.rmtree(folder / "model")
+    (folder / "record.json").write_text("{}")
+
+
+def noting(folder):
+    (folder / "summary.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("act", "names"),
+    [
+        (lambda folder: (folder / "metrics.json").write_text("{}"), "metrics.json"),
+        (lambda folder: (folder / "model" / "note.txt").write_text("mine"), "model"),
+        (removing, "model, record.json"),
+        (noting, "summary.json"),
+    ],
+)
+def test_an_observer_that_takes_files_of_the_run_s_own_is_told_which(act, names):
+    def observe(event):
+        if isinstance(event, RunFinished):
+            assert json.loads((Path(event.folder) / "record.json").read_text("utf-8"))["state"] == "finished"
+            act(Path(event.folder))
+
+    said = f"textclf_event changes or removes {names}, which the run writes itself: choose other names"
+    assert failed(observe) == {"plugin.whole": said}
 
 
 @pytest.mark.parametrize("answer", [None, 1])

@@ -107,6 +107,21 @@ class Scaled(ToyWords):
         return hashlib.sha256(b"" if self.weights is None else self.weights.tobytes()).hexdigest()
 
 
+class RangeOptions(WordsOptions):
+    low: int = Field(3, ge=1, le=8, description="shortest n-gram")
+    high: int = Field(3, ge=1, le=8, description="longest n-gram")
+
+
+class Ranging(ToyWords):
+    """Takes options that do not go together."""
+
+    def fit(self, train: Any, context: Any) -> None:
+        options: Any = self.options
+        if options.low > options.high:
+            raise ValueError(f"{options.low} to {options.high} is no range")
+        super().fit(train, context)
+
+
 class Forgetful(ToyWords):
     def save(self, folder: Any) -> None:
         np.save(folder / "toy_words.npy", np.ones(self.options.columns, np.float32), allow_pickle=False)
@@ -137,9 +152,8 @@ class Deaf(ToyWords):
         return super().encode(Texts(texts.first), context)
 
 
-def scaled() -> Culprit:
-    made = encoder(Scaled)
-    return wrong("encoder", Scaled, restore=made.component.restore, options=ScaledOptions)
+def with_options(made: type[ToyWords], options: type[WordsOptions]) -> Culprit:
+    return wrong("encoder", made, restore=encoder(made).component.restore, options=options)
 
 
 ENCODERS: dict[str, Culprit] = {
@@ -153,7 +167,8 @@ ENCODERS: dict[str, Culprit] = {
     "encoder.order": encoder(Sorting),
     "encoder.neighbours": encoder(Neighbourly),
     "encoder.fingerprint": encoder(Lying),
-    "encoder.options": scaled(),
+    "encoder.options": with_options(Scaled, ScaledOptions),
+    "encoder.allowed": with_options(Ranging, RangeOptions),
     "encoder.process": Culprit("encoder", offered(unordered_encoders)),
     "encoder.alone": encoder(Crowded),
     "encoder.restore": encoder(Forgetful),

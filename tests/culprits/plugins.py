@@ -32,6 +32,12 @@ def textclf_encoders():
     "plugin.quiet": "print('textclf_culprit is loaded')\n",
     "plugin.observer": "def textclf_event(event):\n    return event\n",
     "plugin.files": "def textclf_event(event):\n    open('textclf_culprit.log', 'a').close()\n",
+    "plugin.whole": '''
+from pathlib import Path
+def textclf_event(event):
+    if type(event).__name__ == "RunFinished":
+        (Path(event.folder) / "metrics.json").write_text("{}")
+''',
     "plugin.newer": '''
 KNOWN = {"RunStarted", "StageStarted", "Progress", "EpochFinished", "Chosen", "Forecast", "Accounted",
          "CheckpointSaved", "Warned", "StageFinished", "RunFinished", "RunFailed"}

@@ -38,7 +38,8 @@ def summary_parts(summary: Summary) -> list[RenderableType]:
     table.add_row("mean", *(fixed(spread.mean) for spread in spreads), style="bold")
     table.add_row("deviation", *(fixed(spread.deviation) for spread in spreads))
     table.add_row("95 % interval", *(_range(spread) for spread in spreads))
-    return ["", f"{summary.name}: {plural(len(summary.members), 'run')}", "", table, ""]
+    warnings = [f"warning: {warning}" for warning in summary.warnings]
+    return ["", f"{summary.name}: {plural(len(summary.members), 'run')}", "", table, "", *warnings]
 
 
 def _title(report: Report) -> str:

@@ -44,7 +44,10 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Try every clause of a plugin's contract, and say which hold; exit code 5 where one does not."""
+    """Try every clause of a plugin's contract, and say which hold.
+
+    The exit code is 5 where one does not, or where a library is not installed without which nothing can be tried.
+    """
     from ..testing.checks import clauses
     from ..testing.clauses import checked_expectations
 
@@ -52,7 +55,7 @@ def check(
     registry = session.engine().registry
     plugin, offers = registry.named(name)
     given = _options([as_text(word) for word in options or ()], registry)
-    _refuse_options([offer for offer in offers if not _absent(offer)], given)
+    _refuse_options([offer for offer in offers if not _absence(offer)], given)
     try:
         expected = checked_expectations(dict(_expectation(as_text(word)) for word in expect or ()), clauses())
     except ValueError as error:
@@ -69,8 +72,11 @@ def check(
         session.terminal.document({"findings": told, "failed": failed, "not_tried": not_tried})
     else:
         session.terminal.answer("", _summary(findings))
-    if failed:
-        raise PluginError(f"{counted(failed, 'clause')} of '{name}' {'does' if failed == 1 else 'do'} not hold")
+    verdict = [f"{counted(failed, 'clause')} of '{name}' {'does' if failed == 1 else 'do'} not hold"] if failed else []
+    stand_in = [registry.find("encoder", encoder)] if encoder else []
+    verdict += [f"not tried: {said}" for said in map(_absence, [*offers, *stand_in]) if said]
+    if verdict:
+        raise PluginError("; ".join(verdict))
 
 
 def _findings(
@@ -138,15 +144,14 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
 
 
 def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse components whose options are wrong, or that cannot be tried without any."""
+    """Refuse components whose options are wrong, also by their own check, or that cannot be tried without any."""
     from ..recipe.steps import Step, validate
 
     problems: list[Problem] = []
     for offer in offers:
         values = given.get(offer.component.name, {})
         options, found = validate(offer, values)
-        # With options of the user's what its own check says is for a clause to judge.
-        if options is not None and not values:
+        if options is not None:
             with suppress(PluginError):  # a check that fails is for its clause to find
                 found = Step(offer.kind, offer, options).check()
         elif options is None:  # nor is a validator that fails the user's
@@ -157,10 +162,12 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
         raise RecipeError(said)
 
 
-def _absent(offer: Offer) -> bool:
-    from ..recipe.steps import lacking_libraries
+def _absence(offer: Offer) -> str:
+    """Say which libraries a component lacks, and the command that brings them, or nothing."""
+    from ..recipe.steps import absence, lacking_libraries
 
-    return bool(lacking_libraries(offer.component))
+    lacking = lacking_libraries(offer.component)
+    return absence(offer.kind, offer.component, lacking) if lacking else ""
 
 
 def _expectation(flag: str) -> tuple[str, str]:

@@ -8,11 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+def _refuse(event: Event, name: str, *value: object) -> None:
+    raise dataclasses.FrozenInstanceError(f"an event cannot be changed: its '{name}' is as it happened")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened. `time` is seconds since the epoch."""
 
     time: float = field(default_factory=time.time)
+
+    def __init_subclass__(cls) -> None:
+        # Of a frozen class that is made anew for its slots, Python's own refusal is a TypeError about super().
+        if "__setattr__" in vars(cls):
+            cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign,assignment]
 
     def to_json(self) -> dict[str, Any]:
         return {"event": type(self).__name__, **dataclasses.asdict(self)}

@@ -25,7 +25,7 @@ from .recipe import Recipe
 from .restoring import restored_step as restored_step
 from .settings import DEFAULT_METRICS, Settings
 from .steps import Step as Step
-from .steps import lacking_libraries, pip_command, validate
+from .steps import absence, lacking_libraries, validate
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _FILE = "; is it in a file? `textclf --plugin FILE run ...`"
@@ -202,9 +202,7 @@ class _Maker:
     def _validated(self, offer: Offer, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
         lacking = lacking_libraries(offer.component)
         if lacking:
-            verb = "which is" if len(lacking) == 1 else "which are"
-            what = f"{offer.kind} '{offer.component.name}' needs {' and '.join(lacking)}, {verb} not installed"
-            self.problems.append(Problem(f"{what}: {pip_command(offer.component, lacking)}", place, exit_code=5))
+            self.problems.append(Problem(absence(offer.kind, offer.component, lacking), place, exit_code=5))
         options, problems = validate(offer, values)
         self.problems += [problem.under(*path) for problem in problems]
         if options is None:

@@ -221,6 +221,13 @@ def lacking_libraries(component: Component[Any, Any]) -> list[str]:
     return [name for name in component.needs if not _is_there(name)]
 
 
+def absence(kind: Kind, component: Component[Any, Any], lacking: list[str]) -> str:
+    """Say of a component which libraries it lacks, and what to type."""
+    verb = "which is" if len(lacking) == 1 else "which are"
+    what = f"{kind} '{component.name}' needs {' and '.join(lacking)}, {verb} not installed"
+    return f"{what}: {pip_command(component, lacking)}"
+
+
 def pip_command(component: Component[Any, Any], lacking: list[str]) -> str:
     wanted = component.install.split() or [name.partition(".")[0] for name in lacking]
     return "pip install " + " ".join(shlex.quote(word) for word in wanted)

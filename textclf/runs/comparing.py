@@ -18,6 +18,7 @@ from .contenders import Contender, Reference, gather, metrics_named
 from .metrics import CheckedMetric, Draws, bootstrap_together, units_of
 from .reading import read_predictions, usual_metrics
 from .statistics import Gap, McNemar, between_classifiers, between_recipes, holm, mcnemar
+from .study import seedless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,4 +156,4 @@ def _warnings(contenders: Sequence[Contender], read: Sequence[Sequence[Predictio
                 f"narrow; give each a seed of its own"
             )
         elif len(predictions) > 1 and all((one.scores == predictions[0].scores).all() for one in predictions):
-            yield f"the runs of '{side.name}' agree in every score: training by this recipe does not depend on the seed"
+            yield seedless(side.name)

@@ -21,6 +21,7 @@ from ..recipe.plan import Plan
 from ..recipe.saving import Saved
 from . import pipeline
 from .checkpoints import CheckpointStore
+from .ending import kept
 from .evaluation import Evaluation, evaluate, learned, report, sizes_of
 from .fixing import fix
 from .folder import EVENTS, RunFolder
@@ -86,7 +87,8 @@ def execute(
         )  # fmt: skip
         for warning in plan.warnings:
             journal.emit(Warned(message=warning))
-        finish = _Stages(plan, folder, journal, context, around.load, fold, allow_changed).run(data)
+        stages = _Stages(plan, folder, journal, context, around.load, fold, allow_changed)
+        finish = stages.run(data)
         folder.update(
             state="finished", seconds=round(time.perf_counter() - began, 3), stages=journal.stages,
             choices=journal.choices, warnings=journal.warnings, accounts=journal.accounts, forecasts=journal.forecasts,
@@ -94,8 +96,21 @@ def execute(
         # The model is saved: checkpoints of several times its size serve nothing any more.
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         values = {name: estimate.value for name, estimate in finish.report.metrics.items()}
-        journal.emit(RunFinished(folder=str(folder.path), metrics=values, seconds=time.perf_counter() - began))
-    return finish
+        finished = RunFinished(folder=str(folder.path), metrics=values, seconds=time.perf_counter() - began)
+        with kept(here.path, journal.blame, *stages.anew(finish.evaluation, finish.classifier)) as each:
+            journal.emit(finished, each)
+        return _with_warnings(finish, folder, journal)
+
+
+def _with_warnings(finish: Finish, folder: RunFolder, journal: Journal) -> Finish:
+    """Add to the record and the report what was warned of at the very end."""
+    warnings = tuple(journal.warnings)
+    if warnings == finish.report.warnings:
+        return finish
+    report = replace(finish.report, warnings=warnings)
+    report.save(folder.path)
+    folder.update(warnings=journal.warnings)
+    return replace(finish, report=report)
 
 
 @contextlib.contextmanager
@@ -200,19 +215,7 @@ class _Stages:
         self, parts: Parts, evaluation: Evaluation, classifier: Classifier, on_validation: Mapping[str, float],
         resolved: Mapping[str, Any],
     ) -> Report:  # fmt: skip
-        settings, folder = self.plan.settings, self.folder.path
-
-        def predict() -> None:
-            write_predictions(folder, evaluation.predictions, texts=settings.report.texts)
-
-        def save() -> Saved:
-            # One that stands there is of an earlier try, which ended before the run was finished.
-            shutil.rmtree(self.folder.model, ignore_errors=True)
-            saved = classifier.write(self.folder.model)
-            for message in saved.warnings:
-                self.journal.emit(Warned(message=message, stage="save"))
-            return saved
-
+        predict, save = self.anew(evaluation, classifier)
         with self.journal.stage("save"):
             predict()
             # What nothing reads is the reason of all that follows from it.
@@ -223,8 +226,24 @@ class _Stages:
         finished = Finished(made, evaluation.predictions, self.folder.history(), classifier, resolved)
         write_outputs(self.plan.outputs, finished, self.folder, self.context.warn, predict, save)
         made = self._report(parts, evaluation, on_validation)
-        made.save(folder)
+        made.save(self.folder.path)
         return made
+
+    def anew(self, evaluation: Evaluation, classifier: Classifier) -> tuple[Callable[[], None], Callable[[], Saved]]:
+        """Return what writes the larger of the run's files: its predictions, and its model."""
+
+        def predict() -> None:
+            write_predictions(self.folder.path, evaluation.predictions, texts=self.plan.settings.report.texts)
+
+        def save() -> Saved:
+            # One that stands there is of an earlier try, which ended before the run was finished.
+            shutil.rmtree(self.folder.model, ignore_errors=True)
+            saved = classifier.write(self.folder.model)
+            for message in saved.warnings:
+                self.journal.emit(Warned(message=message, stage="save"))
+            return saved
+
+        return predict, save
 
     def _report(self, parts: Parts, evaluation: Evaluation, on_validation: Mapping[str, float]) -> Report:
         settings, journal = self.plan.settings, self.journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,11 +49,12 @@ class Journal:
     # Reentrant: what is told to an observer may make it, or this journal, tell something.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Event, around: Callable[[str], AbstractContextManager[object]] = nullcontext) -> None:
+        """Keep an event and tell it to the observers; around: what each of them, by its name, is called in."""
         with self._lock:
-            self._take(event)
+            self._take(event, around)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, around: Callable[[str], AbstractContextManager[object]]) -> None:
         if isinstance(event, Progress):
             if event.stage == "train" and event.tokens_per_second is not None:
                 self.tokens_per_second = event.tokens_per_second
@@ -76,7 +77,11 @@ class Journal:
             self.forecasts.setdefault(event.stage, {}).update(event.about())
         if not isinstance(event, Progress):
             self.keep(event)
-        self._tell(event)
+        self._tell(event, around)
+
+    def blame(self, name: str, fault: str) -> None:
+        """Warn of what an observer did, and of what can be done about it."""
+        self.emit(Warned(message=f"{fault}{self.ways.get(name, '')}"))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
@@ -95,18 +100,18 @@ class Journal:
         self._last_progress = now
         return True
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event, around: Callable[[str], AbstractContextManager[object]]) -> None:
         for entry in list(self.observers):
             name, observer = entry
             if entry not in self.observers:
                 continue  # it failed at the warning about another one
             try:
-                observer(event)
+                with around(name):
+                    observer(event)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
                 line = own_line(error, observer)
                 where = f" ({line})" if line else ""
-                way = self.ways.get(name, "")
-                self.emit(Warned(message=f"observer {name} fails and is left out: {said(error)}{where}{way}"))
+                self.blame(name, f"observer {name} fails and is left out: {said(error)}{where}")

@@ -26,7 +26,7 @@ RESERVED = (
     CHECKPOINTS, EVENTS, FILE, MODEL, PLUGINS, PREDICTIONS, RECIPE, RECORD, SCORES, SUMMARY_FILE, TRAINED_ON, WORK,
 )  # fmt: skip
 _ANEW = (MODEL, PREDICTIONS, SCORES)
-_OURS, _FOLDER = -1, "folder"
+OURS, _FOLDER = -1, "folder"
 
 
 def is_reserved(name: str) -> bool:
@@ -46,7 +46,7 @@ def write_outputs(
         # Outside of the run folder, which an output may clear.
         copies = tempfile.TemporaryDirectory(prefix="textclf-")
     with copies as place:
-        keeping = _Keeping(folder.path, Path(place), anew)
+        keeping = Keeping(folder.path, Path(place), anew)
         for number, step in enumerate(steps):
             keeping.copy()
             try:
@@ -54,7 +54,7 @@ def write_outputs(
             finally:
                 taken = keeping.mend(number)
             for owner, names in taken.items():
-                whose = "textclf keeps for itself" if owner == _OURS else f"{steps[owner]} has written before"
+                whose = "textclf keeps for itself" if owner == OURS else f"{steps[owner]} has written before"
                 left = ", ".join(f"'{name}'" for name in names[:3]) + (" and more" if len(names) > 3 else "")
                 gone = f"{left}, which {whose}; what it wrote there is gone, name it otherwise"
                 warn(f"{step}: write takes {gone}{step.offer.plugin.remedy(step.name)}")
@@ -74,7 +74,7 @@ def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[
 
 
 @dataclass(frozen=True, slots=True)
-class _Keeping:
+class Keeping:
     """The files of a run folder before an output writes, with a copy of each that cannot be written anew.
 
     owners: the number of the output that wrote a file. stamps: what there was before the last one wrote.
@@ -104,16 +104,16 @@ class _Keeping:
         for name in sorted({**self.stamps, **now}):  # a folder before what is in it
             if now.get(name) == self.stamps.get(name) or (name == EVENTS and self._only_longer()):
                 continue
-            owner = _OURS if is_reserved(_first(name)) else self.owners.setdefault(name, number)
+            owner = OURS if is_reserved(_first(name)) else self.owners.setdefault(name, number)
             if owner != number:
-                taken.setdefault(owner, []).append(_first(name) if owner == _OURS else name)
+                taken.setdefault(owner, []).append(_first(name) if owner == OURS else name)
                 lost.append(name)
         with disk_errors(self.folder):
             for name in reversed(lost):
                 _remove(self.folder / name)
             for name in lost:
                 self._restore(name)
-        if set(taken.get(_OURS, ())) & set(_ANEW):
+        if set(taken.get(OURS, ())) & set(_ANEW):
             for write in self.anew:
                 write()
         return {owner: sorted(set(names)) for owner, names in taken.items()}

@@ -169,6 +169,7 @@ class Summary:
     name: str
     members: tuple[Member, ...]
     metrics: Mapping[str, Spread]
+    warnings: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -180,7 +181,9 @@ class Summary:
         rows.append(("mean", *(_shown(spread.mean) for spread in self.metrics.values())))
         rows.append(("deviation", *(_shown(spread.deviation) for spread in self.metrics.values())))
         rows.append(("95 % interval", *(_between(spread) for spread in self.metrics.values())))
-        return f"<p><strong>{escaped(self.name)}</strong>: {len(self.members)} runs</p>" + table(("", *names), rows)
+        return f"<p><strong>{escaped(self.name)}</strong>: {len(self.members)} runs</p>" + "".join(
+            [table(("", *names), rows), *(f"<p>warning: {escaped(warning)}</p>" for warning in self.warnings)]
+        )
 
     def to_json(self) -> dict[str, Any]:
         return finite({"format": 1, **dataclasses.asdict(self)})
@@ -194,7 +197,8 @@ class Summary:
         try:
             members = tuple(Member(**member) for member in values["members"])
             spreads = {k: Spread(**{f: _number(n) for f, n in v.items()}) for k, v in values["metrics"].items()}
-            return cls(name=values["name"], members=members, metrics=spreads)
+            warnings = tuple(values.get("warnings", ()))
+            return cls(name=values["name"], members=members, metrics=spreads, warnings=warnings)
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtefactError(f"{folder / SUMMARY_FILE} is not a summary of textclf's: {error}") from None
 

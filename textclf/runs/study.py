@@ -54,7 +54,20 @@ def summarise(
     spreads = {}
     for metric in evaluations[0].draws:
         spreads[metric] = spread([evaluation.draws[metric] for evaluation in evaluations], draws)
-    return Summary(name=name, members=tuple(rows), metrics=spreads)
+    warnings = (seedless(name),) if seeds > 1 and _agree(plans, evaluations) else ()
+    return Summary(name=name, members=tuple(rows), metrics=spreads, warnings=warnings)
+
+
+def seedless(name: str) -> str:
+    """Say that runs which differ in their seed do not differ in anything else."""
+    return f"the runs of '{name}' agree in every score: training by this recipe does not depend on the seed"
+
+
+def _agree(plans: Sequence[MemberPlan], evaluations: Sequence[Evaluation]) -> bool:
+    """Tell whether all runs on the same split have the same scores."""
+    first: dict[int | None, NDArray[np.float32]] = {}
+    each = [(plan.fold, evaluation.predictions.scores) for plan, evaluation in zip(plans, evaluations, strict=True)]
+    return all((first.setdefault(fold, scores) == scores).all() for fold, scores in each)
 
 
 def spread(runs: Sequence[Draws], draws: int) -> Spread:

@@ -64,6 +64,10 @@ class NotApplicable(Exception):  # noqa: N818 - as above
     """A clause says nothing about this component; the message says why."""
 
 
+class NotTried(NotApplicable):
+    """A clause may well say something, but cannot be tried here; the message says why, and what would help."""
+
+
 class ContractBroken(AssertionError):  # noqa: N818 - pytest shows assertion errors without their inner workings
     """Clauses of a contract do not hold; `findings` are those."""
 
@@ -146,6 +150,8 @@ def _inapplicable(check: Check[S], target: S) -> str:
         with put_right():
             if check.applies is not None:
                 check.applies(target)
+    except NotTried:
+        return ""
     except NotApplicable as reason:
         return str(reason)
     except KeyboardInterrupt:
@@ -159,6 +165,8 @@ def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
     try:
         with put_right():
             check.attempt(target)
+    except NotTried as reason:
+        return "not tried", str(reason)
     except NotApplicable as reason:
         return "not applicable", str(reason)
     except Broken as broken:

@@ -1,4 +1,4 @@
-"""Owns a finished run for outputs to write of: the toy plugin, really run."""
+"""Owns a finished run for outputs to write of, and its folder for observers: the toy plugin, really run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..data.dataset import Task
-from ..engine import Engine
+from ..engine import Engine, Result
 from ..hooks.components import Component, Traits
 from ..hooks.contracts import Finished
 from ..recipe.settings import DEFAULT_METRICS
@@ -18,8 +18,7 @@ from . import toy
 
 _RECIPE: Mapping[str, Any] = {
     "name": "finished", "dataset": {"use": "toy_texts", "size": 90, "labels": 3, "names": ["bad", "[b]fair[/b]", "=1"]},
-    "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5},
-    "outputs": ["kept"], "report": {"draws": 100},
+    "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5}, "report": {"draws": 100},
 }  # fmt: skip
 _BOTH: frozenset[Task] = frozenset({"single-label", "multi-label"})
 
@@ -41,10 +40,20 @@ def finished_run(task: Task = "single-label") -> Finished:
     component: Component[Any, Any] = Component(name="kept", build=lambda options: kept, traits=Traits(tasks=_BOTH))
     keeping.textclf_outputs = lambda: [component]  # type: ignore[attr-defined]
     with TemporaryDirectory(prefix="textclf-finished-") as folder:
-        engine = Engine(plugins=[toy, keeping], runs=folder, cache=Path(folder) / "cache", offline=True)
-        offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
-        usual = [name for name in DEFAULT_METRICS if name in offered]
-        dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}
-        decide = {"abstain_below": 0.7} if task == "single-label" else {}
-        engine.run({**_RECIPE, "dataset": dataset, "decide": decide, "metrics": [*usual, "toy_accuracy"]})
+        _run(Path(folder), keeping, task=task, outputs=["kept"])
     return kept.given[0]
+
+
+def finished_folder(runs: Path) -> Path:
+    """Return the folder of such a run, made among the given ones."""
+    return _run(runs).folder
+
+
+def _run(runs: Path, *plugins: types.ModuleType, task: Task = "single-label", **changes: Any) -> Result:
+    engine = Engine(plugins=[toy, *plugins], runs=runs, cache=runs / "cache", offline=True)
+    offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
+    usual = [name for name in DEFAULT_METRICS if name in offered]
+    dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}
+    decide = {"abstain_below": 0.7} if task == "single-label" else {}
+    metrics = [*usual, "toy_accuracy"]
+    return engine.run({**_RECIPE, "dataset": dataset, "decide": decide, "metrics": metrics, **changes})

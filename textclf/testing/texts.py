@@ -70,3 +70,25 @@ def many(texts: Sequence[str], size: int = _MANY) -> list[str]:
         both = f"{one} {other}"  # whole, nobody has read it before
         numbered[row : row + 4] = [both.upper(), both.lower(), f"{head} {one}", f"{head} {other} {other}"]
     return numbered
+
+
+def wordy(texts: Sequence[str]) -> list[str]:
+    """Return the texts with so many words that no other has that all together are more than vocabularies mostly hold.
+
+    They stand in small letters, capitalised and in capitals in turn, and no two texts have one of them.
+    """
+    made = [[_WRITTEN[number % 3](_word(row * _OWN + number)) for number in range(_OWN)] for row in range(len(texts))]
+    return [" ".join([text, *words]) for text, words in zip(texts, made, strict=True)]
+
+
+_OWN = 72
+_WRITTEN = (str.lower, str.capitalize, str.upper)
+
+
+def _word(number: int) -> str:
+    """Return a word of letters alone, another for each number."""
+    letters = []
+    for _ in range(4):
+        number, digit = divmod(number, 60)
+        letters.append("bdfgklmnprst"[digit // 5] + "aeiou"[digit % 5])
+    return "".join(letters)

@@ -22,8 +22,10 @@ from .explaining import EXPLAINED_ENCODER, EXPLAINED_TRAINER
 from .fingerprints import FINGERPRINT
 from .lessons import TAUGHT_TRAINER
 from .metrics import METRIC
+from .module import PluginModule
+from .otherwise import OTHERWISE
 from .outputs import OUTPUT
-from .plugins import MODULE, PluginModule
+from .plugins import MODULE
 from .processes import PROCESS
 from .resuming import RESUMED_TRAINER
 from .sparse import SPARSE_TRAINER
@@ -36,7 +38,7 @@ from .working import WORK
 PLUGIN: tuple[Check[PluginModule], ...] = MODULE + SPELT
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {
     "dataset": DATASET,
-    "encoder": ENCODER + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,
+    "encoder": ENCODER + OTHERWISE + FINGERPRINT + PROCESS + TOKEN_ENCODER + EXPLAINED_ENCODER,
     "trainer": TRAINER + TAUGHT_TRAINER + SPARSE_TRAINER + RESUMED_TRAINER + EXPLAINED_TRAINER,
     "metric": METRIC,
     "output": OUTPUT,

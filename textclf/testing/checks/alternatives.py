@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from ...hooks.components import Options
 from .subject import Subject, read_options
 
@@ -39,16 +37,32 @@ def other_values(subject: Subject) -> Iterator[Options]:
     """Give the options with one of them changed, for each that can be, where the result is valid and has no problem."""
     schema = subject.component.options.model_json_schema()
     given = subject.options.model_dump(mode="json", by_alias=True)
-    check = subject.component.check
     for name, field in schema.get("properties", {}).items():
         for value in alternatives(field, schema.get("$defs", {}), given.get(name)):
             try:
                 options = read_options(subject.component, {**subject.values, name: value})
-            except ValidationError:
+            except Exception:  # noqa: BLE001 - what a validator raises is for the clauses of options to tell
                 continue
-            if check is None or not list(check(options)):
+            if not forbids(subject, options):
                 yield options
                 break
+
+
+def alike(subject: Subject, options: Options) -> bool:
+    """Tell whether the component has the same traits with other options, and takes them."""
+    try:
+        return subject.component.traits_of(options) == subject.traits and not forbids(subject, options)
+    except Exception:  # noqa: BLE001 - a plugin may raise anything
+        return False
+
+
+def forbids(subject: Subject, options: Options) -> bool:
+    """Tell whether the component's own check has something against the options; what it raises is no answer."""
+    check = subject.component.check
+    try:
+        return check is not None and bool(list(check(options)))
+    except Exception:  # noqa: BLE001 - a plugin may raise anything
+        return False
 
 
 def beyond_bounds(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Any]:

@@ -88,10 +88,10 @@ def demand_same(one: Any, other: Any, what: str, tolerance: float = 1e-5) -> Non
         raise Broken(f"{what}: they differ by up to {np.abs(first - second).max():.3g}")
 
 
-def differ(one: Any, other: Any) -> bool:
+def differ(one: Any, other: Any, tolerance: float = 1e-5) -> bool:
     """Tell whether two features differ."""
     try:
-        demand_same(one, other, "")
+        demand_same(one, other, "", tolerance)
     except Broken:
         return True
     return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from ...data.dataset import Texts
-from ..texts import many
+from ...data.dataset import Split, Texts
+from ..texts import ORDINARY, many, wordy
 from .subject import Subject
 
 SOME = 12
@@ -25,6 +26,18 @@ def encode(subject: Subject, texts: Texts, encoder: Any = None) -> Any:
 
 def some_texts(subject: Subject) -> Texts:
     return subject.dataset().train.texts.take(range(SOME))
+
+
+def telling_texts(subject: Subject) -> Texts:
+    """Return texts in which options show: of the stand-in, also in capitals, ordinary ones, and a long one."""
+    texts = some_texts(subject).first
+    return Texts([*texts, *(text.upper() for text in texts), *ORDINARY, " ".join(subject.dataset().train.texts.first)])
+
+
+def wordy_split(subject: Subject) -> Split:
+    """Return the training split with far more words in its texts, written in all ways."""
+    train = subject.dataset().train
+    return replace(train, texts=Texts(wordy(train.texts.first)))
 
 
 def many_texts(subject: Subject) -> Texts:

@@ -106,13 +106,13 @@ def _comes_back(subject: Subject) -> None:
     _demand_back(subject, subject.options, fitted(subject), encode(subject, some_texts(subject)))
     for other in fitted_otherwise(subject):
         try:
-            features = encode(subject, some_texts(subject), other.encoder)
-        except Exception:  # noqa: BLE001 - what it cannot encode with that option is not restore's
-            continue
-        try:
-            _demand_back(subject, other.values, other.encoder, features)
+            _demand_back(subject, other.values, other.encoder, other.features)
+        except NotApplicable:
+            raise
         except Broken as broken:
-            raise Broken(f"{broken} (with another option: {other.changed})") from broken
+            raise Broken(f"with {other.changed}: {broken}") from broken
+        except Exception as error:
+            raise Broken(f"with {other.changed}: {raised(error, subject.component)}") from error
 
 
 def _demand_back(subject: Subject, options: Options, encoder: Any, features: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from ...data.dataset import Split
+from ...data.dataset import Split, Texts
 from ...errors import kind_of
+from ...hooks.components import Options
 from ..clauses import Broken, Check, Clause, NotApplicable
-from .comparing import differ
-from .encoded import encode, fitted, some_texts
+from .comparing import ROUNDING, differ
+from .encoded import SOME, encode, fitted, some_texts, telling_texts, wordy_split
 from .otherwise import fitted_otherwise
 from .subject import Subject
 
@@ -19,11 +22,33 @@ def _tells_its_options(subject: Subject) -> None:
         raise NotApplicable("its features are never cached")
     if not fitted_otherwise(subject):
         raise NotApplicable("it has no option that can be changed without knowing more of it")
+    texts = telling_texts(subject)
     for other in fitted_otherwise(subject):
-        if other.encoder.fingerprint() == one.fingerprint():
-            texts = some_texts(subject)
-            if differ(encode(subject, texts), encode(subject, texts, other.encoder)):
-                raise Broken(f"other features under the same fingerprint: {other.changed}")
+        _demand_told(subject, other.changed, (one, other.encoder), texts)
+    # Who tells only how many words it knows tells nothing where there are more than it keeps.
+    train = wordy_split(subject)
+    one = _fitted_on(subject, subject.options, train)
+    for other in fitted_otherwise(subject) if one else ():
+        both = (one, _fitted_on(subject, other.values, train))
+        _demand_told(subject, other.changed, both, train.texts.take(range(SOME)))
+
+
+def _fitted_on(subject: Subject, options: Options, train: Split) -> Any:
+    encoder = subject.component.build(options)
+    try:
+        encoder.fit(train, subject.context())
+    except Exception:  # noqa: BLE001 - whether it can be fitted other clauses tell
+        return None
+    return encoder
+
+
+def _demand_told(subject: Subject, changed: str, both: Sequence[Any], texts: Texts) -> None:
+    """Raise Broken where two encoders have one fingerprint and make other features of the texts."""
+    one, other = both
+    if other is None or one.fingerprint() != other.fingerprint():
+        return
+    if differ(encode(subject, texts, one), encode(subject, texts, other), ROUNDING):
+        raise Broken(f"with {changed} it gives other features under the same fingerprint")
 
 
 def _knows_itself(subject: Subject) -> None:
@@ -72,6 +97,6 @@ FINGERPRINT: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.options", "options that change features change the fingerprint", "features are cached by it"),
         _tells_its_options,
-        after=("component.check", "encoder.layout", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
+        after=("component.check", "encoder.hostile", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
     ),
 )

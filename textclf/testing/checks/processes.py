@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
-
-from pydantic import ValidationError
 
 from ...data.dataset import Texts
 from ..afresh import Answer, Wanted, fit_afresh, home_of
 from ..clauses import Broken, Check, Clause, NotApplicable
-from .alternatives import other_values
+from .alternatives import alike, other_values
 from .comparing import ROUNDING, demand_same, take
 from .encoded import encode, fitted, many_texts, some_texts
 from .fingerprints import half
@@ -70,16 +69,12 @@ def _others(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Give options of other encoders: with all changed that can be, where that is sound, and the given ones."""
     given, changed = subject.options.model_dump(mode="json", by_alias=True), {**subject.values}
     for options in other_values(subject):
-        if subject.component.traits_of(options) == subject.traits:
+        if alike(subject, options):
             now = options.model_dump(mode="json", by_alias=True)
             changed |= {name: now[name] for name in now if now[name] != given[name]}
-    try:
-        options, check = read_options(subject.component, changed), subject.component.check
-        sound = subject.component.traits_of(options) == subject.traits and not (check and list(check(options)))
-        if sound and changed != subject.values:
+    with suppress(Exception):  # a validator may raise anything
+        if changed != subject.values and alike(subject, read_options(subject.component, changed)):
             yield changed
-    except ValidationError:
-        pass
     yield subject.values
 
 

@@ -10,7 +10,7 @@ from ...hooks.discovery import discover
 from ...hooks.registry import Offer
 from ...recipe.steps import default_traits
 from ..clauses import Broken, Check, Clause, NotApplicable
-from .plugins import PluginModule
+from .module import PluginModule
 
 _PARTNERS: dict[Kind, Kind] = {"encoder": "trainer", "trainer": "encoder"}
 # Of a slip of a letter; a word of a plugin's own may well be like a known one, as "token_ids" is.

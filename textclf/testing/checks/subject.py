@@ -13,8 +13,8 @@ from typing import Any
 from ...data.dataset import Dataset, Task
 from ...hooks.components import Component, Kind, Options, Traits
 from ...hooks.contracts import Finished
-from ...recipe.steps import lacking_libraries
-from ..clauses import NotApplicable
+from ...recipe.steps import lacking_libraries, pip_command
+from ..clauses import NotApplicable, NotTried
 from ..context import LocalContext
 from ..toy import textclf_encoders as toy_encoders
 from ..toy.texts import TextsOptions, ToyTexts
@@ -79,10 +79,8 @@ class Subject:
         return self.component.build(self.options) if restore is None else restore(self.options, folder)
 
     def installed(self) -> None:
-        """Raise NotApplicable where a library the component needs is not there."""
-        absent = lacking_libraries(self.component)
-        if absent:
-            raise NotApplicable(f"not installed: {', '.join(absent)}")
+        """Raise NotTried where a library the component needs is not there."""
+        _demand_installed(self.component)
 
     def folder(self) -> Path:
         """Return an empty folder."""
@@ -108,12 +106,19 @@ class Subject:
         """Return an encoder that makes what the trainer reads: the one given, else the toy's; NotApplicable if none."""
         reads = self.traits.reads
         if self.stand_ins.encoder is not None:
+            _demand_installed(self.stand_ins.encoder)
             return self.stand_ins.encoder, read_options(self.stand_ins.encoder, self.stand_ins.encoder_options)
         (toy,) = toy_encoders()
         for layout in ("matrix", "counts"):
             if layout in reads:
                 return toy, read_options(toy, {"layout": layout})
         raise NotApplicable(f"it reads {', '.join(sorted(reads))}: give an encoder that makes it (StandIns, --encoder)")
+
+
+def _demand_installed(component: Component[Any, Any]) -> None:
+    absent = lacking_libraries(component)
+    if absent:
+        raise NotTried(f"not installed: {', '.join(absent)}; {pip_command(component, absent)}")
 
 
 def read_options(component: Component[Any, Any], values: Mapping[str, Any]) -> Options:
