@@ -20,7 +20,7 @@ from .hooks.registry import Registry
 from .hooks.trace import asked_for, observing
 from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
-from .runs import asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
+from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
 from .runs.report import Report, Summary
@@ -66,7 +66,7 @@ class Engine:
         entry_points: bool = True,
     ) -> None:
         self.runs = Path(runs)
-        self._plugins, self._entry_points = tuple(plugins), entry_points
+        self._plugins, self._entry_points = arguments.plugins_of(plugins), entry_points
         self._observers, self._cache = tuple(observers), cache
         self._offline, self._stopping = offline, stopping
 
