@@ -23,6 +23,7 @@ from .recipe.recipe import Recipe, locate, parse
 from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
+from .runs.journal import logged
 from .runs.report import Report, Summary
 
 
@@ -49,7 +50,7 @@ class Engine:
     """Plans and runs recipes with the plugins that are installed, and those given here.
 
     plugins: modules or objects with textclf hooks, or the paths of Python files, beside the installed ones. observers:
-    called with each event.
+    called with each event; where none is given, warnings of a run go to the logger "textclf".
     runs: where run folders go. cache: the folder shared between runs; by default TEXTCLF_CACHE or the system's.
     offline: open no socket. stopping: asked between steps; True ends a run so that it can be resumed.
     """
@@ -213,7 +214,7 @@ class Engine:
         say = asked_for()
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
-        named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
+        named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]
         ways = {name: by.without for name, by, _ in found}
         return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
 

@@ -13,6 +13,7 @@ from ..data.dataset import Task
 from ..engine import Engine
 from ..hooks.components import Component, Traits
 from ..hooks.contracts import Finished
+from ..hooks.events import Event
 from ..recipe.settings import DEFAULT_METRICS
 from . import toy
 
@@ -34,6 +35,10 @@ class _Kept:
         self.given.append(finished)
 
 
+def _unheard(event: Event) -> None:
+    """Take what is told of the run: its warnings are no findings."""
+
+
 def finished_run(task: Task = "single-label") -> Finished:
     """Return a finished run of three labels, one with markup in its name, and of a text without a label."""
     kept = _Kept()
@@ -41,7 +46,9 @@ def finished_run(task: Task = "single-label") -> Finished:
     component: Component[Any, Any] = Component(name="kept", build=lambda options: kept, traits=Traits(tasks=_BOTH))
     keeping.textclf_outputs = lambda: [component]  # type: ignore[attr-defined]
     with TemporaryDirectory(prefix="textclf-finished-") as folder:
-        engine = Engine(plugins=[toy, keeping], runs=folder, cache=Path(folder) / "cache", offline=True)
+        engine = Engine(
+            plugins=[toy, keeping], observers=[_unheard], runs=folder, cache=Path(folder) / "cache", offline=True
+        )
         offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
         usual = [name for name in DEFAULT_METRICS if name in offered]
         dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}
