@@ -12,6 +12,9 @@ from textclf import DataError, Dataset, Labels, Split, Texts
 from textclf.runs.given import dataset_of
 
 FRAME = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]}, index=[7, 8, 9])
+EMPTY = (
+    "row 1: the label is empty, and so is what stands for an abstention; give it a name, or leave the row out"
+)
 
 
 def test_a_frame_gives_texts_labels_ids_and_groups() -> None:
@@ -48,6 +51,8 @@ def test_booleans_and_sets_are_labels_too() -> None:
         ((["a", "b"], ["x", None]), "row 1: the label is None; give a str or an int, or leave the row out"),
         ((["a", "b"], ["x", float("nan")]), "row 1: the label is nan; give a str or an int, or leave the row out"),
         ((["a", "b"], ["x", 0.5]), "row 1: the label is 0.5; give a str or an int, or leave the row out"),
+        ((["a", "b"], ["x", ""]), EMPTY),
+        ((["a", "b"], [["x"], ["y", ""]]), EMPTY),
         (FRAME.rename(columns={"text": "texts"}), "the DataFrame has no column 'text'; did you mean 'texts'? (it has: "
             "texts, label); rename it"),
         (FRAME.assign(text=["a", 5, "c"]), "row 1: 'text' is 5, not a text; fill or drop it"),

@@ -123,4 +123,7 @@ def _name(value: Any, row: int) -> str:
         if isinstance(value, bool):
             return str(value).lower()
         raise DataError(f"row {row}: the label is {value!r}; give a str or an int, or leave the row out")
+    if value == "":
+        empty = "the label is empty, and so is what stands for an abstention"
+        raise DataError(f"row {row}: {empty}; give it a name, or leave the row out")
     return str(value)
