@@ -164,6 +164,8 @@ class Step(Generic[T]):
             return lacking + [name for name in flags if not isinstance(getattr(built, name, None), bool)]
 
         lacking = self.call(method, look)
+        if lacking and built is None:
+            raise self.fault(f"{method}() returns nothing; return the {_NOUNS.get(contract, contract.lower())}", origin)
         if lacking:
             words = ", ".join(f"'{name}'" for name in lacking)
             asks = f"which the contract of textclf.{contract} asks for"
@@ -173,6 +175,7 @@ class Step(Generic[T]):
 _CONTRACT_NAMES: dict[Kind, str] = {
     "dataset": "DatasetProvider", "encoder": "Encoder", "trainer": "Trainer", "metric": "Metric", "output": "Output",
 }  # fmt: skip
+_NOUNS = {"DatasetProvider": "dataset provider"}
 
 
 def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, list[Problem]]:
