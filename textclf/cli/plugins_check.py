@@ -158,7 +158,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
 
 
 def _absent(offer: Offer) -> bool:
-    from ..recipe.steps import lacking_libraries
+    from ..recipe.libraries import lacking_libraries
 
     return bool(lacking_libraries(offer.component))
 

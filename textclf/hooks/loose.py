@@ -137,12 +137,19 @@ def _line(error: BaseException, path: Path) -> str:
     return f" (line {lines[-1]})" if lines else ""
 
 
-def _hint(error: BaseException, path: Path) -> str:
-    """Say what can be done where the file reaches for its neighbours."""
-    if not isinstance(error, ImportError):
-        return ""
+def neighbour(error: ImportError, path: Path) -> str:
+    """Say what can be done where the file reaches for its neighbours, or nothing where it does not."""
     wanted = (error.name or "").partition(".")[0]
     beside = wanted and any(place.exists() for place in (path.with_name(f"{wanted}.py"), path.with_name(wanted)))
     if beside or "relative import" in str(error):
         return "; --plugin takes one file and does not look beside it: make a package of them, and install it"
+    return ""
+
+
+def _hint(error: BaseException, path: Path) -> str:
+    if not isinstance(error, ImportError):
+        return ""
+    wanted = (error.name or "").partition(".")[0]
+    if found := neighbour(error, path):
+        return found
     return f"; install the library that brings '{wanted}'" if isinstance(error, ModuleNotFoundError) and wanted else ""

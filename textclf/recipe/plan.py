@@ -20,12 +20,13 @@ from .fit import (
     untaught_objectives,
     wrong_shares,
 )
+from .libraries import lacking_libraries, pip_command
 from .nodes import KeyPath
 from .recipe import Recipe
 from .restoring import restored_step as restored_step
 from .settings import DEFAULT_METRICS, Settings
 from .steps import Step as Step
-from .steps import lacking_libraries, pip_command, validate
+from .steps import validate
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _FILE = "; is it in a file? `textclf --plugin FILE run ...`"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +16,7 @@ from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
 from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
 from ..hooks.registry import Offer
+from . import libraries
 from .messages import explain
 
 T = TypeVar("T")
@@ -137,10 +134,9 @@ class Step(Generic[T]):
             raise ArtefactError(f"{error}{self.note}") from error
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
-        except ImportError as error:
-            words = f"{self}: {method}() fails: {said(error)}{self.place(error)}"
-            raise PluginError(f"{words}{_way_out(self.component)}") from error
         except BaseException as error:
+            if isinstance(error, ImportError) and (way := libraries.way_out(self.offer, error)):
+                raise PluginError(f"{self}: {method}() fails: {said(error)}{self.place(error)}{way}") from error
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
@@ -217,34 +213,3 @@ def _is_problem(found: Any) -> bool:
         and isinstance(found.path, tuple)
         and type(found.exit_code) is int
     )
-
-
-def lacking_libraries(component: Component[Any, Any]) -> list[str]:
-    """Return those of the modules a component needs that cannot be found; nothing is imported to see."""
-    return [name for name in component.needs if not _is_there(name)]
-
-
-def pip_command(component: Component[Any, Any], lacking: list[str]) -> str:
-    wanted = component.install.split() or [name.partition(".")[0] for name in lacking]
-    return "pip install " + " ".join(shlex.quote(word) for word in wanted)
-
-
-def _is_there(name: str) -> bool:
-    top, *inner = name.split(".")
-    if name in sys.modules:
-        return sys.modules[name] is not None
-    try:
-        spec = importlib.util.find_spec(top)
-        # `find_spec` of a dotted name would import its parents.
-        for depth, _ in enumerate(inner, start=2):
-            if spec is None or spec.submodule_search_locations is None:
-                return False
-            spec = PathFinder.find_spec(".".join(name.split(".")[:depth]), list(spec.submodule_search_locations))
-    except (ImportError, ValueError):
-        return False
-    return spec is not None
-
-
-def _way_out(component: Component[Any, Any]) -> str:
-    lacking = lacking_libraries(component)
-    return f"; {pip_command(component, lacking)}" if lacking or component.install else ""
