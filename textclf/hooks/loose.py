@@ -61,11 +61,11 @@ def _loaded(file: str, source: bytes) -> ModuleType:
 def read(file: str) -> bytes:
     """Return what is in the file; a RecipeError where there is none that could be a plugin."""
     path = Path(file)
-    if path.is_dir():
-        raise RecipeError(f"plugin '{file}' is a folder; name one Python file, or install the package with pip")
-    if path.suffix != ".py":
-        raise RecipeError(f"plugin '{file}' is no Python file: its name must end in .py")
     try:
+        if path.is_dir():
+            raise RecipeError(f"plugin '{file}' is a folder; name one Python file, or install the package with pip")
+        if path.suffix != ".py":
+            raise RecipeError(f"plugin '{file}' is no Python file: its name must end in .py")
         if not path.exists():
             # Without their suffix, which makes any two names look alike.
             near = closest(path.stem, (other.stem for other in path.parent.glob("*.py")))
