@@ -123,14 +123,11 @@ class Classifier:
         So many texts as make a window are scored together, sorted by length. The first windows are small, so that
         the first predictions come soon. fast, observer: see `scores`.
         """
-        if isinstance(texts, str):
-            raise DataError("stream takes texts one after the other; for a single text use predict_one")
-        bounds = replace(WINDOW, texts=max(1, window))
+        bounds, given = replace(WINDOW, texts=max(1, window)), _column(texts, "stream takes texts one after the other")
         done = 0
         with self.context(fast=fast, observer=observer) as context:
-            for chunk in bounds.cut(texts):
-                given = self.texts_of(chunk, done)
-                yield from self.predictions(self.raw_scores(given, context))
+            for chunk in bounds.cut(given):
+                yield from self.predictions(self.raw_scores(self.texts_of(chunk, done), context))
                 done += len(chunk)
 
     def explain(
@@ -269,16 +266,17 @@ class Classifier:
 def _columns(texts: Any, pairs: Any, takes: str = "predict takes a list of texts") -> Texts:
     if isinstance(texts, Texts):
         return texts
-    return Texts(_column(texts, takes), None if pairs is None else _column(pairs, takes))
+    return Texts(list(_column(texts, takes)), None if pairs is None else list(_column(pairs, takes)))
 
 
-def _column(texts: Any, takes: str) -> list[Any]:
-    """Return a column of texts as a list, whatever the caller has them in; takes: what the caller may give."""
+def _column(texts: Any, takes: str) -> Iterable[Any]:
+    """Return a column of texts, whatever the caller has them in; takes: what the caller may give."""
     if isinstance(texts, str):
         raise DataError(f"{takes}; for a single text use predict_one")
-    if isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
+    table = hasattr(texts, "columns")  # gives the names of its columns one after the other
+    if table or isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
         raise DataError(f"{takes}, not {kind_of(texts)}")
-    return list(texts)
+    return texts
 
 
 def _about(folder: Path) -> dict[str, Any]:

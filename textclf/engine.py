@@ -20,9 +20,10 @@ from .hooks.registry import Registry
 from .hooks.trace import asked_for, observing
 from .recipe.plan import Plan, make_plan, restored_step
 from .recipe.recipe import Recipe, locate, parse
-from .runs import asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
+from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
+from .runs.journal import logged
 from .runs.report import Report, Summary
 
 
@@ -49,7 +50,7 @@ class Engine:
     """Plans and runs recipes with the plugins that are installed, and those given here.
 
     plugins: modules or objects with textclf hooks, or the paths of Python files, beside the installed ones. observers:
-    called with each event.
+    called with each event; where none is given, warnings of a run go to the logger "textclf".
     runs: where run folders go. cache: the folder shared between runs; by default TEXTCLF_CACHE or the system's.
     offline: open no socket. stopping: asked between steps; True ends a run so that it can be resumed.
     """
@@ -65,10 +66,13 @@ class Engine:
         stopping: Callable[[], bool] = never,
         entry_points: bool = True,
     ) -> None:
-        self.runs = Path(runs)
-        self._plugins, self._entry_points = tuple(plugins), entry_points
-        self._observers, self._cache = tuple(observers), cache
-        self._offline, self._stopping = offline, stopping
+        self.runs = arguments.folder_of("runs", runs)
+        self._plugins = arguments.plugins_of(plugins)
+        self._entry_points = arguments.flag_of("entry_points", entry_points)
+        self._observers = arguments.observers_of(observers)
+        self._cache = None if cache is None else arguments.folder_of("cache", cache)
+        self._offline = arguments.flag_of("offline", offline)
+        self._stopping = arguments.stopping_of(stopping)
 
     @cached_property
     def registry(self) -> Registry:
@@ -113,12 +117,13 @@ class Engine:
         whole = self._create(plan, dataset, kind=folder.STUDY)
         return self._study(plan, whole, each, dataset)
 
-    def resume(self, run: str | Path, data: Any = None, *, allow_changed: bool = False) -> Result:
+    def resume(self, run: asked.One, data: Any = None, *, allow_changed: bool = False) -> Result:
         """Go on with a run that was interrupted or failed; a finished one is returned as it is.
 
         Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`.
         """
-        path = finding.locate(self.runs, run)
+        allow_changed = arguments.flag_of("allow_changed", allow_changed)
+        path = finding.locate(self.runs, asked.reference_of(run))
         opened = folder.open_run(path)
         if opened.state == "finished":
             return self._finished(opened)
@@ -136,37 +141,39 @@ class Engine:
             return self._study(plan, opened, each, dataset, allow_changed=allow_changed)
         return self._execute(plan, opened, dataset, opened.record.get("fold"), allow_changed=allow_changed)
 
-    def load(self, run: str | Path) -> Classifier:
+    def load(self, run: asked.One) -> Classifier:
         """Return the classifier of a run, or of a model folder that lies anywhere."""
         return self._loaded(self.model(run))
 
-    def model(self, run: str | Path) -> Path:
+    def model(self, run: asked.One) -> Path:
         """Return the model folder of a run; one that lies alone is its own."""
-        alone = (Path(run) / "textclf.json").is_file()
-        return Path(run) if alone else finding.find(self.runs, run) / folder.MODEL
+        named = Path(asked.reference_of(run))
+        return named if (named / "textclf.json").is_file() else self.find(run) / folder.MODEL
 
     def restore(self, kind: Kind, step: Mapping[str, Any], folder: str | Path) -> Any:
         """Return the object of a step, as `context.steps` tells it, from a folder that its `save` wrote.
 
         That is how a trainer's own processes come by the encoder.
         """
-        return restored_step(kind, step, self.registry).restore(Path(folder))
+        saved = arguments.folder_of("folder", folder)
+        return restored_step(*arguments.step_of(kind, step), self.registry).restore(saved)
 
     def evaluate(
-        self, classifier: Classifier, data: Any, *, draws: int = 2000, run: str | Path | None = None
+        self, classifier: Classifier, data: Any, *, draws: int = 2000, run: asked.One | None = None
     ) -> Report:
         """Judge a classifier on labelled data (see `run`) by the metrics of its recipe, all of the data as test.
 
         run: the run it came from; texts that it was trained on are then counted in a warning.
         """
-        enough, dataset = asked.draws_of(draws), given.dataset_of(data, classifier.labels)
+        labels = arguments.classifier_of(classifier).labels
+        enough, dataset = asked.draws_of(draws), given.dataset_of(data, labels)
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
         metrics, missing = reading.metrics_of(classifier, self.registry)
         predictions = reading.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
-        seen = () if run is None else reading.seen_in_training(finding.find(self.runs, run), classifier, split)
+        seen = () if run is None else reading.seen_in_training(self.find(run), classifier, split)
         return evaluation.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=(*missing, *seen)
         )
@@ -184,9 +191,9 @@ class Engine:
         named, enough = asked.metrics_of(metrics), asked.draws_of(draws)
         return comparing.compare(self.runs, sides, self.registry, enough, named)
 
-    def find(self, run: str | Path) -> Path:
-        """Return the folder of a finished run: a path, its model folder, NAME (the newest), NAME/ID, or "latest"."""
-        return finding.find(self.runs, run)
+    def find(self, run: asked.One) -> Path:
+        """Return a finished run's folder: a Result, a path, its model folder, NAME (the newest), NAME/ID, "latest"."""
+        return finding.find(self.runs, asked.reference_of(run))
 
     def runs_list(self) -> list[finding.RunInfo]:
         """Return all runs, the newest first."""
@@ -200,9 +207,7 @@ class Engine:
         seed: int | None,
         seeds: Sequence[int] | None,
     ) -> Plan:
-        asked_also = [*overrides]
-        asked_also += [] if seed is None else [f"seed={seed}"]
-        asked_also += [] if seeds is None else [f"seeds=[{', '.join(map(str, seeds))}]"]
+        asked_also, recipe = arguments.overrides_of(overrides, seed, seeds), arguments.recipe_of(recipe)
         if isinstance(recipe, Mapping):
             read = Recipe.from_mapping(recipe, asked_also)
         else:
@@ -213,12 +218,12 @@ class Engine:
         say = asked_for()
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
-        named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers]
+        named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]
         ways = {name: by.without for name, by, _ in found}
         return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
 
     def _cache_folder(self) -> Path:
-        return caches.default_folder() if self._cache is None else Path(self._cache)
+        return caches.default_folder() if self._cache is None else self._cache
 
     def _loaded(self, model: Path) -> Classifier:
         return Classifier.load(model, self.registry, self._cache_folder(), partial(changes.files_of, model.parent))

@@ -68,7 +68,10 @@ def _set(row: Row, column: str, delimiter: str, taking: bool) -> Members:
 
 def _listed(row: Row, column: str, values: Iterable[object]) -> Members:
     """Return the labels of a list, each read as a single value is."""
-    return tuple(dict.fromkeys(Row(row.number, {column: v}, row.source).text(column) for v in values))
+    labels = tuple(dict.fromkeys(Row(row.number, {column: v}, row.source).text(column) for v in values))
+    if "" in labels:
+        raise DataError(f"{row.place}: '{column}' has an empty label in its list; give it a name, or take it out")
+    return labels
 
 
 def _flagged(row: Row, columns: tuple[str, ...], taking: bool) -> Members:

@@ -85,7 +85,7 @@ def blamed(tmp_path, changes, **hooks):
     [
         (lambda features: features[1:], "31 rows of features for 32 texts"),
         (lambda features: features * np.nan, "features that are NaN or infinite"),
-        (lambda features: None, "a NoneType, which has no rows"),
+        (lambda features: None, "nothing, which has no rows"),
     ],
 )
 def test_features_of_a_wrong_length_or_without_numbers_are_blamed_on_the_encoder(tmp_path, change, found):

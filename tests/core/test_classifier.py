@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.core.toys import BOTH, engine, plugin, recipe
@@ -75,6 +76,7 @@ def test_a_stream_takes_flat_memory() -> None:
         (b"bytes", "predict takes a list of texts, not a bytes"),
         (None, "predict takes a list of texts, not nothing"),
         ({"text": "x"}, "predict takes a list of texts, not a dict"),
+        (pd.DataFrame({"text": ["x"]}), "predict takes a list of texts, not a DataFrame"),
         (["a", None], "text 1 is a NoneType, not a str"),
         ([("a", "b")], "text 0 is a tuple, not a str"),
     ],
@@ -100,6 +102,8 @@ def test_pairs_and_single_texts_are_not_mixed_up() -> None:
     ("stream", "says"),
     [
         ("abc", "stream takes texts one after the other; for a single text use predict_one"),
+        (None, "stream takes texts one after the other, not nothing"),
+        (pd.DataFrame({"text": ["x"]}), "stream takes texts one after the other, not a DataFrame"),
         (["a", "b", ("a", "b")], "text 2 is a tuple; this classifier was trained on single texts"),
         (["a", None], "text 1 is a NoneType, not a str"),
     ],

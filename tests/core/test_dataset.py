@@ -41,10 +41,24 @@ def test_labels_that_could_not_be_told_or_saved_are_refused_at_once(names: Any, 
 
 @pytest.mark.parametrize("values", [[0, 1, 0], np.array([1, 0]), pd.Series([0, 1])])
 def test_collected_labels_are_refused_as_well(values: Any) -> None:
-    with pytest.raises(DataError, match=r"^label 0 is an int(64)?, not a str; use str\(\.\.\.\)$"):
+    with pytest.raises(DataError, match=r"^value \d: label [01] is an int(64)?, not a str; use str\(\.\.\.\)$"):
         Labels.of(values)
-    with pytest.raises(DataError, match=r"^a label is None: leave the texts without a label out, or"):
-        Labels.of(["a", None, "a"])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["a", None, "a"], "value 1: a label is None: leave the texts without a label out, or give them as unlabelled"),
+        (pd.Series(["a", ""]), "value 1: a label is empty, and so is what stands for an abstention; give it a name"),
+        (["a", ["b"]], "value 1: label ['b'] is a list, not a str; use str(...)"),
+        ({""}, "a label is empty, and so is what stands for an abstention; give it a name"),
+        (iter([""]), "a label is empty, and so is what stands for an abstention; give it a name"),
+    ],
+)
+def test_what_is_no_label_is_named_by_its_place_where_it_has_one(values: Any, says: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Labels.of(values)
+    assert str(caught.value) == says
 
 
 @pytest.mark.parametrize("names", [["bad", "good"], np.unique(["good", "bad"]), (Mood.BAD, Mood.GOOD)])

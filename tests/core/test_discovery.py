@@ -280,7 +280,7 @@ def test_one_name_offered_twice_names_both(install):
         discover([rival]).find("encoder", "shout")
     assert str(caught.value) == (
         "encoder 'shout' is offered by textclf_rival (no distribution) and textclf_shout (textclf_shout); "
-        "uninstall one of them"
+        "rename that of textclf_rival"
     )
     assert caught.value.exit_code == 5
 

@@ -12,6 +12,9 @@ from textclf import DataError, Dataset, Labels, Split, Texts
 from textclf.runs.given import dataset_of
 
 FRAME = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]}, index=[7, 8, 9])
+EMPTY = (
+    "row 1: the label is empty, and so is what stands for an abstention; give it a name, or leave the row out"
+)
 
 
 def test_a_frame_gives_texts_labels_ids_and_groups() -> None:
@@ -39,17 +42,25 @@ def test_booleans_and_sets_are_labels_too() -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (5, "data is a int; give a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, "
+        (5, "data is an int; give a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, "
             "labels), or a textclf.Dataset"),
         (("ab", ["x", "y"]), "(texts, labels) must be two columns of equal length, and one is a str"),
-        ((["a"], 5), "(texts, labels) must be two columns of equal length, and one is a int"),
+        ((["a"], 5), "(texts, labels) must be two columns of equal length, and one is an int"),
+        (({"a": 1}, ["x"]), "(texts, labels) must be two columns of equal length, and one is a dict"),
+        (({"a"}, ["x"]), "(texts, labels) must be two columns of equal length, and one is a set"),
+        ((np.array("a"), ["x"]), "(texts, labels) must be two columns of equal length, and one is a ndarray"),
         ((["a"], ["x", "y"]), "1 texts but 2 labels"),
         ((["a", None], ["x", "y"]), "row 1: 'text' is None, not a text; fill or drop it"),
         ((["a", "b"], ["x", None]), "row 1: the label is None; give a str or an int, or leave the row out"),
         ((["a", "b"], ["x", float("nan")]), "row 1: the label is nan; give a str or an int, or leave the row out"),
         ((["a", "b"], ["x", 0.5]), "row 1: the label is 0.5; give a str or an int, or leave the row out"),
+        ((["a", "b"], ["x", ""]), EMPTY),
+        ((["a", "b"], [["x"], ["y", ""]]), EMPTY),
         (FRAME.rename(columns={"text": "texts"}), "the DataFrame has no column 'text'; did you mean 'texts'? (it has: "
             "texts, label); rename it"),
+        (pd.DataFrame(), "the DataFrame has no column at all; give it 'text' and 'label'"),
+        (pd.concat([FRAME, FRAME[["text"]]], axis=1), "the DataFrame has 2 columns 'text'; rename all but one"),
+        (Dataset(Labels(("a", "b")), None), "the given dataset's train is a NoneType, not a textclf.Split"),
         (FRAME.assign(text=["a", 5, "c"]), "row 1: 'text' is 5, not a text; fill or drop it"),
     ],
 )  # fmt: skip
@@ -76,3 +87,14 @@ def test_several_labels_are_moved_to_a_classifiers_columns() -> None:
     given = Dataset(Labels(("x", "y"), "multi-label"), Split(Texts(["a"]), np.array([[True, False]])))
     moved = dataset_of(given, Labels(("z", "y", "x"), "multi-label"))
     assert moved.train.labels.tolist() == [[False, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [({"text": ["a"]}, "a dict"), (iter(["a"]), "a list_iterator"), (FRAME.text, "a Series"), (pd.DataFrame, "a type")],
+)
+def test_what_is_no_form_of_data_is_named_with_the_forms_there_are(data: Any, found: str) -> None:
+    with pytest.raises(DataError) as raised:
+        dataset_of(data)
+    forms = "a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, labels), or a"
+    assert str(raised.value) == f"data is {found}; give {forms} textclf.Dataset"

@@ -133,7 +133,7 @@ def _raise(*_: object) -> None:
     [
         (lambda p, w: "0.5", r" returned a str, not a number$"),
         (lambda p, w: np.zeros(3), r" returned a ndarray of shape \(3,\), not a number$"),
-        (lambda p, w: None, " returned a NoneType, not a number$"),
+        (lambda p, w: None, " returned nothing, not a number$"),
         (_raise, r"\(\) fails: ZeroDivisionError: division by zero$"),
     ],
 )

@@ -38,7 +38,7 @@ def refusal(kind: str, make: Callable[[], Any]) -> str:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (None, "load returned a NoneType, not a textclf.Dataset"),
+        (None, "load returned nothing, not a textclf.Dataset"),
         (
             Dataset(None, Split(TEXTS, SOUND)),  # type: ignore[arg-type]
             "load returned a dataset whose labels are a NoneType, not textclf.Labels",
@@ -93,7 +93,7 @@ def encoding(made: Callable[[Any], Any]) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("made", "says"),
     [
-        (lambda f: None, "encode returned a NoneType, which has no rows"),
+        (lambda f: None, "encode returned nothing, which has no rows"),
         (lambda f: f[1:], "encode returned 31 rows of features for 32 texts"),
         (lambda f: f.tolist(), "encode returned a list, but its traits say 'matrix'"),
         (
@@ -116,7 +116,7 @@ def test_a_fingerprint_that_is_no_text_is_named() -> None:
         def fingerprint(self) -> Any:
             return 7
 
-    assert refusal("encoder", lambda: Odd(WordsOptions())) == "fingerprint returned a int, not a str"
+    assert refusal("encoder", lambda: Odd(WordsOptions())) == "fingerprint returned an int, not a str"
 
 
 def scoring(made: Callable[[Any], Any]) -> Callable[[], Any]:

@@ -87,6 +87,33 @@ def test_another_plugin_that_offers_the_name_is_none_to_read_the_model():
     )
 
 
+@pytest.mark.parametrize(
+    ("saver", "rival", "way"),
+    [
+        (shape(), Plugin("mine", "mine", file="my/mine.py", sha256="b" * 64),
+         "rename that of my/mine.py, or leave my/mine.py out: the model was saved by plugin textclf_shape of "
+         "textclf-shape 1.2"),
+        (shape(), shape("7.0", "textclf-form", "textclf_form"),
+         "uninstall one of them, or keep textclf_form out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
+         "textclf_shape of textclf-shape 1.2"),
+        (shape(), Plugin("given", "given", sha256="c" * 64),
+         "rename that of given, or leave given out: the model was saved by plugin textclf_shape of textclf-shape 1.2"),
+        (Plugin("mine", "mine", file="mine.py", sha256="b" * 64), shape(),
+         "rename that of mine.py, or keep textclf_shape out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
+         "mine.py"),
+    ],
+)  # fmt: skip
+def test_where_the_one_that_saved_a_model_has_a_rival_the_rival_is_what_is_to_go(saver, rival, way):
+    """P03: what is there need not be installed."""
+    saved = restored_step("encoder", {"use": "shape", "options": {}}, registry(saver)).to_json()
+    assert refused(saved, saver, rival).partition("; ")[2] == way
+
+
+def test_a_rival_of_one_that_is_not_there_leaves_it_to_be_installed():
+    both = (shape("7.0", "textclf-form", "textclf_form"), shape("1.0", "textclf-cast", "textclf_cast"))
+    assert refused(SAVED, *both).endswith("of textclf-shape 1.2: pip install 'textclf-shape>=1.2'")
+
+
 def test_a_plugin_may_move_within_its_distribution_or_to_another():
     for moved in (shape(module="textclf_shape.main"), shape(distribution="textclf-forms")):
         assert isinstance(restored_step("encoder", SAVED, registry(moved)), Step)

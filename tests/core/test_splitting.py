@@ -162,6 +162,14 @@ def test_texts_of_one_label_only_are_refused() -> None:
     assert str(raised.value) == "a classifier needs texts of at least two labels; the data has only 'b'"
 
 
+@pytest.mark.parametrize(("names", "limit"), [((), None), (("a", "b"), None), ((), 2)])
+def test_texts_of_which_none_has_a_label_are_refused(names: tuple[str, ...], limit: int | None) -> None:
+    labels = Labels(names, "multi-label")
+    with pytest.raises(DataError) as raised:
+        parted(Dataset(labels, Split(Texts(["x", "y", "z"]), labels.encode_sets([[], [], []]))), limit=limit)
+    assert str(raised.value) == "a classifier needs texts with labels; none of the data's has one"
+
+
 def test_a_label_with_one_text_goes_to_training() -> None:
     """D10: a class with one text: warn."""
     labels = Labels(("a", "b", "rare"))

@@ -108,7 +108,7 @@ def test_a_full_disk_is_not_the_plugins_fault():
     ("kind", "built", "lacking"),
     [
         ("encoder", 3, "an int without 'fit', 'encode', 'fingerprint', 'save', which the contract of textclf.Encoder"),
-        ("trainer", None, "nothing without 'train', 'restore', which the contract of textclf.Trainer"),
+        ("trainer", 3.5, "a float without 'train', 'restore', which the contract of textclf.Trainer"),
         ("dataset", {}, "a dict without 'load', which the contract of textclf.DatasetProvider"),
         ("metric", build, "a function without 'greater_is_better', which the contract of textclf.Metric"),
         ("output", "", "a str without 'write', which the contract of textclf.Output"),
@@ -118,6 +118,25 @@ def test_what_breaks_its_contract_is_caught_at_the_border(kind, built, lacking):
     """P04: the methods that a contract asks for are looked for as soon as an object is built."""
     wrong = step(kind, build=lambda options: built)
     assert message(wrong) == f"{kind} 'odd' (plugin textclf_odd): build() returns {lacking} asks for"
+
+
+@pytest.mark.parametrize(
+    ("kind", "noun"),
+    [
+        ("dataset", "dataset provider"), ("encoder", "encoder"), ("trainer", "trainer"), ("metric", "metric"),
+        ("output", "output"),
+    ],
+)  # fmt: skip
+def test_what_builds_or_restores_nothing_is_told_to_return_it(tmp_path, kind, noun):
+    """P04: a `return` that was forgotten is called so."""
+    assert message(step(kind, build=lambda options: None)) == (
+        f"{kind} 'odd' (plugin textclf_odd): build() returns nothing; return the {noun}"
+    )
+    with pytest.raises(PluginError) as caught:
+        step(kind, restore=lambda options, folder: None).restore(tmp_path)
+    assert placeless(str(caught.value)) == (
+        f"{kind} 'odd' (plugin textclf_odd): restore() returns nothing; return the {noun}"
+    )
 
 
 def test_traits_of_a_wrong_type_are_caught():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+_OFFERING_NOTHING = "def textclf_encoders():\n    return []\n"
 PLUGINS: dict[str, str] = {
     "plugin.loads": "def textclf_encoder():\n    return []\n",
     "plugin.repeats": '''
@@ -26,10 +27,10 @@ def textclf_encoders():
     traits = Traits(makes="count")
     return [Component(name="counted", summary="counts", options=WordsOptions, build=ToyWords, traits=traits)]
 ''',
-    "plugin.light": "import numpy\n",
+    "plugin.light": "import numpy\n" + _OFFERING_NOTHING,
     "plugin.pure": "def textclf_encoders():\n    open('textclf_culprit.txt', 'w').close()\n    return []\n",
-    "plugin.still": "import os\nos.environ['TEXTCLF_CULPRIT'] = 'was here'\n",
-    "plugin.quiet": "print('textclf_culprit is loaded')\n",
+    "plugin.still": "import os\nos.environ['TEXTCLF_CULPRIT'] = 'was here'\n" + _OFFERING_NOTHING,
+    "plugin.quiet": "print('textclf_culprit is loaded')\n" + _OFFERING_NOTHING,
     "plugin.observer": "def textclf_event(event):\n    return event\n",
     "plugin.files": "def textclf_event(event):\n    open('textclf_culprit.log', 'a').close()\n",
     "plugin.whole": '''

@@ -113,6 +113,13 @@ def test_flags_that_are_neither_one_nor_zero_are_refused():
     assert fault(path=path, labels=["a", "b"]) == "a.csv:2: 'b' is 'yes'; write 1 (has the label) or 0 (has it not)"
 
 
+@pytest.mark.parametrize("cell", ['["x", ""]', r'"[\"x\", \"\"]"'])
+def test_an_empty_label_in_a_list_is_named_by_its_row(cell):
+    path = written("a.jsonl", '{"text": "a", "labels": ["x"]}', f'{{"text": "b", "labels": {cell}}}')
+    says = "a.jsonl:2: 'labels' has an empty label in its list; give it a name, or take it out"
+    assert fault(path=path, labels="labels") == says
+
+
 def test_the_traits_follow_from_the_options():
     def traits(**options):
         found = textclf_files.traits(FilesOptions.model_validate_json(json.dumps(options)))

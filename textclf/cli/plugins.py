@@ -88,7 +88,7 @@ def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, st
 
 def _lacking(offer: Offer) -> list[str]:
     """Return those of the libraries that a component needs that are not installed."""
-    from ..recipe.steps import lacking_libraries
+    from ..recipe.libraries import lacking_libraries
 
     return lacking_libraries(offer.component)
 

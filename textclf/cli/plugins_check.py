@@ -164,7 +164,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
 
 def _absence(offer: Offer) -> str:
     """Say which libraries a component lacks, and the command that brings them, or nothing."""
-    from ..recipe.steps import absence, lacking_libraries
+    from ..recipe.libraries import absence, lacking_libraries
 
     lacking = lacking_libraries(offer.component)
     return absence(offer.kind, offer.component, lacking) if lacking else ""

@@ -93,7 +93,7 @@ def _component(offer: Offer) -> Iterator[RenderableType]:
 
 
 def _traits(offer: Offer) -> Iterator[str]:
-    from ..recipe.steps import lacking_libraries, pip_command
+    from ..recipe.libraries import lacking_libraries, pip_command
 
     component = offer.component
     told = [f"{key}: {_said(value)}" for key, value in _told(offer).items() if value]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +45,7 @@ class Labels:
     @classmethod
     def of(cls, values: Iterable[str], task: Task = "single-label", positive: str | None = None) -> Labels:
         """Collect the distinct values: sorted by code point, or numerically where all are integers."""
-        distinct = {_label(value) for value in set(values)}
+        distinct = _distinct(values)
         try:
             # `01` and `1` are different labels: the text breaks the tie.
             names = sorted(distinct, key=lambda v: (int(v), v))
@@ -108,6 +108,19 @@ def _label(name: Any) -> str:
     if not name:
         raise DataError("a label is empty, and so is what stands for an abstention; give it a name")
     return str.__str__(name)
+
+
+def _distinct(values: Iterable[Any]) -> set[str]:
+    """Return the labels among values; what is none of them is refused with its place, where the values have places."""
+    try:
+        return {_label(value) for value in set(values)}
+    except (DataError, TypeError):
+        for place, value in enumerate(values if isinstance(values, Collection) and not isinstance(values, Set) else ()):
+            try:
+                _label(value)
+            except DataError as error:
+                raise DataError(f"value {place}: {error}") from None
+        raise
 
 
 def by_position(column: Any) -> Any:

@@ -265,6 +265,8 @@ def _register(manager: _Manager, module: object) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _Broken(" ".join(str(error).split())) from None
+    if not manager.get_hookcallers(module):
+        raise _Broken("has no hook; define one, such as textclf_encoders()")
 
 
 def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:

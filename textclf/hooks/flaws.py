@@ -17,6 +17,7 @@ from . import hookspecs
 from .components import Component, Options, Traits, flaw_of_traits
 
 PREFIX = "textclf_"
+MARK = "textclf_impl"  # what pluggy's marker leaves on a function that is a hook by another name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 # What a plugin is made with is not its own code.
 _OTHERS = {"", "textclf", "builtins", "functools"}
@@ -44,6 +45,14 @@ def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str
     if any(argument not in taken for argument in given):
         return f"{name}() does not take the argument '{given[0]}', which the hook gives"
     return ""
+
+
+def has_hooks(thing: object) -> bool:
+    """Tell whether an object defines anything that is a hook or looks like one, or does not let itself be looked at."""
+    try:
+        return any(name.startswith(PREFIX) or hasattr(getattr(thing, name, None), MARK) for name in dir(thing))
+    except Exception:  # noqa: BLE001 - a property of the object's own may raise anything; discovery says what
+        return True
 
 
 def flaw_of_component(component: Any) -> str:

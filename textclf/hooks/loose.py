@@ -61,11 +61,11 @@ def _loaded(file: str, source: bytes) -> ModuleType:
 def read(file: str) -> bytes:
     """Return what is in the file; a RecipeError where there is none that could be a plugin."""
     path = Path(file)
-    if path.is_dir():
-        raise RecipeError(f"plugin '{file}' is a folder; name one Python file, or install the package with pip")
-    if path.suffix != ".py":
-        raise RecipeError(f"plugin '{file}' is no Python file: its name must end in .py")
     try:
+        if path.is_dir():
+            raise RecipeError(f"plugin '{file}' is a folder; name one Python file, or install the package with pip")
+        if path.suffix != ".py":
+            raise RecipeError(f"plugin '{file}' is no Python file: its name must end in .py")
         if not path.exists():
             # Without their suffix, which makes any two names look alike.
             near = closest(path.stem, (other.stem for other in path.parent.glob("*.py")))
@@ -137,12 +137,19 @@ def _line(error: BaseException, path: Path) -> str:
     return f" (line {lines[-1]})" if lines else ""
 
 
-def _hint(error: BaseException, path: Path) -> str:
-    """Say what can be done where the file reaches for its neighbours."""
-    if not isinstance(error, ImportError):
-        return ""
+def neighbour(error: ImportError, path: Path) -> str:
+    """Say what can be done where the file reaches for its neighbours, or nothing where it does not."""
     wanted = (error.name or "").partition(".")[0]
     beside = wanted and any(place.exists() for place in (path.with_name(f"{wanted}.py"), path.with_name(wanted)))
     if beside or "relative import" in str(error):
         return "; --plugin takes one file and does not look beside it: make a package of them, and install it"
+    return ""
+
+
+def _hint(error: BaseException, path: Path) -> str:
+    if not isinstance(error, ImportError):
+        return ""
+    wanted = (error.name or "").partition(".")[0]
+    if found := neighbour(error, path):
+        return found
     return f"; install the library that brings '{wanted}'" if isinstance(error, ModuleNotFoundError) and wanted else ""

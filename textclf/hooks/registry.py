@@ -134,6 +134,7 @@ class Registry:
         if len(found) > 1:
             both = " and ".join(f"{o.plugin.module} ({_whence(o.plugin)})" for o in found)
             loose = [o.plugin.file for o in found if o.plugin.file]
+            loose += [o.plugin.module for o in found if not o.plugin.file and not o.plugin.distribution]
             way = f"rename that of {loose[0]}" if loose else "uninstall one of them"
             raise PluginError(f"{kind} '{name}' is offered by {both}; {way}")
         if found:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Labels
 from ..data.tokens import Tokens
-from ..errors import counted
+from ..errors import counted, kind_of
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def fault_of_features(features: Any, texts: int, makes: str | None) -> str:
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
     except (TypeError, IndexError):
-        return f"a {type(features).__name__}, which has no rows"
+        return f"{kind_of(features)}, which has no rows"
     if rows != texts:
         return f"{rows} rows of features for {texts} texts"
     if makes == "tokens" and not isinstance(features, Tokens):
-        return f"a {type(features).__name__}, but its traits say 'tokens'"
+        return f"{kind_of(features)}, but its traits say 'tokens'"
     return _fault_of_numbers(features, makes) if makes in ("matrix", "counts") else ""
 
 
@@ -42,7 +42,7 @@ def _fault_of_numbers(features: Any, makes: str) -> str:
     from scipy import sparse
 
     if type(features) not in (np.ndarray, np.memmap) and not sparse.issparse(features):
-        return f"a {type(features).__name__}, but its traits say '{makes}'{_way_out(features)}"
+        return f"{kind_of(features)}, but its traits say '{makes}'{_way_out(features)}"
     if features.ndim != 2:
         return f"an array of shape {features.shape}, but its traits say '{makes}', which has rows and columns"
     if features.dtype.kind not in "biuf":
@@ -75,7 +75,7 @@ def checked_scores(
     import numpy as np
 
     if not isinstance(scores, np.ndarray):
-        fault = f"a {type(scores).__name__}, not an array of float32 [texts, labels]"
+        fault = f"{kind_of(scores)}, not an array of float32 [texts, labels]"
     else:
         fault = fault_of_scores(scores, texts, labels)
     if fault:

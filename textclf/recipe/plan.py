@@ -20,12 +20,13 @@ from .fit import (
     untaught_objectives,
     wrong_shares,
 )
+from .libraries import absence, lacking_libraries
 from .nodes import KeyPath
 from .recipe import Recipe
 from .restoring import restored_step as restored_step
 from .settings import DEFAULT_METRICS, Settings
 from .steps import Step as Step
-from .steps import absence, lacking_libraries, validate
+from .steps import validate
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _FILE = "; is it in a file? `textclf --plugin FILE run ...`"

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import PluginError, listing, said
 from ..hooks.components import Kind
 from ..hooks.flaws import own_line
-from ..hooks.registry import Offer, Plugin, Registry
+from ..hooks.registry import BLOCK, Offer, Plugin, Registry
 from ..hooks.versions import DISTRIBUTION, older, to_install
 from .steps import Step, validate
 
@@ -30,7 +30,7 @@ def restored_step(
     try:
         offer = registry.find(kind, name)
     except PluginError as error:
-        raise PluginError(f"{error}{_saver(saved, registry, files)}") from None
+        raise PluginError(f"{error}{_rivals(kind, saved, registry) or _saver(saved, registry, files)}") from None
     reason = _another(offer.plugin, saved, files)
     if reason:
         raise PluginError(f"{kind} '{name}' ({offer.plugin}) {reason}")
@@ -88,6 +88,23 @@ def _as_it_was(plugin: Plugin, saved: Mapping[str, Any]) -> str:
     if not version or version == plugin.version:
         return "train again"
     return to_install(distribution, version, "==") if distribution else f"install version {version} of it"
+
+
+def _rivals(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> str:
+    """Say how to do without those who offer the name too, where the plugin that saved a step is there; else nothing."""
+    module, _, _, _, sha256 = _identity(saved)
+    plugins = [o.plugin for o in registry.offers if o.kind == kind and o.component.name == saved.get("use")]
+    saver = next((plugin for plugin in plugins if (plugin.module, plugin.sha256) == (module, sha256)), None)
+    if saver is None:
+        return ""
+    ways = " and ".join(_leaving(plugin) for plugin in plugins if plugin is not saver)
+    return f", or {ways}: the model was saved by {saver}"
+
+
+def _leaving(plugin: Plugin) -> str:
+    if plugin.distribution and not plugin.file:
+        return f"keep {plugin.module} out, {BLOCK}={plugin.name}"
+    return f"leave {plugin.file or plugin.module} out"
 
 
 def _saver(saved: Mapping[str, Any], registry: Registry, files: Callable[[], Mapping[str, str]]) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +16,7 @@ from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
 from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
 from ..hooks.registry import Offer
+from . import libraries
 from .messages import explain
 
 T = TypeVar("T")
@@ -137,10 +134,9 @@ class Step(Generic[T]):
             raise ArtefactError(f"{error}{self.note}") from error
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
-        except ImportError as error:
-            words = f"{self}: {method}() fails: {said(error)}{self.place(error)}"
-            raise PluginError(f"{words}{_way_out(self.component)}") from error
         except BaseException as error:
+            if isinstance(error, ImportError) and (way := libraries.way_out(self.offer, error)):
+                raise PluginError(f"{self}: {method}() fails: {said(error)}{self.place(error)}{way}") from error
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
@@ -164,6 +160,8 @@ class Step(Generic[T]):
             return lacking + [name for name in flags if not isinstance(getattr(built, name, None), bool)]
 
         lacking = self.call(method, look)
+        if lacking and built is None:
+            raise self.fault(f"{method}() returns nothing; return the {_NOUNS.get(contract, contract.lower())}", origin)
         if lacking:
             words = ", ".join(f"'{name}'" for name in lacking)
             asks = f"which the contract of textclf.{contract} asks for"
@@ -173,6 +171,7 @@ class Step(Generic[T]):
 _CONTRACT_NAMES: dict[Kind, str] = {
     "dataset": "DatasetProvider", "encoder": "Encoder", "trainer": "Trainer", "metric": "Metric", "output": "Output",
 }  # fmt: skip
+_NOUNS = {"DatasetProvider": "dataset provider"}
 
 
 def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, list[Problem]]:
@@ -214,41 +213,3 @@ def _is_problem(found: Any) -> bool:
         and isinstance(found.path, tuple)
         and type(found.exit_code) is int
     )
-
-
-def lacking_libraries(component: Component[Any, Any]) -> list[str]:
-    """Return those of the modules a component needs that cannot be found; nothing is imported to see."""
-    return [name for name in component.needs if not _is_there(name)]
-
-
-def absence(kind: Kind, component: Component[Any, Any], lacking: list[str]) -> str:
-    """Say of a component which libraries it lacks, and what to type."""
-    verb = "which is" if len(lacking) == 1 else "which are"
-    what = f"{kind} '{component.name}' needs {' and '.join(lacking)}, {verb} not installed"
-    return f"{what}: {pip_command(component, lacking)}"
-
-
-def pip_command(component: Component[Any, Any], lacking: list[str]) -> str:
-    wanted = component.install.split() or [name.partition(".")[0] for name in lacking]
-    return "pip install " + " ".join(shlex.quote(word) for word in wanted)
-
-
-def _is_there(name: str) -> bool:
-    top, *inner = name.split(".")
-    if name in sys.modules:
-        return sys.modules[name] is not None
-    try:
-        spec = importlib.util.find_spec(top)
-        # `find_spec` of a dotted name would import its parents.
-        for depth, _ in enumerate(inner, start=2):
-            if spec is None or spec.submodule_search_locations is None:
-                return False
-            spec = PathFinder.find_spec(".".join(name.split(".")[:depth]), list(spec.submodule_search_locations))
-    except (ImportError, ValueError):
-        return False
-    return spec is not None
-
-
-def _way_out(component: Component[Any, Any]) -> str:
-    lacking = lacking_libraries(component)
-    return f"; {pip_command(component, lacking)}" if lacking or component.install else ""

@@ -1,4 +1,4 @@
-"""Owns what a program asks of a comparison: runs, metrics and draws, refused here where they make no sense."""
+"""Owns what a program asks about runs: which, by which metrics and draws, refused here where it makes no sense."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def sides_of(runs: Sequence[Side], others: Sequence[object] = ()) -> list[list[R
         found = "several arguments" if others else f"{kind_of(runs)}, not a list"
         raise RecipeError(f"runs is {found}; give one list of at least two runs: engine.compare([first, second])")
     return [
-        [_reference(one, f"runs[{i}][{j}]") for j, one in enumerate(side)] if _several(side)
-        else [_reference(side, f"runs[{i}]")]
+        [_one_of(one, f"runs[{i}][{j}]") for j, one in enumerate(side)] if _several(side)
+        else [_one_of(side, f"runs[{i}]")]
         for i, side in enumerate(runs)
     ]  # fmt: skip
 
@@ -57,18 +57,31 @@ def draws_of(draws: int) -> int:
     return draws
 
 
-def _reference(one: Any, place: str) -> Reference:
+def reference_of(run: One) -> Reference:
+    """Return a run's folder or name; of a Result, its folder."""
+    reference = _reference(run, "run", "give a Result of engine.run, or a run's folder or name")
+    try:
+        Path(reference).exists()
+    except OSError as error:
+        raise RecipeError(f"run '{str(reference)[:60]}' cannot be read: {(error.strerror or '').lower()}") from None
+    return reference
+
+
+def _one_of(one: Any, place: str) -> Reference:
     if isinstance(one, str) and one == _VERSUS:
         raise RecipeError(
             f"{place} is 'vs', which only the command reads so; give each side's runs as a list: "
             f"engine.compare([[a1, a2], [b1, b2]])"
         )
+    return _reference(one, place, "give a Result of engine.run, a run's folder or name, or a list of them")
+
+
+def _reference(one: Any, place: str, way: str) -> Reference:
     if isinstance(one, str | Path):
         return one
     folder = getattr(one, "folder", None)
     if isinstance(folder, Path):
         return folder
-    way = "give a Result of engine.run, a run's folder or name, or a list of them"
     raise RecipeError(f"{place} is {kind_of(one)}; {way}")
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..data.predictions import Predictions
+from ..errors import kind_of
 from ..hooks.contracts import Metric
 from ..recipe.steps import Step
 
@@ -58,4 +59,4 @@ class CheckedMetric:
 
 def _shown(value: Any) -> str:
     shape = getattr(value, "shape", None)
-    return f"a {type(value).__name__}" + (f" of shape {shape}" if shape is not None else "")
+    return kind_of(value) + (f" of shape {shape}" if shape is not None else "")

@@ -15,7 +15,7 @@ _ANYONE = 0  # what is not the run's own, observers may share
 
 
 @contextmanager
-def kept(folder: Path, warn: Callable[[str, str], None], *anew: Callable[[], None]) -> Iterator[Around]:
+def kept(folder: Path, warn: Callable[[str, str], None], *anew: Callable[[], object]) -> Iterator[Around]:
     """Yield what to call each observer in, by its name, while the run's own files must stay as they are.
 
     warn: told the name of one that takes some, and what is said of that. anew: as in `write_outputs`.

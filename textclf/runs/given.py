@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from ..data.dataset import Dataset, Labels, Split, Task, Texts
-from ..errors import DataError, did_you_mean
+from ..data.soundness import unsound
+from ..errors import DataError, did_you_mean, kind_of
 from ..hooks.components import Traits
 
-_TEXT, _LABEL, _PAIR = ("text", "review", "sentence"), ("label", "labels"), ("pair",)
+_TEXT, _LABEL, _OTHERS = ("text", "review", "sentence"), ("label", "labels"), ("pair", "id", "group")
+_NO_COLUMNS = (str, bytes, Set, Mapping)  # whose order, or whose parts, mean something else
 
 
 def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
@@ -21,15 +23,18 @@ def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
     multi-label task. labels: those of a trained classifier, which then must cover all that are given.
     """
     if isinstance(data, Dataset):
+        reason = unsound(data)
+        if reason:
+            raise DataError(f"the given dataset's {reason}")
         return data if labels is None else _in_order(data, labels)
-    if hasattr(data, "columns") and hasattr(data, "to_dict"):
+    if hasattr(data, "columns") and hasattr(data, "to_dict") and not isinstance(data, type):
         return _of_frame(data, labels)
     if isinstance(data, tuple) and len(data) in (2, 3):
         columns = [_listed(column) for column in data]
         texts = Texts(_strings(columns[0], "text"), _strings(columns[1], "pair") if len(data) == 3 else None)
         return _dataset(texts, columns[-1], labels)
     raise DataError(
-        f"data is a {type(data).__name__}; give a DataFrame with columns text and label, a tuple (texts, labels) or "
+        f"data is {kind_of(data)}; give a DataFrame with columns text and label, a tuple (texts, labels) or "
         f"(texts, pairs, labels), or a textclf.Dataset"
     )
 
@@ -41,6 +46,9 @@ def traits_of(dataset: Dataset) -> Traits:
 
 def _of_frame(frame: Any, labels: Labels | None) -> Dataset:
     columns = [str(name) for name in frame.columns]
+    for name in (*_TEXT, *_LABEL, *_OTHERS):
+        if columns.count(name) > 1:
+            raise DataError(f"the DataFrame has {columns.count(name)} columns '{name}'; rename all but one")
     text, label = _column(columns, _TEXT, "text"), _column(columns, _LABEL, "label")
     pair = "pair" if "pair" in columns else None
     texts = Texts(_strings(list(frame[text]), text), _strings(list(frame[pair]), pair) if pair else None)
@@ -53,14 +61,16 @@ def _column(columns: Sequence[str], names: Sequence[str], what: str) -> str:
     for name in names:
         if name in columns:
             return name
+    if not columns:
+        raise DataError(f"the DataFrame has no column at all; give it '{_TEXT[0]}' and '{_LABEL[0]}'")
     raise DataError(
         f"the DataFrame has no column '{what}'{did_you_mean(what, columns)} (it has: {', '.join(columns)}); rename it"
     )
 
 
 def _listed(column: Any) -> list[Any]:
-    if isinstance(column, (str, bytes)) or not isinstance(column, Iterable):
-        raise DataError(f"(texts, labels) must be two columns of equal length, and one is a {type(column).__name__}")
+    if isinstance(column, _NO_COLUMNS) or not isinstance(column, Iterable) or getattr(column, "ndim", 1) == 0:
+        raise DataError(f"(texts, labels) must be two columns of equal length, and one is {kind_of(column)}")
     return list(column)
 
 
@@ -123,4 +133,7 @@ def _name(value: Any, row: int) -> str:
         if isinstance(value, bool):
             return str(value).lower()
         raise DataError(f"row {row}: the label is {value!r}; give a str or an int, or leave the row out")
+    if value == "":
+        empty = "the label is empty, and so is what stands for an abstention"
+        raise DataError(f"row {row}: {empty}; give it a name, or leave the row out")
     return str(value)

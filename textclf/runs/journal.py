@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,12 @@ from ..hooks.events import (
 from ..hooks.flaws import own_line
 
 _BETWEEN_PROGRESS = 0.25
+
+
+def logged(event: Event) -> None:
+    """Log a warning under the name textclf: what observes a run where a program lets nothing else do so."""
+    if isinstance(event, Warned):
+        logging.getLogger("textclf").warning("%s", event.message)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.predictions import Decision, Encoded, Predictions
 from ..data.soundness import unsound
 from ..data.text import clean, strings_digest, texts_digest
-from ..errors import DataError, PluginError, RecipeError
+from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..hooks.context import Judge, RunContext
 from ..hooks.contracts import Encoder, Judgement, Metric, Model
 from ..recipe.border import checked_features, checked_scores
@@ -37,7 +37,7 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
         provider = step.build()
         data = step.call("load", lambda: provider.load(context), context.warn)
         if not isinstance(data, Dataset):
-            raise step.fault(f"load returned a {type(data).__name__}, not a textclf.Dataset", provider.load)
+            raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
         reason = step.call("load", partial(unsound, data))
         if reason:
             raise step.fault(f"load returned a dataset whose {reason}", provider.load)
@@ -104,7 +104,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     step.call("fit", lambda: encoder.fit(parts.train, context), context.warn)
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise step.fault(f"fingerprint returned a {type(fingerprint).__name__}, not a str", encoder.fingerprint)
+        raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
     # Two plugins may well use the same words for different features, and so may a file that is being written.
     plugin = step.offer.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""

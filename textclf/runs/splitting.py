@@ -78,6 +78,7 @@ def part(
     validate, unlabelled: whether anybody reads a validation split, or the texts without labels.
     """
     _refuse_beside_given(dataset, settings)
+    _refuse_no_labels(dataset)
     dataset = _empty_texts(dataset, settings.empty, warn)
     dataset = _limit(dataset, settings)
     _check_labels(dataset.labels, dataset.train, warn)
@@ -129,6 +130,11 @@ def _refuse_beside_given(dataset: Dataset, settings: SplitSettings) -> None:
             )
     if settings.folds and dataset.test is not None:
         raise RecipeError("split.folds: the dataset brings its own test split; remove split.folds from the recipe")
+
+
+def _refuse_no_labels(dataset: Dataset) -> None:
+    if dataset.labels.task == "multi-label" and len(dataset.train) and not dataset.train.labels.any():
+        raise DataError("a classifier needs texts with labels; none of the data's has one")
 
 
 def _draw(

@@ -13,6 +13,7 @@ from ..data.dataset import Task
 from ..engine import Engine, Result
 from ..hooks.components import Component, Traits
 from ..hooks.contracts import Finished
+from ..hooks.events import Event
 from ..recipe.settings import DEFAULT_METRICS
 from . import toy
 
@@ -33,6 +34,10 @@ class _Kept:
         self.given.append(finished)
 
 
+def _unheard(event: Event) -> None:
+    """Take what is told of the run: its warnings are no findings."""
+
+
 def finished_run(task: Task = "single-label") -> Finished:
     """Return a finished run of three labels, one with markup in its name, and of a text without a label."""
     kept = _Kept()
@@ -50,7 +55,8 @@ def finished_folder(runs: Path) -> Path:
 
 
 def _run(runs: Path, *plugins: types.ModuleType, task: Task = "single-label", **changes: Any) -> Result:
-    engine = Engine(plugins=[toy, *plugins], runs=runs, cache=runs / "cache", offline=True)
+    around: dict[str, Any] = {"runs": runs, "cache": runs / "cache", "offline": True}
+    engine = Engine(plugins=[toy, *plugins], observers=[_unheard], **around)
     offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
     usual = [name for name in DEFAULT_METRICS if name in offered]
     dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}

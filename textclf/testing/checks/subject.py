@@ -13,7 +13,7 @@ from typing import Any
 from ...data.dataset import Dataset, Task
 from ...hooks.components import Component, Kind, Options, Traits
 from ...hooks.contracts import Finished
-from ...recipe.steps import lacking_libraries, pip_command
+from ...recipe.libraries import lacking_libraries, pip_command
 from ..clauses import NotApplicable, NotTried
 from ..context import LocalContext
 from ..toy import textclf_encoders as toy_encoders

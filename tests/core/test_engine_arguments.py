@@ -1,0 +1,201 @@
+"""What an engine is made with and asked for: whatever is given, it works or is refused in one sentence."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.core.toys import engine, plugin, recipe
+from textclf import Engine, RecipeError, Report
+from textclf.hooks.hookspecs import hookimpl
+from textclf.testing import toy
+
+NO_PLUGIN = "; give a module, an object with hooks such as textclf_encoders(), or the path of a Python file"
+
+
+class Plain:
+    """A class as of an encoder: no plugin."""
+
+
+class Door:
+    """A class whose hook is static, as an entry point may name one."""
+
+    textclf_encoders = staticmethod(toy.textclf_encoders)
+
+
+class Own:
+    """A plugin whose hook hangs on an object, by another name."""
+
+    @hookimpl(specname="textclf_encoders")
+    def offered(self) -> Any:
+        return toy.textclf_encoders()
+
+
+def refusal(ask: Callable[[], object]) -> str:
+    with pytest.raises(RecipeError) as raised:
+        ask()
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (Plain, "the class 'Plain'"),
+        (Plain(), "a Plain"),
+        (None, "nothing"),
+        (vars(toy), "a dict"),
+        (3, "an int"),
+        (b"mine.py", "a bytes"),
+        (toy.textclf_encoders, "the function 'textclf_encoders'"),
+    ],
+)
+def test_what_has_no_hook_is_no_plugin_and_refused_when_it_is_given(given: Any, found: str) -> None:
+    assert refusal(lambda: Engine(plugins=[toy, given])) == f"plugins[1] is {found}, which has no hook{NO_PLUGIN}"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("mine.py", "plugins is 'mine.py', not a list; give plugins=['mine.py']"),
+        (Path("mine.py"), "plugins is 'mine.py', not a list; give plugins=['mine.py']"),
+        (toy, "plugins is the module 'textclf.testing.toy', not a list; give plugins=[textclf.testing.toy]"),
+        (Door, "plugins is the class 'Door', not a list; give plugins=[Door]"),
+        (None, "plugins is nothing, not a list; give plugins=[...]"),
+        ({"mine.py": 1}, "plugins is a dict, not a list; give plugins=[...]"),
+    ],
+)
+def test_one_plugin_alone_is_told_to_be_a_list(given: Any, said: str) -> None:
+    assert refusal(lambda: Engine(plugins=given)) == said
+
+
+@pytest.mark.parametrize("given", [Door, Door(), Own(), toy])
+def test_whatever_has_a_hook_is_a_plugin(given: Any) -> None:
+    for plugins in ([given], (given,), iter([given])):
+        assert Engine(plugins=plugins, entry_points=False).registry.names("encoder") == ["toy_words"]
+
+
+@pytest.mark.parametrize("about", [{}, {"textclf_version": "1.2"}])
+def test_a_module_without_a_hook_is_listed_and_said_where_it_is_missed(about: dict[str, str]) -> None:
+    hollow = types.ModuleType("hollow")
+    vars(hollow).update(about)
+    made = Engine(plugins=[toy, hollow], entry_points=False)
+    with pytest.raises(RecipeError) as raised:
+        made.plan({"dataset": "toy_texts", "encoder": "chars", "trainer": "toy_linear", "metrics": ["toy_accuracy"]})
+    assert str(raised.value.problems[0]) == (
+        "encoder: no encoder is called 'chars' (installed: toy_words); broken plugins: hollow (has no hook; define "
+        "one, such as textclf_encoders())"
+    )
+
+
+def test_an_object_that_cannot_be_looked_at_is_listed() -> None:
+    class Shy:
+        def __dir__(self) -> Any:
+            raise RuntimeError("look away")
+
+    [listed] = Engine(plugins=[Shy()], entry_points=False).registry.plugins
+    assert listed.reason == "cannot be looked at: RuntimeError: look away"
+
+
+STOP = "; give a function without arguments that returns True where a run is to stop"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"runs": None}, "runs is nothing; give the path of a folder"),
+        ({"runs": b"runs"}, "runs is a bytes; give the path of a folder"),
+        ({"cache": 123}, "cache is an int; give the path of a folder"),
+        ({"observers": print}, "observers is the function 'print', not a list; give observers=[print]"),
+        ({"observers": None}, "observers is nothing, not a list; give observers=[...]"),
+        ({"observers": [print, "say"]}, "observers[1] is 'say'; give functions that take an event"),
+        ({"stopping": True}, f"stopping is a bool{STOP}"),
+        ({"stopping": recipe}, "works"),
+        ({"stopping": plugin}, f"stopping is the function 'plugin'{STOP}"),
+        ({"offline": "no"}, "offline is 'no'; give True or False"),
+        ({"entry_points": 0}, "entry_points is an int; give True or False"),
+    ],
+)
+def test_an_engine_is_made_of_what_it_can_work_with(settings: dict[str, Any], said: str) -> None:
+    if said == "works":
+        assert Engine(**settings)
+    else:
+        assert refusal(lambda: Engine(**settings)) == said
+
+
+RECIPE = "; give a file, the name of a bundled recipe, or a mapping"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"recipe": None}, f"recipe is nothing{RECIPE}"),
+        ({"recipe": ""}, f"recipe is empty{RECIPE}"),
+        ({"recipe": [recipe()]}, f"recipe is a list{RECIPE}"),
+        ({"recipe": pd.DataFrame()}, f"recipe is a DataFrame{RECIPE}"),
+        ({"overrides": "seed=1"}, "overrides is 'seed=1', not a list; give overrides=['seed=1']"),
+        ({"overrides": {"seed": 1}}, "overrides is a dict, not a list; give overrides=['trainer.epochs=1']"),
+        ({"overrides": ["seed=1", 3]}, "overrides[1] is an int; give texts: overrides=['trainer.epochs=1']"),
+        ({"seeds": 3}, "seeds is an int, not a list; give seeds=[1, 2, 3]"),
+        ({"seeds": "123"}, "seeds is '123', not a list; give seeds=[1, 2, 3]"),
+    ],
+)
+def test_what_is_asked_of_a_plan_or_a_run_is_refused_where_it_makes_no_sense(asked: dict[str, Any], said: str) -> None:
+    for ask in (engine().plan, engine().run):
+        assert refusal(lambda ask=ask: ask(**{"recipe": recipe(), **asked})) == said  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seeds": range(1, 4)}, {"seeds": np.array([1, 2, 3])}, {"overrides": ("seeds=[1, 2, 3]",)}]
+)
+def test_seeds_and_overrides_may_be_any_sequence(changes: dict[str, Any]) -> None:
+    assert engine().plan(recipe(), **changes).settings.seeds == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (None, "run is nothing; give a Result of engine.run, or a run's folder or name"),
+        (3, "run is an int; give a Result of engine.run, or a run's folder or name"),
+        ("x" * 300, f"run '{'x' * 60}' cannot be read: file name too long"),
+    ],
+)
+def test_what_can_be_no_run_is_refused_by_all_that_take_one(run: Any, said: str) -> None:
+    ready = engine()
+    for ask in (ready.load, ready.model, ready.find, ready.resume):
+        assert refusal(lambda ask=ask: ask(run)) == said  # type: ignore[misc]
+
+
+def test_a_result_is_taken_wherever_a_run_is() -> None:
+    ready = engine()
+    done = ready.run(recipe())
+    assert ready.find(done) == ready.resume(done).folder == done.folder
+    assert ready.model(done) == done.folder / "model"
+    texts = ["some text"] * 3
+    assert ready.load(done).predict(texts) == done.classifier.predict(texts)
+    given = (texts, [done.classifier.labels.names[0]] * 3)
+    assert isinstance(ready.evaluate(done.classifier, given, draws=100, run=done), Report)
+
+
+def test_what_else_an_engine_is_asked_is_refused_by_the_name_of_the_argument() -> None:
+    ready = engine()
+    done = ready.run(recipe())
+    way = "give result.classifier, or engine.load(run)"
+    asked: list[tuple[Callable[[], object], str]] = [
+        (lambda: ready.evaluate(done, None), f"classifier is a Result; {way}"),  # type: ignore[arg-type]
+        (lambda: ready.evaluate("toy", None), f"classifier is 'toy'; {way}"),  # type: ignore[arg-type]
+        (lambda: ready.resume(done, allow_changed="no"), "allow_changed is 'no'; give True or False"),  # type: ignore[arg-type]
+        (lambda: ready.restore("encoder", {}, None), "folder is nothing; give the path of a folder"),  # type: ignore[arg-type]
+        (lambda: ready.restore("encoder", None, "x"), "step is nothing; give what context.steps tells of the encoder"),  # type: ignore[arg-type]
+        (
+            lambda: ready.restore("words", {}, "x"),  # type: ignore[arg-type]
+            "kind is 'words'; give one of dataset, encoder, trainer, metric, output",
+        ),
+    ]
+    for ask, said in asked:
+        assert refusal(ask) == said
