@@ -78,7 +78,7 @@ def test_a_loose_file_is_told_by_its_name(tmp_path):
          "fingerprint() fails: ZeroDivisionError: division by zero (mine.py:24)"),
         ("texts.first]", "texts.first[1:]]", "encode returned 31 rows of features for 32 texts (mine.py:20)"),
         ("def fingerprint(self):", "def fingerprint(self):\n        return 3",
-         "fingerprint returned a int, not a str (mine.py:23)"),
+         "fingerprint returned an int, not a str (mine.py:23)"),
         ("build=Shape,", "build=lambda options: 3,",
          "build() returns an int without 'fit', 'encode', 'fingerprint', 'save', which the contract of "
          "textclf.Encoder asks for (mine.py:31)"),

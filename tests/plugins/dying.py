@@ -23,6 +23,7 @@ from tests.core.killing import KILLED, Death, forked
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
 from textclf import Engine
 from textclf.classifier import Classifier
+from textclf.recipe.saving import Saved
 from textclf.runs.checkpoints import CheckpointStore
 from textclf.runs.report import Report
 
@@ -49,17 +50,17 @@ def in_save(death: Death) -> None:
 
 def in_model(death: Death) -> None:
     """Count the changes from the model's save to the end of the report's."""
-    save, report = Classifier.save, Report.save
+    write, report = Classifier.write, Report.save
 
-    def saved(classifier: Classifier, folder: Path, **about: Any) -> None:
+    def written(classifier: Classifier, folder: Path) -> Saved:
         death.armed = True
-        save(classifier, folder, **about)
+        return write(classifier, folder)
 
     def reported(made: Report, folder: Path) -> None:
         report(made, folder)
         death.armed = False
 
-    Classifier.save, Report.save = saved, reported  # type: ignore[method-assign]
+    Classifier.write, Report.save = written, reported  # type: ignore[method-assign]
 
 
 PLACES: dict[str, Place] = {"run": in_run, "save": in_save, "model": in_model}
