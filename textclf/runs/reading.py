@@ -50,6 +50,8 @@ def metrics_of(classifier: Classifier, registry: Registry) -> tuple[dict[str, Me
 
 def predict(classifier: Classifier, split: Split) -> Predictions:
     """Return a classifier's predictions of labelled texts."""
+    if classifier.pairs and not split.texts.pairs:
+        raise DataError("this classifier was trained on pairs of texts; give (texts, pairs, labels)")
     scores = classifier.scores(split.texts)
     decided = classifier.decide(scores)
     return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
