@@ -170,10 +170,12 @@ class Engine:
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
-        metrics, missing = reading.metrics_of(classifier, self.registry)
+        trained = None if run is None else self.find(run)
+        files = dict if trained is None else partial(changes.files_of, trained)
+        metrics, missing = reading.metrics_of(classifier, self.registry, files)
         predictions = reading.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
-        seen = () if run is None else reading.seen_in_training(self.find(run), classifier, split)
+        seen = () if trained is None else reading.seen_in_training(trained, classifier, split)
         return evaluation.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=(*missing, *seen)
         )

@@ -220,13 +220,16 @@ def words(options: type[Options]) -> Any:
     return module
 
 
-def test_a_model_whose_plugin_is_missing_says_what_to_install() -> None:
-    """C12: a model whose plugin is missing: what to install."""
+def test_a_model_whose_plugin_is_missing_says_who_gave_it() -> None:
+    """C12: a model whose plugin is missing: what to give."""
     model = engine(words(Old)).run(recipe(encoder="wide")).folder / "model"
     with pytest.raises(PluginError) as raised:
         engine().load(model)
     assert str(raised.value).startswith("no encoder is called 'wide'")
-    assert str(raised.value).endswith("; it was saved by plugin textclf_wide: install that plugin")
+    assert str(raised.value).endswith(
+        "; it was saved by plugin textclf_wide, which a program gave its engine: give it again, "
+        "Engine(plugins=[textclf_wide])"
+    )
 
 
 def test_a_newer_plugin_reads_older_models_and_an_older_one_says_that_it_cannot() -> None:
