@@ -59,6 +59,9 @@ class Classifier:
     cache: Path | None = None
     metrics: tuple[Mapping[str, Any], ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Classifier '{self.steps['encoder'].name}' + '{self.steps['trainer'].name}': {self.labels.brief()}>"
+
     def scores(
         self,
         texts: Sequence[str] | Texts,

@@ -36,6 +36,9 @@ class Result:
     members: tuple[Result, ...] = ()
     trained: Classifier | None = None
 
+    def __repr__(self) -> str:
+        return f"<Result {self.report.brief()} in {self.folder}>"
+
     def _repr_html_(self) -> str:
         return f"{self.report._repr_html_()}<p>everything is in {escaped(str(self.folder))}</p>"
 
