@@ -54,8 +54,9 @@ class Engine:
 
     plugins: modules or objects with textclf hooks, or the paths of Python files, beside the installed ones. observers:
     called with each event; where none is given, warnings of a run go to the logger "textclf".
-    runs: where run folders go. cache: the folder shared between runs; by default TEXTCLF_CACHE or the system's.
-    offline: open no socket. stopping: asked between steps; True ends a run so that it can be resumed.
+    runs: the folder of all runs, each RUNS/NAME/ID; "recipe" is the NAME of a recipe without one. cache: the folder
+    shared between runs; by default TEXTCLF_CACHE or the system's. offline: open no socket. stopping: asked between
+    steps; True ends a run so that it can be resumed. entry_points: False leaves the installed plugins out.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +102,11 @@ def test_a_broken_file_is_taken_and_listed_as_broken() -> None:
     assert [plugin.reason for plugin in made.registry.plugins] == [
         "fails at import (line 1): ZeroDivisionError: division by zero"
     ]
+
+
+def test_help_on_the_engine_tells_each_of_its_arguments() -> None:
+    told = set(re.findall(r"(\w+): ", str(Engine.__doc__)))
+    assert told == {*inspect.signature(Engine).parameters}
 
 
 @pytest.mark.parametrize("given", [Door, Door(), Own(), toy])
