@@ -105,7 +105,7 @@ def test_a_broken_file_is_taken_and_listed_as_broken() -> None:
 
 
 def test_help_on_the_engine_tells_each_of_its_arguments() -> None:
-    told = set(re.findall(r"(\w+): ", str(Engine.__doc__)))
+    told = set(re.findall(r"(\w+):\s", str(Engine.__doc__)))
     assert told == {*inspect.signature(Engine).parameters}
 
 
