@@ -7,7 +7,9 @@ import resource
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,6 +18,7 @@ from textclf.scaffold import KINDS
 
 # Downloads and builds take long where the network or the machine is busy.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+ABOUT = "textclf_shape-0.1.0.dist-info"
 
 
 def call(*command: str | Path, cwd: Path, timeout: float = 1800, **environment: str) -> str:
@@ -31,6 +34,18 @@ def _work() -> float:
     """Return the CPU seconds of all commands so far: what they take where nobody else uses the machine, or less."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def files_in_wheel(python: Path, folder: Path) -> list[str]:
+    """Build a package's wheel, and return the names of the files in it."""
+    with TemporaryDirectory() as place:
+        call(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", place, folder, cwd=folder)
+        (wheel,) = Path(place).glob("*.whl")
+        return sorted(zipfile.ZipFile(wheel).namelist())
+
+
+def modules(files: list[str]) -> list[str]:
+    return [name for name in files if not name.startswith(ABOUT)]
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +92,26 @@ def test_a_new_plugin_passes_its_own_tests_and_runs_with_no_edit(kind: str, pyth
 def test_a_wheel_of_a_new_plugin_holds_its_module_and_its_licence(ours: Path, tmp_path: Path) -> None:
     python = ours / "bin" / "python"
     call(python, "-m", "textclf", "plugins", "new", "shape", "--kind", "dataset", cwd=tmp_path)
-    folder = tmp_path / "textclf-shape"
-    call(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, folder, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = call(python, "-m", "zipfile", "--list", wheel, cwd=tmp_path)
-    inside = [line.split()[0] for line in names.splitlines()[1:]]
-    about = "textclf_shape-0.1.0.dist-info"
-    assert [name for name in inside if not name.startswith(about)] == ["textclf_shape.py"]
-    assert f"{about}/licenses/LICENSE" in inside
+    inside = files_in_wheel(python, tmp_path / "textclf-shape")
+    assert modules(inside) == ["textclf_shape.py"]
+    assert f"{ABOUT}/licenses/LICENSE" in inside
+
+
+def test_a_new_plugin_grows_as_the_guide_says(ours: Path, tmp_path: Path) -> None:
+    python, folder = ours / "bin" / "python", tmp_path / "textclf-shape"
+    call(python, "-m", "textclf", "plugins", "new", "shape", "--kind", "encoder", cwd=tmp_path)
+    (folder / "shape_rules.py").write_text("RULES = 1\n")
+    assert modules(files_in_wheel(python, folder)) == ["textclf_shape.py"]
+    table, both = "[tool.hatch.build.targets.wheel]", 'include = ["textclf_shape.py", "shape_rules.py"]'
+    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    assert f"`{table}`" in guide
+    assert f"`{both}`" in guide
+    project = folder / "pyproject.toml"
+    before = project.read_text()
+    project.write_text(f"{before}\n{table}\n{both}\n")
+    assert modules(files_in_wheel(python, folder)) == ["shape_rules.py", "textclf_shape.py"]
+    project.write_text(before)
+    (folder / "textclf_shape").mkdir()
+    (folder / "textclf_shape.py").rename(folder / "textclf_shape" / "__init__.py")
+    (folder / "shape_rules.py").rename(folder / "textclf_shape" / "rules.py")
+    assert modules(files_in_wheel(python, folder)) == ["textclf_shape/__init__.py", "textclf_shape/rules.py"]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data.answers import Answers, Prediction, answers
+from .data.columns import checked, column_of, columns_of, rows_of
 from .data.dataset import Labels, Texts
 from .data.explanations import Explanations
 from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
 from .durable import differs, disk_errors, read_json, write_folder
-from .errors import ArtefactError, DataError, kind_of
+from .errors import ArtefactError, DataError
 from .explaining import Parts, Wish, checked_method, explain
 from .hooks.components import Kind
 from .hooks.context import RunContext
@@ -58,6 +59,9 @@ class Classifier:
     cache: Path | None = None
     metrics: tuple[Mapping[str, Any], ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Classifier '{self.steps['encoder'].name}' + '{self.steps['trainer'].name}': {self.labels.brief()}>"
+
     def scores(
         self,
         texts: Sequence[str] | Texts,
@@ -70,8 +74,7 @@ class Classifier:
 
         fast: in bf16, where the model can and where that was measured to pay; `observer` is told which it is.
         """
-        given = _columns(texts, pairs)
-        self._check(given)
+        given = checked(columns_of(texts, pairs), self.pairs)
         with self.context(fast=fast, observer=observer) as context:
             return self.raw_scores(given, context)
 
@@ -102,12 +105,17 @@ class Classifier:
         return self.decision.decide(scores, self.labels)
 
     def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, fast: bool = False
+        self, texts: Sequence[str] | Texts, pairs: Sequence[str] | None = None, *, fast: bool = False
     ) -> Answers:
-        """Predict every text, in order; the list shows itself as a table in a notebook."""
+        """Predict every text, in order; the list shows itself as a table in a notebook.
+
+        pairs: the second texts, for a classifier of pairs; textclf.Texts(texts, pairs) are both in one.
+        """
         return self.predictions(self.scores(texts, pairs, fast=fast))
 
     def predict_one(self, text: str, pair: str | None = None) -> Prediction:
+        if self.pairs and pair is None:
+            raise DataError("this classifier was trained on pairs of texts; give both: predict_one(text, pair)")
         return self.predict([text], None if pair is None else [pair])[0]
 
     def stream(
@@ -123,8 +131,8 @@ class Classifier:
         So many texts as make a window are scored together, sorted by length. The first windows are small, so that
         the first predictions come soon. fast, observer: see `scores`.
         """
-        bounds, given = replace(WINDOW, texts=max(1, window)), _column(texts, "stream takes texts one after the other")
-        done = 0
+        given, done = column_of(texts, "stream takes texts one after the other"), 0
+        bounds = replace(WINDOW, texts=max(1, window))
         with self.context(fast=fast, observer=observer) as context:
             for chunk in bounds.cut(given):
                 yield from self.predictions(self.raw_scores(self.texts_of(chunk, done), context))
@@ -150,8 +158,7 @@ class Classifier:
         asked = checked_method(method)
         column = None if label is None else self.labels.index(label)
         texts, pairs = [texts] if isinstance(texts, str) else texts, [pairs] if isinstance(pairs, str) else pairs
-        given = _columns(texts, pairs, "explain takes a text, or a list of texts")
-        self._check(given)
+        given = checked(columns_of(texts, pairs, "explain takes a text, or a list of texts"), self.pairs)
         cleaned, bare = clean(given, self.cleaning), replace(self, cleaning=())
         with self.context(observer=observer) as context:
             scores = bare.raw_scores(cleaned, context)
@@ -165,15 +172,7 @@ class Classifier:
 
     def texts_of(self, rows: Sequence[Any], done: int = 0) -> Texts:
         """Return rows, texts or pairs of texts, as Texts; a DataError names the first, behind `done`, that is none."""
-        for row, text in enumerate(rows, done):
-            if self.pairs and not (isinstance(text, (tuple, list)) and len(text) == 2):
-                raise DataError(f"text {row} is a {type(text).__name__}; this classifier was trained on pairs of texts")
-            if not self.pairs and isinstance(text, (tuple, list)):
-                raise DataError(f"text {row} is a {type(text).__name__}; this classifier was trained on single texts")
-        first = [first for first, _ in rows] if self.pairs else list(rows)
-        texts = Texts(first, [second for _, second in rows] if self.pairs else None)
-        self._check(texts, done)
-        return texts
+        return rows_of(rows, self.pairs, done)
 
     def save(self, folder: str | Path, *, observer: Callable[[Event], None] = silent) -> Path:
         """Write the model folder, whole or not at all; an existing one is never overwritten.
@@ -249,34 +248,9 @@ class Classifier:
         columns = decided.nonzero()[0].tolist() if self.labels.task == "multi-label" else [int(decided)]
         return columns if columns and columns[0] >= 0 else [int(scores.argmax())]
 
-    def _check(self, texts: Texts, done: int = 0) -> None:
-        for column in texts.columns():
-            for row, text in enumerate(column, done):
-                if not isinstance(text, str):
-                    raise DataError(f"text {row} is a {type(text).__name__}, not a str")
-        if texts.pairs != self.pairs:
-            wants = "pairs of texts" if self.pairs else "single texts"
-            raise DataError(f"this classifier was trained on {wants}; give {'both texts' if self.pairs else 'one'}")
-
     def predictions(self, scores: NDArray[np.float32]) -> Answers:
         """Return what scores, float32[texts, labels], say of each text."""
         return Answers(answers(scores, self.decide(scores), self.labels))
-
-
-def _columns(texts: Any, pairs: Any, takes: str = "predict takes a list of texts") -> Texts:
-    if isinstance(texts, Texts):
-        return texts
-    return Texts(list(_column(texts, takes)), None if pairs is None else list(_column(pairs, takes)))
-
-
-def _column(texts: Any, takes: str) -> Iterable[Any]:
-    """Return a column of texts, whatever the caller has them in; takes: what the caller may give."""
-    if isinstance(texts, str):
-        raise DataError(f"{takes}; for a single text use predict_one")
-    table = hasattr(texts, "columns")  # gives the names of its columns one after the other
-    if table or isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
-        raise DataError(f"{takes}, not {kind_of(texts)}")
-    return texts
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -36,6 +36,9 @@ class Result:
     members: tuple[Result, ...] = ()
     trained: Classifier | None = None
 
+    def __repr__(self) -> str:
+        return f"<Result {self.report.brief()} in {self.folder}>"
+
     def _repr_html_(self) -> str:
         return f"{self.report._repr_html_()}<p>everything is in {escaped(str(self.folder))}</p>"
 
@@ -51,8 +54,9 @@ class Engine:
 
     plugins: modules or objects with textclf hooks, or the paths of Python files, beside the installed ones. observers:
     called with each event; where none is given, warnings of a run go to the logger "textclf".
-    runs: where run folders go. cache: the folder shared between runs; by default TEXTCLF_CACHE or the system's.
-    offline: open no socket. stopping: asked between steps; True ends a run so that it can be resumed.
+    runs: the folder of all runs, each RUNS/NAME/ID; "recipe" is the NAME of a recipe without one. cache: the folder
+    shared between runs; by default TEXTCLF_CACHE or the system's. offline: open no socket. stopping: asked between
+    steps; True ends a run so that it can be resumed. entry_points: False leaves the installed plugins out.
     """
 
     def __init__(
@@ -170,10 +174,12 @@ class Engine:
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
-        metrics, missing = reading.metrics_of(classifier, self.registry)
+        trained = None if run is None else self.find(run)
+        files = dict if trained is None else partial(changes.files_of, trained)
+        metrics, missing = reading.metrics_of(classifier, self.registry, files)
         predictions = reading.predict(classifier, split)
         judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
-        seen = () if run is None else reading.seen_in_training(self.find(run), classifier, split)
+        seen = () if trained is None else reading.seen_in_training(trained, classifier, split)
         return evaluation.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=(*missing, *seen)
         )

@@ -6,7 +6,7 @@
     ├── DownloadError      4   network, download, integrity
     ├── PluginError        5   a plugin is missing, broken or breaks its contract
     ├── ArtefactError      6   a checkpoint, model or run folder is not what it claims to be
-    ├── ResourceError      7   memory, disk, no CUDA
+    ├── ResourceError      7   memory, disk, no CUDA, or another process holds what is asked for
     ├── DivergedError      8   training diverged
     ├── GateError          8   the run is kept, but a gate of the recipe is not met
     └── Stopped           75   interrupted by a signal, can be resumed
@@ -121,7 +121,7 @@ class ArtefactError(TextclfError):
 
 
 class ResourceError(TextclfError):
-    """The machine has not enough of something: memory, disk, a GPU."""
+    """The machine has not enough of something: memory, disk, a GPU; or another process holds what is asked for."""
 
     exit_code = 7
 

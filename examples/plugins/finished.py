@@ -7,6 +7,6 @@ from textclf import RunFinished
 
 def textclf_event(event):
     if isinstance(event, RunFinished):
-        run = Path(event.folder)
+        run = Path(event.run)
         with (run.parent / "finished.csv").open("a", encoding="utf-8") as table:
             table.writelines(f"{run.name},{name},{value}\n" for name, value in event.metrics.items())

@@ -119,16 +119,20 @@ def test_pairs_come_from_the_option_or_from_two_columns(call: Call, tmp_path: Pa
     ("arguments", "message"),
     [
         ("toys x --pair y", "--pair: this classifier reads single texts, not pairs"),
-        ("twos x", "this classifier reads pairs of texts; add --pair TEXT, or use --input with two columns"),
+        ("twos x", "this classifier reads pairs of texts; add --pair TEXT, or use --input FILE --text COLUMN --pair "
+            "COLUMN"),
+        ("twos --input u.csv", "u.csv does not tell which columns are the text and the pair; say --text COLUMN "
+            "--pair COLUMN (columns: a, b)"),
         ("sveral x", "no run is called 'sveral'; did you mean 'several'? (runs here: several, toys, twos)"),
         ("toys --input t.csv --text rview", "t.csv has no column 'rview'; did you mean 'review'? (columns: n, review)"),
         ("twos --input t.csv", "t.csv does not tell which column is the pair; say --pair COLUMN (columns: n, review)"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_predicted_is_refused_with_nothing_written(
     call: Call, tmp_path: Path, arguments: str, message: str
 ) -> None:
     (tmp_path / "t.csv").write_text("n,review\n1,a\n")
+    (tmp_path / "u.csv").write_text("a,b\n1,2\n")
     assert call("predict", *arguments.split()) == Answer(2, "", f"textclf: {message}\n")
 
 

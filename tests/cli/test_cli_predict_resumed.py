@@ -194,11 +194,11 @@ def test_a_disk_that_fills_keeps_what_was_scored(call: Call, tmp_path: Path) -> 
 
 
 def test_two_jobs_never_write_one_file(call: Call, tmp_path: Path) -> None:
-    """C09: the second process is refused with exit code 6, and the first one is not disturbed."""
+    """C09: the second process is refused with exit code 7, and the first one is not disturbed."""
     with spool.spool(tmp_path / "out.csv", {}, 2):
         answer = call(*JOB, "out.csv")
     assert answer == Answer(
-        6, "", "textclf: out.csv is being written by another process; wait for it, or name another file\n"
+        7, "", "textclf: out.csv is being written by another process; wait for it, or name another file\n"
     )
     assert call(*JOB, "out.csv").code == 0
 

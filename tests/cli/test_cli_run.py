@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_a_run_ends_with_its_report_its_folder_and_the_next_command(call: Call, 
     assert folder
     assert (Path(folder.group(1)) / "metrics.json").is_file()
     assert answer.out.endswith('\nnext: textclf predict toys "a text of your own"\n')
+
+
+def test_after_a_run_on_pairs_the_next_command_gives_two_texts_and_works(call: Call, recipe: str) -> None:
+    answer = call("run", recipe, "--set", "dataset.pairs=true")
+    line = answer.out.splitlines()[-1]
+    assert line == 'next: textclf predict toys "a text of your own" --pair "and its second one"'
+    assert call(*shlex.split(line)[2:]).code == 0
 
 
 def test_progress_goes_to_stderr(call: Call, recipe: str) -> None:

@@ -47,9 +47,10 @@ def test_without_a_command_the_help_page_comes_up(call: Call) -> None:
         ("runs shwo x", "'textclf runs' has no command 'shwo'; did you mean 'show'?; see 'textclf runs --help'"),
         ("predict x --format xml", "--format: 'xml' is unknown (known: csv, tsv, jsonl, parquet)"),
         ("predict x a --input b.csv", "give texts or --input, not both"),
-        ("predict x --pair b", "--pair is the second text of one TEXT; for many pairs use --input with two columns"),
+        ("predict x --pair b", "--pair is the second text of one TEXT; for many pairs use --input FILE --text COLUMN "
+            "--pair COLUMN"),
     ],
-)
+)  # fmt: skip
 def test_wrong_arguments_end_with_2_and_one_sentence(call: Call, arguments: str, message: str) -> None:
     assert call(*arguments.split()) == Answer(2, "", f"textclf: {message}\n")
 

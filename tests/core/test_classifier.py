@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 from tests.core.toys import BOTH, engine, plugin, recipe
-from textclf import ArtefactError, Classifier, DataError, Decision, Field, Options, PluginError, Traits
+from textclf import ArtefactError, Classifier, DataError, Decision, Field, Options, PluginError, Texts, Traits
 from textclf.testing.texts import HOSTILE
 from textclf.testing.toy.words import ToyWords, WordsOptions
 
@@ -91,11 +92,24 @@ def test_pairs_and_single_texts_are_not_mixed_up() -> None:
     single, paired = trained(), trained(**PAIRS)
     with pytest.raises(DataError, match=r"^this classifier was trained on single texts; give one$"):
         single.predict(["a"], ["b"])
-    with pytest.raises(DataError, match=r"^this classifier was trained on pairs of texts; give both texts$"):
-        paired.predict(["a"])
+    both = "give the second texts as pairs=[...], or both as textclf.Texts(first, second)"
+    calls: list[tuple[Callable[[], Any], str]] = [
+        (lambda: paired.predict(["a"]), f"this classifier was trained on pairs of texts; {both}"),
+        (lambda: paired.explain("a"), f"this classifier was trained on pairs of texts; {both}"),
+        (lambda: paired.predict([("a", "b")]), f"text 0 is a tuple, not a str; {both}"),  # type: ignore[list-item]
+        (
+            lambda: paired.predict_one("a"),
+            "this classifier was trained on pairs of texts; give both: predict_one(text, pair)",
+        ),
+    ]
+    for ask, says in calls:
+        with pytest.raises(DataError) as raised:
+            ask()
+        assert str(raised.value) == says
     with pytest.raises(DataError, match=r"^2 first texts but 1 second texts$"):
         paired.predict(["a", "b"], ["c"])
     assert list(paired.stream([("a", "b")])) == paired.predict(["a"], ["b"]) == [paired.predict_one("a", "b")]
+    assert paired.predict(["a"], ["b"]) == paired.predict(Texts(["a"], ["b"])) == paired.predict(["a"], pairs=["b"])
 
 
 @pytest.mark.parametrize(
@@ -206,13 +220,16 @@ def words(options: type[Options]) -> Any:
     return module
 
 
-def test_a_model_whose_plugin_is_missing_says_what_to_install() -> None:
-    """C12: a model whose plugin is missing: what to install."""
+def test_a_model_whose_plugin_is_missing_says_who_gave_it() -> None:
+    """C12: a model whose plugin is missing: what to give."""
     model = engine(words(Old)).run(recipe(encoder="wide")).folder / "model"
     with pytest.raises(PluginError) as raised:
         engine().load(model)
     assert str(raised.value).startswith("no encoder is called 'wide'")
-    assert str(raised.value).endswith("; it was saved by plugin textclf_wide: install that plugin")
+    assert str(raised.value).endswith(
+        "; it was saved by plugin textclf_wide, which a program gave its engine: give it again, "
+        "Engine(plugins=[textclf_wide])"
+    )
 
 
 def test_a_newer_plugin_reads_older_models_and_an_older_one_says_that_it_cannot() -> None:

@@ -67,6 +67,16 @@ def test_a_classifier_is_judged_on_other_data_by_the_names_of_its_labels() -> No
         engine().evaluate(done.classifier, (TEXTS, LABELS), draws=0)
 
 
+def test_a_classifier_of_pairs_is_judged_on_pairs_in_either_form() -> None:
+    paired = engine().run(recipe(dataset={"use": "toy_texts", "size": 40, "pairs": True})).classifier
+    texts, labels = ["baba", "dada"], list(paired.labels.names)
+    apart = engine().evaluate(paired, (texts, texts, labels), draws=100)
+    assert engine().evaluate(paired, (Texts(texts, texts), labels), draws=100).metrics == apart.metrics
+    with pytest.raises(DataError) as raised:
+        engine().evaluate(paired, (texts, labels))
+    assert str(raised.value) == "this classifier was trained on pairs of texts; give (texts, pairs, labels)"
+
+
 def test_macro_f1_stands_first_where_one_label_holds_over_four_fifths() -> None:
     labels = ["rare" if i % 10 == 0 else "often" for i in range(100)]
     texts = [f"{label} text {i}" for i, label in enumerate(labels)]

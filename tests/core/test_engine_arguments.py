@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +74,39 @@ def test_what_has_no_hook_is_no_plugin_and_refused_when_it_is_given(given: Any, 
 )
 def test_one_plugin_alone_is_told_to_be_a_list(given: Any, said: str) -> None:
     assert refusal(lambda: Engine(plugins=given)) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("nope.py", "plugin 'nope.py': no such file; did you mean 'note.py'?"),
+        (Path("nope.py"), "plugin 'nope.py': no such file; did you mean 'note.py'?"),
+        ("some", "plugin 'some' is a folder; name one Python file, or install the package with pip"),
+        ("a_module_nobody_has", "plugin 'a_module_nobody_has' is no Python file: its name must end in .py"),
+        ("textclf_sklearn", "plugins[1] is 'textclf_sklearn', a module's name; import the module, and give it: "
+            "plugins=[textclf_sklearn]"),
+        ("textclf.testing.toy", "plugins[1] is 'textclf.testing.toy', a module's name; import the module, and give it: "
+            "plugins=[textclf.testing.toy]"),
+        ("__main__", "plugins[1] is '__main__', a module's name; import the module, and give it: plugins=[__main__]"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_there_is_refused_when_it_is_given(given: Any, said: str) -> None:
+    Path("note.py").write_text("")
+    Path("some").mkdir()
+    assert refusal(lambda: Engine(plugins=[toy, given])) == said
+
+
+def test_a_broken_file_is_taken_and_listed_as_broken() -> None:
+    Path("broken.py").write_text("1 / 0\n")
+    made = Engine(plugins=["broken.py"], entry_points=False)
+    assert [plugin.reason for plugin in made.registry.plugins] == [
+        "fails at import (line 1): ZeroDivisionError: division by zero"
+    ]
+
+
+def test_help_on_the_engine_tells_each_of_its_arguments() -> None:
+    told = set(re.findall(r"(\w+):\s", str(Engine.__doc__)))
+    assert told == {*inspect.signature(Engine).parameters}
 
 
 @pytest.mark.parametrize("given", [Door, Door(), Own(), toy])

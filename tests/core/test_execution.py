@@ -224,7 +224,7 @@ def test_a_run_is_held_by_one_process_at_a_time() -> None:
             signal.pause()
     try:
         os.read(ready[0], 1)
-        with pytest.raises(ArtefactError, match=rf"^{folder} is held by process {child} on .+; wait for it"):
+        with pytest.raises(ResourceError, match=rf"^{folder} is held by process {child} on .+; wait for it"):
             engine().resume(folder)
     finally:
         os.kill(child, signal.SIGKILL)

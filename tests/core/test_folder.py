@@ -66,7 +66,7 @@ def test_a_damaged_folder_is_listed_as_such_and_harms_no_other(record: str) -> N
     run = made()
     good = made("good")
     (run.path / "record.json").write_text(record)
-    assert [(i.name, i.state) for i in finding.infos(Path("runs"))] == [("good", "running"), ("toy", "damaged")]
+    assert [(i.name, i.state) for i in finding.infos(Path("runs"))] == [("good", "interrupted"), ("toy", "damaged")]
     assert good.state == "running"
 
 

@@ -12,6 +12,11 @@ from textclf import DataError, Dataset, Labels, Split, Texts
 from textclf.runs.given import dataset_of
 
 FRAME = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]}, index=[7, 8, 9])
+TWO = "pairs come as two columns: (texts, pairs, labels), or 'text' and 'pair' of a DataFrame"
+FORMS = (
+    "data is a tuple; give a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, labels), "
+    "or a textclf.Dataset"
+)
 EMPTY = (
     "row 1: the label is empty, and so is what stands for an abstention; give it a name, or leave the row out"
 )
@@ -30,6 +35,13 @@ def test_numbers_are_labels_in_numerical_order(labels: Any) -> None:
     data = dataset_of((["a", "b", "c"], labels))
     assert data.labels.names == ("0", "1", "10")
     assert list(data.train.labels) == [1, 0, 2]
+
+
+def test_texts_may_come_as_one_with_their_pairs_or_without() -> None:
+    apart = dataset_of((["a", "b"], ["c", "d"], ["x", "y"]))
+    assert dataset_of((Texts(["a", "b"], ["c", "d"]), ["x", "y"])).train.texts == apart.train.texts
+    assert dataset_of((Texts(["a", "b"]), ["c", "d"], ["x", "y"])).train.texts == apart.train.texts
+    assert dataset_of((Texts(["a", "b"]), ["x", "y"])).train.texts == Texts(["a", "b"])
 
 
 def test_booleans_and_sets_are_labels_too() -> None:
@@ -62,6 +74,10 @@ def test_booleans_and_sets_are_labels_too() -> None:
         (pd.concat([FRAME, FRAME[["text"]]], axis=1), "the DataFrame has 2 columns 'text'; rename all but one"),
         (Dataset(Labels(("a", "b")), None), "the given dataset's train is a NoneType, not a textclf.Split"),
         (FRAME.assign(text=["a", 5, "c"]), "row 1: 'text' is 5, not a text; fill or drop it"),
+        (([("a", "b")], ["x"]), f"row 0: 'text' is a tuple, not a text; {TWO}"),
+        ((["a"], [["b"]], ["x"]), f"row 0: 'pair' is a list, not a text; {TWO}"),
+        ((Texts(["a", None]), ["x", "y"]), "row 1: 'text' is None, not a text; fill or drop it"),
+        ((Texts(["a"], ["b"]), ["c"], ["x"]), FORMS),
     ],
 )  # fmt: skip
 def test_what_is_no_data_is_named_by_its_row(data: Any, says: str) -> None:

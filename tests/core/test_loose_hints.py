@@ -69,6 +69,21 @@ def test_files_that_are_given_already_stand_in_the_way_out_too():
     assert missing(folder, "other.py").startswith("give it, as in `textclf --plugin other.py --plugin mine.py ...` or ")
 
 
+def test_a_metric_whose_file_is_another_now_is_found_where_the_run_kept_it():
+    metric = "from dataclasses import replace\nfrom textclf.testing.toy import textclf_metrics as offered\n"
+    metric += 'def textclf_metrics():\n    return [replace(offered()[0], name="mine")]\n'
+    old = write("mine.py", metric)
+    done = engine("mine.py").run(recipe(metrics=["toy_accuracy", "mine"]))
+    new = write("mine.py", metric + "# another day\n")
+    data = (["baba", "dada"], list(done.classifier.labels.names))
+    [warning] = engine("mine.py").evaluate(done.classifier, data, draws=100, run=done.folder).warnings
+    assert warning == (
+        f"metric 'mine' is left out: metric 'mine' (plugin mine.py) is not what saved this model: mine.py had sha256 "
+        f"{old[:12]}, and this has {new[:12]}; give the one it was saved with, `textclf --plugin "
+        f"{done.folder}/plugins/mine.py ...`, or train again"
+    )
+
+
 def interrupted() -> Path:
     write("mine.py")
     with pytest.raises(Stopped):

@@ -58,7 +58,10 @@ def test_a_classifier_is_judged_by_the_metrics_of_its_recipe_as_far_as_they_are_
     assert list(without.metrics) == ["f1_macro", "f1"]
     [warning] = without.warnings
     assert warning.startswith("metric 'odd' is left out: no metric is called 'odd' (installed: ")
-    assert warning.endswith("); it was saved by plugin textclf_odd: install that plugin")
+    assert warning.endswith(
+        "; it was saved by plugin textclf_odd, which a program gave its engine: give it again, "
+        "Engine(plugins=[textclf_odd])"
+    )
 
 
 def test_a_model_that_tells_of_no_metrics_is_judged_by_the_usual_ones() -> None:

@@ -33,6 +33,14 @@ def test_an_observer_that_writes_into_the_folder_of_the_run_is_innocent():
     assert not Path(folders.pop()).exists(), "and nothing is left of it"
 
 
+def test_an_observer_is_tried_with_events_that_name_their_run():
+    def observe(event):
+        with (Path(event.run) / "seen.log").open("a") as file:
+            file.write(f"{Path(event.run, 'record.json').stat().st_size}\n")
+
+    assert failed(observe) == {}
+
+
 def test_an_observer_that_writes_into_the_current_folder_is_told_which_is_the_run_s(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
@@ -41,7 +49,7 @@ def test_an_observer_that_writes_into_the_current_folder_is_told_which_is_the_ru
             file.write("seen")
 
     assert failed(observe) == {
-        "plugin.files": "textclf_event writes into the current folder: seen.log; RunStarted has the run's: event.folder"
+        "plugin.files": "textclf_event writes into the current folder: seen.log; the run's is event.run"
     }
     assert list(tmp_path.iterdir()) == []
 

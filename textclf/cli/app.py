@@ -19,7 +19,7 @@ _CODES = (
     (4, "download or network"),
     (5, "a plugin is missing or broken"),
     (6, "a run, model or checkpoint is damaged"),
-    (7, "out of memory, disk or GPU"),
+    (7, "out of memory, disk or GPU, or held by another process"),
     (8, "training diverged, or a gate is not met"),
     (75, "interrupted; a run can be resumed"),
     (130, "Ctrl-C; a run can be resumed"),

@@ -36,9 +36,16 @@ class Columns:
 
     def found(self, table: str, columns: Sequence[str], trained: Mapping[str, Any], roles: Sequence[Role]) -> Columns:
         """Return the columns for the roles: the given ones, the training data's, or those usually called so."""
-        return Columns(**{role: self._find(role, table, columns, trained) for role in roles})
+        found = {role: self._find(role, table, columns, trained) for role in roles}
+        missing = [role for role in roles if not found[role]]
+        if missing:
+            what = f"column{'s are' if missing[1:] else ' is'} {' and '.join(f'the {role}' for role in missing)}"
+            way = " ".join(f"--{role} COLUMN" for role in missing)
+            raise RecipeError(f"{table} does not tell which {what}; say {way} (columns: {listing(columns)})")
+        return Columns(**found)
 
     def _find(self, role: Role, table: str, columns: Sequence[str], trained: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the columns of a role; none where nothing tells which they are."""
         given: tuple[str, ...] = getattr(self, role)
         for column in given:
             if column not in columns:
@@ -48,10 +55,7 @@ class Columns:
         for names in (given, _names(trained.get(role)), _names(trained.get(f"{role}s")), *usual):
             if names and all(name in columns for name in names):
                 return names
-        if len(columns) == 1 and role == "text":
-            return tuple(columns)
-        known = f"(columns: {listing(columns)})"
-        raise RecipeError(f"{table} does not tell which column is the {role}; say --{role} COLUMN {known}")
+        return tuple(columns) if len(columns) == 1 and role == "text" else ()
 
     def text_of(self, row: Row) -> str | tuple[str, str]:
         """Return a row's text, or its pair of texts."""

@@ -71,4 +71,5 @@ def next_command(result: Result, runs: str) -> str:
     one = result.members[0] if result.members else result
     name = one.report.name
     plain = runs == "runs" and not result.members and one.folder.parent == Path(runs) / name
-    return f'predict {shlex.quote(name if plain else str(one.folder))} "a text of your own"'
+    second = ' --pair "and its second one"' if one.classifier.pairs else ""
+    return f'predict {shlex.quote(name if plain else str(one.folder))} "a text of your own"{second}'

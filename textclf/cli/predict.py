@@ -33,6 +33,8 @@ Format = Annotated[
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as formulas as they are.")]
 
+_COLUMNS = "--input FILE --text COLUMN --pair COLUMN"
+
 Fast = Annotated[bool, typer.Option("--fast", help="Score in bf16, where that was measured to pay; says which it is.")]
 
 
@@ -88,7 +90,7 @@ def _check(
     if source is not None and texts:
         raise RecipeError("give texts or --input, not both")
     if pair is not None and source is None and len(texts or ()) != 1:
-        raise RecipeError("--pair is the second text of one TEXT; for many pairs use --input with two columns")
+        raise RecipeError(f"--pair is the second text of one TEXT; for many pairs use {_COLUMNS}")
     if format is not None and format not in FORMATS:
         raise RecipeError(f"--format: '{format}' is unknown{did_you_mean(format, FORMATS)} (known: {listing(FORMATS)})")
 
@@ -96,7 +98,7 @@ def _check(
 def _given(texts: Iterable[str], pair: str | None, classifier: Classifier) -> Rows:
     """Return the texts of the command line, or of the lines on stdin."""
     if classifier.pairs and pair is None:
-        raise RecipeError("this classifier reads pairs of texts; add --pair TEXT, or use --input with two columns")
+        raise RecipeError(f"this classifier reads pairs of texts; add --pair TEXT, or use {_COLUMNS}")
     if pair is not None:
         given = [(text, pair) for text in texts]
         return Rows(("text", "pair"), zip(given, given, strict=True))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import DataError, did_you_mean, kind_of
+from ..errors import DataError, counted, did_you_mean, kind_of, listing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Task = Literal["single-label", "multi-label"]
 
+_SHOWN = 5
 _KEPT = (list, tuple, type(None))
 
 
@@ -55,6 +56,10 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def brief(self) -> str:
+        """Return "2 labels (negative, positive)"."""
+        return f"{counted(len(self), 'label')} ({listing(self.names, _SHOWN)})"
 
     def index(self, name: str) -> int:
         known = ", ".join(self.names[:12])
@@ -145,6 +150,9 @@ class Texts:
     def __len__(self) -> int:
         return len(self.first)
 
+    def __repr__(self) -> str:
+        return f"<Texts: {counted(len(self), 'pair' if self.pairs else 'text')}>"
+
     @property
     def pairs(self) -> bool:
         return self.second is not None
@@ -186,6 +194,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def __repr__(self) -> str:
+        return f"<Split: {counted(len(self), 'text')}>"
+
     def take(self, rows: NDArray[np.int64]) -> Split:
         groups = None if self.groups is None else [self.groups[r] for r in rows]
         return Split(self.texts.take(rows), self.labels[rows], [self.ids[r] for r in rows], groups)
@@ -202,6 +213,12 @@ class Dataset:
     unlabelled: Texts | None = None
     source: str = ""
     licence: str = ""
+
+    def __repr__(self) -> str:
+        # What a provider returns is looked at elsewhere; till then anything may stand here.
+        labels = self.labels.brief() if isinstance(self.labels, Labels) else kind_of(self.labels)
+        sizes = [f"{len(split):,} {name}" for name, split in self.splits().items() if isinstance(split, Split)]
+        return f"<Dataset: {labels}; texts: {', '.join(sizes)}>"
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that are there, by name, train first."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import counted
 from .dataset import Labels, Texts
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def __repr__(self) -> str:
+        return f"<Predictions of {counted(len(self), 'text')}>"
 
     def truth_matrix(self) -> NDArray[np.bool_]:
         return _membership(self.truth, len(self.labels))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..durable import sync, write_text
-from ..errors import ArtefactError
+from ..errors import ResourceError
 from .table_writer import saying
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _held(target: Path, place: Path) -> IO[bytes]:
             file.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            raise ArtefactError(
+            raise ResourceError(
                 f"{target} is being written by another process; wait for it, or name another file"
             ) from None
         # Its last holder may have removed it between our opening and our locking it.

@@ -1,4 +1,7 @@
-"""Owns what observers see of a run, and its stable JSON form: {"event": NAME, "time": SECONDS, ...fields}."""
+"""Owns what observers see of a run, and its stable JSON form: {"event": NAME, "time": SECONDS, ...fields}.
+
+Where an event was told of a run, `run` is among the fields; `events.jsonl`, which lies in that run, leaves it out.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,13 @@ def _refuse(event: Event, name: str, *value: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened. `time` is seconds since the epoch."""
+    """Something that happened. `time` is seconds since the epoch.
+
+    run: the folder of the run it happened in, as in RunStarted; the run fills it in for its observers. "" outside.
+    """
 
     time: float = field(default_factory=time.time)
+    run: str = ""
 
     def __init_subclass__(cls) -> None:
         # Of a frozen class that is made anew for its slots, Python's own refusal is a TypeError about super().
@@ -24,12 +31,14 @@ class Event:
             cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign,assignment]
 
     def to_json(self) -> dict[str, Any]:
-        return {"event": type(self).__name__, **dataclasses.asdict(self)}
+        told = {"event": type(self).__name__, **dataclasses.asdict(self)}
+        return told if self.run else {name: value for name, value in told.items() if name != "run"}
 
     def about(self) -> dict[str, Any]:
-        """Return what is known, without what happened, when and in which stage."""
+        """Return what is known, without what happened, when, in which run and in which stage."""
         told = dataclasses.asdict(self)
-        return {name: value for name, value in told.items() if name not in ("time", "stage") and value is not None}
+        left_out = ("time", "run", "stage")
+        return {name: value for name, value in told.items() if name not in left_out and value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

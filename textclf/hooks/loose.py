@@ -60,6 +60,15 @@ def _loaded(file: str, source: bytes) -> ModuleType:
 
 def read(file: str) -> bytes:
     """Return what is in the file; a RecipeError where there is none that could be a plugin."""
+    refuse(file)
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def refuse(file: str) -> None:
+    """Raise a RecipeError where there is no file that could be a plugin; what is in it is not looked at."""
     path = Path(file)
     try:
         if path.is_dir():
@@ -73,9 +82,12 @@ def read(file: str) -> bytes:
             raise RecipeError(f"plugin '{file}': no such file{meant}")
         if not path.is_file():
             raise RecipeError(f"plugin '{file}' is no regular file; name one Python file")
-        return path.read_bytes()
     except OSError as error:
-        raise RecipeError(f"plugin '{file}' cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: str, error: OSError) -> RecipeError:
+    return RecipeError(f"plugin '{file}' cannot be read: {(error.strerror or str(error)).lower()}")
 
 
 def is_loose(module: ModuleType) -> bool:

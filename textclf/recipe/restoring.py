@@ -124,7 +124,10 @@ def _saver(saved: Mapping[str, Any], registry: Registry, files: Callable[[], Map
         return f"; it was saved by plugin {module}, which is kept out"
     if distribution:
         return f"; it was saved by plugin {module} of {distribution} {version}: {to_install(distribution, version)}"
-    return f"; it was saved by plugin {module} {version}".rstrip() + ": install that plugin" if module else ""
+    if version:
+        return f"; it was saved by plugin {module} {version}: install that plugin"
+    by = f"plugin {module}, which a program gave its engine"
+    return f"; it was saved by {by}: give it again, Engine(plugins=[{module}])" if module else ""
 
 
 def _another(plugin: Plugin, saved: Mapping[str, Any], files: Callable[[], Mapping[str, str]]) -> str:

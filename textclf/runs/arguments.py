@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..classifier import Classifier
 from ..errors import RecipeError, kind_of
+from ..hooks import loose
 from ..hooks.components import KINDS, Kind
 from ..hooks.events import Event
 from ..hooks.flaws import has_hooks
@@ -20,7 +22,9 @@ def plugins_of(plugins: Iterable[object]) -> tuple[object, ...]:
     """Return what was given as plugins: modules, objects with hooks, and paths of Python files."""
     given = _several("plugins", plugins, _named(plugins))
     for i, one in enumerate(given):
-        if not isinstance(one, str | Path | ModuleType) and not has_hooks(one):
+        if isinstance(one, str | Path):
+            _refuse_no_file(f"plugins[{i}]", str(one))
+        elif not isinstance(one, ModuleType) and not has_hooks(one):
             raise RecipeError(
                 f"plugins[{i}] is {_what(one)}, which has no hook; give a module, an object with hooks such as "
                 f"textclf_encoders(), or the path of a Python file"
@@ -93,6 +97,22 @@ def step_of(kind: Kind, step: Mapping[str, Any]) -> tuple[Kind, Mapping[str, Any
     if not isinstance(step, Mapping):
         raise RecipeError(f"step is {_what(step)}; give what context.steps tells of the {kind}")
     return kind, step
+
+
+def _refuse_no_file(place: str, file: str) -> None:
+    """Raise a RecipeError where there is no such Python file; what is in it is looked at later."""
+    if not file.endswith(".py") and _is_importable(file) and not Path(file).exists():
+        raise RecipeError(f"{place} is '{file}', a module's name; import the module, and give it: plugins=[{file}]")
+    loose.refuse(file)
+
+
+def _is_importable(name: str) -> bool:
+    """Tell whether there is a top-level package or module that a dotted name begins with; nothing is imported."""
+    top, *others = name.split(".")
+    try:
+        return all(map(str.isidentifier, (top, *others))) and importlib.util.find_spec(top) is not None
+    except ValueError:  # it was imported, and has no spec
+        return True
 
 
 def _answers(asked: object) -> bool:

@@ -73,7 +73,7 @@ def execute(
     here = replace(folder, path=folder.path.absolute())
     journal = Journal(
         list(around.observers), here.observe, warnings=folder.warnings(), choices=folder.choices(),
-        accounts=folder.accounts(), ways=around.ways,
+        accounts=folder.accounts(), ways=around.ways, run=str(folder.path),
     )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()

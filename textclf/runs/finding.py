@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean, listing
-from .folder import MODEL, RECIPE, RECORD, STUDY, open_run
+from .folder import MODEL, RECIPE, RECORD, STUDY, look_at, open_run
 from .report import Estimate, Report
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A line of the list of runs. `kind` is "run" or "study"; `study` is the id of the study a run belongs to."""
+    """A line of the list of runs.
+
+    state: running, interrupted, failed, finished or damaged. kind: "run" or "study". study: the id of the study a run
+    belongs to.
+    """
 
     name: str
     id: str
@@ -34,9 +38,16 @@ def find(runs: Path, reference: str | Path) -> Path:
         newest = candidates[0]
         if newest.kind == STUDY:
             raise _no_single_run(newest)
-        way = "run the recipe anew" if newest.state == "damaged" else f"`textclf resume {newest.folder}`"
-        raise ArtefactError(f"'{reference}' has no finished run; the newest is {newest.folder} ({newest.state}): {way}")
+        found = f"{newest.folder} ({newest.state})"
+        raise ArtefactError(f"'{reference}' has no finished run; the newest is {found}: {_way(newest)}")
     return finished[0].folder
+
+
+def _way(info: RunInfo) -> str:
+    """Say what to do about a run that is not finished."""
+    if info.state == "running":
+        return "wait for it"
+    return "run the recipe anew" if info.state == "damaged" else f"`textclf resume {info.folder}`"
 
 
 def _no_single_run(study: RunInfo) -> TextclfError:
@@ -45,7 +56,7 @@ def _no_single_run(study: RunInfo) -> TextclfError:
     folders = [study.folder.with_name(str(name)) for name in members]
     finished = [str(folder) for folder in folders if _info(folder).state == "finished"]
     if not finished:
-        way = "run the recipe anew" if study.state == "finished" else f"`textclf resume {study.folder}`"
+        way = "run the recipe anew" if study.state == "finished" else _way(study)
         return ArtefactError(f"{study.folder} is a study, and none of its {len(folders)} runs is finished: {way}")
     return RecipeError(f"{study.folder} is a study, not a single run; name one of its runs: {listing(finished)}")
 
@@ -62,7 +73,7 @@ def find_whole(runs: Path, reference: str | Path) -> list[Path]:
         return [study.path.with_name(str(name)) for name in study.record.get("members", {}).values()]
     begun = next((i for i in candidates if i.kind == STUDY), None)
     if not whole and begun:
-        raise ArtefactError(f"{begun.folder} is a study that is {begun.state}: `textclf resume {begun.folder}`")
+        raise ArtefactError(f"{begun.folder} is a study that is {begun.state}: {_way(begun)}")
     return [whole[0].folder if whole else find(runs, reference)]
 
 
@@ -102,7 +113,7 @@ def infos(runs: Path) -> list[RunInfo]:
 
 def _info(path: Path) -> RunInfo:
     try:
-        values = open_run(path).record
+        values = look_at(path).record
         headline: dict[str, Estimate] = {}
         if values["state"] == "finished" and values.get("kind") != STUDY:
             headline = dict(Report.load(path).metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -9,7 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..durable import clear_parts, digest, disk_errors, read_json, write_file, write_text
-from ..errors import ArtefactError, TextclfError
+from ..errors import ArtefactError, ResourceError, TextclfError
 from ..hooks.events import Event
 from ..recipe.writing import write
 from ..version import VERSION
@@ -29,6 +30,7 @@ RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "m
 TRAINED_ON, _KEY = "trained_on.bin", 16
 CHECKPOINTS, WORK = "checkpoints", "work"
 _LOCK, _HOLDER = ".lock", ".holder"
+_PATIENCE = 0.5  # seconds, since who lists the runs looks at the lock for a moment
 STUDY = "study"
 # What decides a result beside the plugins themselves.
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
@@ -136,7 +138,7 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run: a second process is told who holds it."""
-        lock = FileLock(self.path / _LOCK, timeout=0)
+        lock = FileLock(self.path / _LOCK, timeout=_PATIENCE)
         holder = self.path / _HOLDER
         with disk_errors(self.path):
             try:
@@ -145,7 +147,7 @@ class RunFolder:
                 who = "another process"
                 with suppress(OSError):
                     who = holder.read_text(encoding="utf-8") or who
-                raise ArtefactError(f"{self.path} is held by {who}; wait for it, or stop it first") from None
+                raise ResourceError(f"{self.path} is held by {who}; wait for it, or stop it first") from None
         try:
             with disk_errors(holder):
                 holder.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")
@@ -176,6 +178,25 @@ def open_run(path: Path) -> RunFolder:
     if not isinstance(record, dict) or not {"state", "started", "versions"} <= set(record):
         raise ArtefactError(f"{path / RECORD} is damaged: it is no record of a run; run the recipe anew")
     return RunFolder(path, record)
+
+
+def look_at(path: Path) -> RunFolder:
+    """As `open_run`, changing nothing: a run whose process is gone is interrupted, whatever its record still says."""
+    run = open_run(path)
+    if run.state != "running" or _is_held(path):
+        return run
+    run = open_run(path)  # it may have ended between the two looks
+    return replace(run, record={**run.record, "state": "interrupted"}) if run.state == "running" else run
+
+
+def _is_held(path: Path) -> bool:
+    """Tell whether a process holds the run; True where that cannot be told. Several may ask at once."""
+    try:
+        with (path / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
 
 
 def machine() -> dict[str, Any]:

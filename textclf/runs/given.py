@@ -19,8 +19,9 @@ def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
     """Return what the caller gave as a Dataset.
 
     data: a Dataset; a pandas DataFrame with columns text and label (pair, id and group are used where they are there);
-    or (texts, labels) or (texts, pairs, labels). Labels may be str, int or bool; a set or list of them a text makes a
-    multi-label task. labels: those of a trained classifier, which then must cover all that are given.
+    or (texts, labels) or (texts, pairs, labels), in which a Texts may stand for its columns. Labels may be str, int or
+    bool; a set or list of them a text makes a multi-label task. labels: those of a trained classifier, which then must
+    cover all that are given.
     """
     if isinstance(data, Dataset):
         reason = unsound(data)
@@ -29,6 +30,8 @@ def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
         return data if labels is None else _in_order(data, labels)
     if hasattr(data, "columns") and hasattr(data, "to_dict") and not isinstance(data, type):
         return _of_frame(data, labels)
+    if isinstance(data, tuple) and data and isinstance(data[0], Texts):
+        data = (*data[0].columns(), *data[1:])
     if isinstance(data, tuple) and len(data) in (2, 3):
         columns = [_listed(column) for column in data]
         texts = Texts(_strings(columns[0], "text"), _strings(columns[1], "pair") if len(data) == 3 else None)
@@ -77,6 +80,9 @@ def _listed(column: Any) -> list[Any]:
 def _strings(values: list[Any], column: str) -> list[str]:
     for row, value in enumerate(values):
         if not isinstance(value, str):
+            if isinstance(value, (tuple, list)):
+                way = "pairs come as two columns: (texts, pairs, labels), or 'text' and 'pair' of a DataFrame"
+                raise DataError(f"row {row}: '{column}' is {kind_of(value)}, not a text; {way}")
             raise DataError(f"row {row}: '{column}' is {value!r}, not a text; fill or drop it")
     return values
 

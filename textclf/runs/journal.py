@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import said
@@ -38,13 +38,15 @@ class Journal:
     """The events of one run, which may come from several threads; observers are called by one at a time.
 
     An observer that raises is heard of once, in a warning, and then left out. warnings: those of earlier tries, too.
-    ways: what can be done about an observer that raises, by its name, to stand behind the fault.
+    ways: what can be done about an observer that raises, by its name, to stand behind the fault. run: the folder of the
+    run, which observers are told with each event, since they may observe several.
     """
 
     observers: list[tuple[str, Callable[[Event], None]]]
     keep: Callable[[Event], None]
     warnings: list[str] = field(default_factory=list)
     ways: Mapping[str, str] = field(default_factory=dict)
+    run: str = ""
     stages: dict[str, float] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -108,13 +110,14 @@ class Journal:
         return True
 
     def _tell(self, event: Event, around: Callable[[str], AbstractContextManager[object]]) -> None:
+        told = replace(event, run=self.run) if self.observers else event
         for entry in list(self.observers):
             name, observer = entry
             if entry not in self.observers:
                 continue  # it failed at the warning about another one
             try:
                 with around(name):
-                    observer(event)
+                    observer(told)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,13 +35,18 @@ def usual_metrics(registry: Registry) -> dict[str, Metric]:
     return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
 
 
-def metrics_of(classifier: Classifier, registry: Registry) -> tuple[dict[str, Metric], tuple[str, ...]]:
-    """Return the metrics that a classifier's run was judged by, or the usual ones, and warnings of those missing."""
+def metrics_of(
+    classifier: Classifier, registry: Registry, files: Callable[[], Mapping[str, str]] = dict
+) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Return the metrics that a classifier's run was judged by, or the usual ones, and warnings of those missing.
+
+    files: as for `restored_step`.
+    """
     found: dict[str, Metric] = {}
     warnings = []
     for saved in classifier.metrics:
         try:
-            step = restored_step("metric", saved, registry)
+            step = restored_step("metric", saved, registry, files)
             found[step.name] = CheckedMetric(step)
         except PluginError as error:
             warnings.append(f"metric '{saved.get('use')}' is left out: {error}")
@@ -50,6 +55,8 @@ def metrics_of(classifier: Classifier, registry: Registry) -> tuple[dict[str, Me
 
 def predict(classifier: Classifier, split: Split) -> Predictions:
     """Return a classifier's predictions of labelled texts."""
+    if classifier.pairs and not split.texts.pairs:
+        raise DataError("this classifier was trained on pairs of texts; give (texts, pairs, labels)")
     scores = classifier.scores(split.texts)
     decided = classifier.decide(scores)
     return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..data.markup import escaped, quoted, table
 from ..durable import read_json, write_text
-from ..errors import ArtefactError
+from ..errors import ArtefactError, counted
 
 FILE = "metrics.json"
 SUMMARY_FILE = "summary.json"
@@ -90,6 +90,13 @@ class Report:
     @property
     def headline(self) -> str:
         return next(iter(self.metrics))
+
+    def __repr__(self) -> str:
+        return f"<Report {self.brief()} on {self.tested_on}>"
+
+    def brief(self) -> str:
+        """Return "toys: accuracy 0.9000 (0.8000 to 1.0000)": the name and the headline."""
+        return f"{self.name}: {_headline(self.metrics)}"
 
     @property
     def tested_on(self) -> str:
@@ -175,6 +182,13 @@ class Summary:
     def headline(self) -> str:
         return next(iter(self.metrics))
 
+    def __repr__(self) -> str:
+        return f"<Summary {self.brief()}>"
+
+    def brief(self) -> str:
+        """As of a Report, of so many runs."""
+        return f"{self.name}: {counted(len(self.members), 'run')}, {_headline(self.metrics)}"
+
     def _repr_html_(self) -> str:
         names = list(self.metrics)
         rows = [(member.label, *(_shown(member.metrics.get(name)) for name in names)) for member in self.members]
@@ -201,6 +215,10 @@ class Summary:
             return cls(name=values["name"], members=members, metrics=spreads, warnings=warnings)
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtefactError(f"{folder / SUMMARY_FILE} is not a summary of textclf's: {error}") from None
+
+
+def _headline(metrics: Mapping[str, Estimate | Spread]) -> str:
+    return next((f"{name} {value}" for name, value in metrics.items()), "no metric")
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def _observes_in_its_place(plugin: PluginModule) -> None:
             observe(event=event)
     if written:
         names = ", ".join(written)
-        raise Broken(f"textclf_event writes into the current folder: {names}; RunStarted has the run's: event.folder")
+        raise Broken(f"textclf_event writes into the current folder: {names}; the run's is event.run")
 
 
 def _leaves_the_run_whole(plugin: PluginModule) -> None:
@@ -77,11 +77,11 @@ class _Unheard(events.Event):
 
 
 def _lives_with_new_events(plugin: PluginModule) -> None:
-    _observer(plugin)(event=_Unheard())
+    _observer(plugin)(event=_Unheard(run=str(plugin.run)))
 
 
 def _one_of_each(run: Path) -> list[events.Event]:
-    return [
+    told: list[events.Event] = [
         events.RunStarted(name="check", folder=str(run)),
         events.StageStarted(stage="train"),
         events.Progress(stage="train", done=1, total=2, loss=0.5),
@@ -95,6 +95,7 @@ def _one_of_each(run: Path) -> list[events.Event]:
         events.RunFinished(folder=str(run), metrics={"accuracy": 0.5}, seconds=1.0),
         events.RunFailed(folder=str(run), error="no", exit_code=3),
     ]
+    return [replace(event, run=str(run)) for event in told]
 
 
 OBSERVER: tuple[Check[PluginModule], ...] = (
