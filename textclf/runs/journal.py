@@ -23,6 +23,7 @@ from ..hooks.events import (
     Warned,
 )
 from ..hooks.flaws import own_line
+from ..hooks.guard import put_back
 from ..hooks.plain import plain
 
 _BETWEEN_PROGRESS = 0.25
@@ -38,7 +39,8 @@ def logged(event: Event) -> None:
 class Journal:
     """The events of one run, which may come from several threads; observers are called by one at a time.
 
-    An observer that raises is heard of once, in a warning, and then left out. warnings: those of earlier tries, too.
+    An observer that raises is heard of once, in a warning, and then left out. What one must leave alone is put back,
+    and it is named once. warnings: those of earlier tries, too.
     ways: what can be done about an observer that raises, by its name, to stand behind the fault. parts: whose work each
     stage is, in words.
     """
@@ -122,8 +124,9 @@ class Journal:
             name, observer = entry
             if entry not in self.observers:
                 continue  # it failed at the warning about another one
+            changed: list[str] = []
             try:
-                with around(name):
+                with around(name), put_back() as changed:
                     observer(event)
             except KeyboardInterrupt:
                 raise
@@ -132,3 +135,5 @@ class Journal:
                 line = own_line(error, observer)
                 where = f" ({line})" if line else ""
                 self.blame(name, f"observer {name} fails and is left out: {said(error)}{where}")
+            if changed:
+                self.blame(name, f"observer {name} changed {' and '.join(changed)}, which was put back")
