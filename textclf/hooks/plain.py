@@ -57,8 +57,9 @@ def _taken_apart(value: Any, odd: list[str], depth: int) -> Any:
         return sorted((_plain(one, odd, depth) for one in value), key=str)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name), odd, depth) for field in dataclasses.fields(value)}
-    for kinds, made in (((str, PurePath, date), str), (Integral, int), (Real, float)):
-        if isinstance(value, kinds):
-            return made(value)
+    if isinstance(value, (str, PurePath, date)):
+        return str(value)
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value)
     # Arrays and tensors, and the numbers of theirs that are no `Real`.
     return _plain(value.tolist(), odd, depth)

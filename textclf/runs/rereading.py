@@ -165,8 +165,8 @@ class _Doubt:
 
     def _named(self, error: TextclfError) -> TextclfError:
         """Return an error with the name of the part whose code it comes from, where it does not tell so."""
-        methods = (("encoder", "encode"), ("trainer", "scores"))
-        for step, method in [] if isinstance(error, PluginError) else [(self.trained.steps[k], m) for k, m in methods]:
+        encoder, trainer = self.trained.steps["encoder"], self.trained.steps["trainer"]
+        for step, method in () if isinstance(error, PluginError) else ((encoder, "encode"), (trainer, "scores")):
             if step.place(error):
                 return step.fault(f"{method}() fails: {said(error)}", error)
         return error
