@@ -90,9 +90,13 @@ class Classifier:
 
         if len(texts) == 0:
             return np.zeros((0, len(self.labels)), np.float32)
-        trainer, features = self.steps["trainer"], self.features(texts, context)
+        return self.scores_of(self.features(texts, context), len(texts), context)
+
+    def scores_of(self, features: Any, texts: int, context: RunContext) -> NDArray[np.float32]:
+        """As `scores`, for what the encoder made of so many texts."""
+        trainer = self.steps["trainer"]
         scores = trainer.call("scores", lambda: self.model.scores(features, context))
-        return checked_scores(scores, len(texts), self.labels, trainer, self.model.scores)
+        return checked_scores(scores, texts, self.labels, trainer, self.model.scores)
 
     def features(self, texts: Texts, context: RunContext) -> Any:
         """Return what the encoder makes of texts, which are cleaned first, in a context that already stands."""

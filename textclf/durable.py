@@ -136,6 +136,16 @@ def manifest(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): digest(p) for p in files}
 
 
+def no_file_in(folder: Path) -> str:
+    """Return in words what below a folder is neither a file nor a folder: "'latest', a link"; nothing else is kept."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            return f"'{path.relative_to(folder).as_posix()}', a link"
+        if not path.is_file() and not path.is_dir():
+            return f"'{path.relative_to(folder).as_posix()}', neither a file nor a folder"
+    return ""
+
+
 def invalid(folder: Path, name: str = MANIFEST) -> str | None:
     """Say why a folder is not what its manifest says, or return None."""
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from types import ModuleType
 
 import numpy as np
@@ -142,3 +144,25 @@ def test_an_output_that_raises_is_a_warning_and_the_run_goes_on(tmp_path):
     assert words in map(placeless, result.report.warnings)
     assert (result.folder / "toy_summary.json").exists()
     assert (result.folder / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("when", ["RunStarted", "StageFinished", "RunFinished"])
+def test_an_observer_that_changes_the_current_folder_costs_nothing(tmp_path, monkeypatch, when):
+    """P05: the data is read, and the run written, where they were."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    data = "\n".join(f"{word} number {n},{word}" for n in range(30) for word in ("good", "bad"))
+    (tmp_path / "data.csv").write_text(f"text,label\n{data}\n")
+
+    def textclf_event(event):
+        if type(event).__name__ == when:
+            os.chdir(tmp_path / "elsewhere")
+
+    files = {"use": "files", "path": "data.csv", "text": "text", "label": "label"}
+    engine = Engine(plugins=[toy, plugin(textclf_event=textclf_event)], runs="runs")
+    result = engine.run(recipe(dataset=files))
+    assert result.report.warnings == (
+        "observer textclf_culprit changed the current folder, which was put back; mend it, or leave it out of "
+        "Engine(plugins=...): `textclf.testing.check_plugin(textclf_culprit)`",
+    )
+    assert json.loads((tmp_path / result.folder / "record.json").read_text())["state"] == "finished"

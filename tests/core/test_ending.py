@@ -85,3 +85,19 @@ def test_an_observer_that_fails_when_it_has_taken_a_file_is_told_both() -> None:
     assert failed.startswith("observer textclf_watching fails and is left out: ValueError: no (test_ending.py:")
     assert contents(done) == contents(straight)
     assert weights(done.folder) == weights(straight.folder)
+
+
+def test_an_observers_link_does_not_keep_what_another_took_from_being_put_back() -> None:
+    straight = engine().run(recipe())
+
+    def renewed(folder: Path) -> None:
+        (folder / "latest").unlink(missing_ok=True)
+        (folder / "latest").symlink_to("model")
+
+    module = ModuleType("textclf_linking")
+    module.textclf_event = lambda event: hasattr(event, "folder") and renewed(Path(event.folder))  # type: ignore[attr-defined]
+    taking = observing(lambda folder: shutil.rmtree(folder / "model"))
+    done = engine(module, taking).run(recipe())
+    [warning] = done.report.warnings  # type: ignore[union-attr]
+    assert warning.startswith("observer textclf_watching takes 'model', which textclf keeps for itself; what it did")
+    assert weights(done.folder) == weights(straight.folder)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
+import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import yaml
 
 from tests.core.toys import contents, engine, plugin, recipe, weights
 from tests.packages import ROOT
+from textclf.runs import rereading
 from textclf.runs.folder import RunFolder
 from textclf.runs.outputs import RESERVED
 
@@ -172,3 +177,77 @@ def test_the_reserved_names_are_those_of_all_that_a_run_writes_and_the_guide_lis
     assert {folder.checkpoints.name, folder.work.name, "plugins", "summary.json"} | written == set(RESERVED)
     guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
     assert ", ".join(f"`{name}`" for name in sorted(RESERVED)) in " ".join(guide.split())
+
+
+def renew(folder: Path) -> None:
+    """Point a link of this folder's elsewhere, as what names the latest of several does."""
+    (folder / "latest").unlink(missing_ok=True)
+    (folder / "latest").symlink_to("one" if (folder / "one").exists() else "two")
+
+
+def bound(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        os.chdir(folder)
+        end.bind("end")
+
+
+@pytest.mark.parametrize("act", [lambda folder: os.mkfifo(folder / "pipe"), bound, renew])
+def test_a_pipe_a_socket_or_a_link_of_one_output_costs_the_next_nothing(act: Any) -> None:
+    one, two = writing("one", act), writing("two", lambda folder: (folder / "two").write_text("two"))
+    done = engine(one, two).run(recipe(outputs=["one", "two"]))
+    assert done.report.warnings == ()  # type: ignore[union-attr]
+    assert (done.folder / "two").read_text() == "two"
+
+
+def test_a_link_that_another_output_points_elsewhere_is_put_back_and_so_is_all_else_it_took() -> None:
+    def take(folder: Path) -> None:
+        shutil.rmtree(folder / "model")
+        (folder / "one").write_text("one")
+        renew(folder)
+
+    straight = engine().run(recipe())
+    done = engine(writing("one", renew), writing("two", take)).run(recipe(outputs=["one", "two"]))
+    assert [warning.partition("; ")[0] for warning in done.report.warnings] == [  # type: ignore[union-attr]
+        "output 'two' (plugin textclf_two): write takes 'latest', which output 'one' (plugin textclf_one) has written "
+        "before",
+        "output 'two' (plugin textclf_two): write takes 'model', which textclf keeps for itself",
+    ]
+    assert (done.folder / "latest").readlink() == Path("two")
+    assert weights(done.folder) == weights(straight.folder)
+
+
+NO_COPY = (
+    "no copy{} can be made in the folder for temporary files, so what an output takes of others is lost; free space "
+    "there, or name another in TMPDIR"
+)
+
+
+def test_a_file_too_large_for_a_copy_is_told_of_and_the_others_are_kept() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write(folder: Path) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        (folder / "large").write_bytes(b"\0" * 3_000_000)
+        (folder / "small").write_text("small")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+
+    def take(folder: Path) -> None:
+        for name in ("large", "small", "trained_on.bin"):
+            (folder / name).write_text("taken")
+
+    straight = engine().run(recipe())
+    try:
+        done = engine(writing("one", write), writing("two", take)).run(recipe(outputs=["one", "two"]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert done.report.warnings[0] == NO_COPY.format(" of 'large'")  # type: ignore[union-attr]
+    assert (done.folder / "small").read_text() == "small"
+    assert (done.folder / "trained_on.bin").read_bytes() == (straight.folder / "trained_on.bin").read_bytes()
+
+
+def test_where_no_copies_can_be_made_at_all_the_outputs_write_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rereading, "LARGEST_BYTES", 0)  # which has a corner of its own there
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null/none")
+    done = engine().run(recipe(outputs=["toy_summary"]))
+    assert done.report.warnings == (NO_COPY.format(": Not a directory"),)  # type: ignore[union-attr]
+    assert (done.folder / "toy_summary.json").exists()

@@ -228,3 +228,33 @@ def test_texts_without_labels_reach_a_trainer_that_uses_them_and_no_other() -> N
     given, none = seen
     assert len(given) == result.report.split["texts"] - 10 - result.report.sizes["test"] + 12
     assert none is None
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_what_a_plugin_writes_into_the_labels_it_is_given_nobody_else_sees(multiple: bool) -> None:
+    class Erasing(ToyWords):
+        def fit(self, train: Any, context: Any) -> None:
+            super().fit(train, context)
+            train.labels[:] = 0
+
+    class Spoiling(ToyLinear):
+        def train(self, encoder: Any, train: Any, validation: Any, labels: Any, context: Any) -> Any:
+            model = super().train(encoder, train, validation, labels, context)
+            for split in (train, validation):
+                split.labels[:] = 0
+            return model
+
+    texts = [f"{word} number {n}" for n in range(20) for word in ("good", "bad")]
+    labels = [["good"], ["bad", "good"]] * 20 if multiple else ["good", "bad"] * 20
+    traits = Traits(reads=frozenset({"matrix"}), tasks=BOTH, uses_validation=True)
+    changes = {"dataset": None, "split": {"validation": 0.2}, "decide": {"threshold": "tuned"}}
+
+    def run(encoder: type[ToyWords], trainer: type[ToyLinear]) -> Any:
+        words = plugin("encoder", "words", lambda: encoder(WordsOptions()))
+        linear = plugin("trainer", "linear", lambda: trainer(LinearOptions()), traits=traits)
+        return engine(words, linear).run(recipe(encoder="words", trainer="linear", **changes), (texts, labels))
+
+    done = run(ToyWords, ToyLinear), run(Erasing, Spoiling)
+    assert contents(done[0]) == contents(done[1])
+    one, other = (each.report for each in done)
+    assert (one.baseline, one.validation) == (other.baseline, other.validation)

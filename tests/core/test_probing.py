@@ -73,7 +73,7 @@ def test_a_fingerprint_that_tells_all_is_believed_after_a_few_texts() -> None:
     runs = [engine(projecting(Told)).run(recipe(encoder="projected", seed=1)) for _ in range(2)]
     assert contents(runs[0]) == contents(runs[1])
     assert runs[1].report.warnings == ()
-    train, test, first_saved, kept_train, kept_test, second_saved = 32, 8, [4, 4], 4, 4, [4, 4]
+    train, test, first_saved, kept_train, kept_test, second_saved = 32, 8, [4] * 4, 4, 4, [4] * 4
     assert Told.rows == [train, test, *first_saved, kept_train, kept_test, *second_saved]
 
 

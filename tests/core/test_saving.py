@@ -161,6 +161,40 @@ def test_textclfs_own_file_is_nobodys() -> None:
     )
 
 
+def beside(make: Any) -> Any:
+    """Return a save that leaves something beside the encoder's files, whoever of the two it is."""
+
+    def save(made: Any, folder: Path) -> None:
+        (ToyWords if isinstance(made, ToyWords) else ToyModel).save(made, folder)
+        make(folder / "odd")
+
+    return save
+
+
+ODD = {
+    "a link": [lambda path: path.symlink_to("nowhere"), lambda path: path.symlink_to("toy_words.npy")],
+    "neither a file nor a folder": [os.mkfifo],
+}
+
+
+@pytest.mark.parametrize(("make", "what"), [(make, what) for what, makes in ODD.items() for make in makes])
+@pytest.mark.parametrize(("by", "kind"), [(trained_by, "trainer"), (encoded_by, "encoder")])
+def test_what_is_no_plain_file_is_the_fault_of_who_saved_it(by: Any, kind: str, make: Any, what: str) -> None:
+    """A link leads out of the folder, and nobody ever ends reading a pipe."""
+    said = f"{kind} 'own' (plugin textclf_own): save() leaves 'odd', {what}; write plain files (test_saving.py:"
+    assert str(fault(beside(make), by)).startswith(said)
+
+
+def test_so_it_is_in_a_checkpoint() -> None:
+    class Checkpointing(ToyLinear):
+        def _keep(self, state: Any, context: Any) -> None:
+            context.checkpoints.save(state.epoch, lambda folder: os.mkfifo(folder / "odd"))
+
+    said = "train() fails: ValueError: the checkpoint holds 'odd', neither a file nor a folder; write plain files"
+    with pytest.raises(PluginError, match=rf"^{re.escape(f'{TRAINER}: {said}')}"):
+        engine(plugin("trainer", "own", lambda: Checkpointing(LinearOptions()))).run(recipe(trainer="own"))
+
+
 def pickling(words: ToyWords, folder: Path) -> None:
     ToyWords.save(words, folder)
     (folder / "words").write_bytes(pickle.dumps(["good", "bad"]))

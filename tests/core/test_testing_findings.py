@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 
@@ -219,3 +220,17 @@ def test_a_fault_in_a_plugin_s_own_code_is_found_with_its_line():
         f"  found: OSError: no such file (test_testing_findings.py:{line})\n"
         "  why: a run calls them"
     )
+
+
+@pytest.mark.parametrize(("part", "clause"), [(ToyWords, "encoder.restore"), (ToyModel, "trainer.files")])
+def test_what_is_saved_and_is_no_file_is_named(part, clause, monkeypatch):
+    saved = part.save
+
+    def save(made, folder):
+        saved(made, folder)
+        os.mkfifo(folder / "odd")
+
+    monkeypatch.setattr(part, "save", save)
+    component, kind = (WORDS, "encoder") if part is ToyWords else (LINEAR, "trainer")
+    found = failed(component, kind)
+    assert found[clause].startswith("it saves 'odd', neither a file nor a folder; write plain files")

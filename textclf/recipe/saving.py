@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.pickles import pickle_in
-from ..durable import disk_failures, manifest
+from ..durable import disk_failures, manifest, no_file_in
 from ..errors import counted, listing
 from ..hooks.components import Kind
 from ..hooks.contracts import Encoder, Model
@@ -55,6 +55,9 @@ def save_parts(encoder: Encoder, model: Model, steps: Mapping[Kind, Step[Any]], 
 def _files_with(step: Step[Any], part: Encoder | Model, folder: Path) -> dict[str, str]:
     """Return the files of a folder into which a part has saved itself."""
     step.call("save", partial(_save, part, folder))
+    odd = no_file_in(folder)
+    if odd:
+        raise step.fault(f"save() leaves {odd}; write plain files", part.save)
     files = manifest(folder)
     if FILE in files:
         raise step.fault(f"save() writes '{FILE}', which textclf writes itself; name it otherwise", part.save)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..durable import MANIFEST, clear_parts, disk_errors, invalid, manifest, unlisted, write_folder
+from ..durable import MANIFEST, clear_parts, disk_errors, invalid, manifest, no_file_in, unlisted, write_folder
 from ..errors import ArtefactError
 
 
@@ -33,6 +33,9 @@ class CheckpointStore:
 
         def fill(part: Path) -> None:
             write(part)
+            odd = no_file_in(part)
+            if odd:
+                raise ValueError(f"the checkpoint holds {odd}; write plain files")
             (part / MANIFEST).write_text(json.dumps(manifest(part), indent=1), encoding="utf-8")
 
         write_folder(target, fill)

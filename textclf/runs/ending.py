@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from ..errors import ResourceError
 from .outputs import OURS, Keeping
 
 Around = Callable[[str], AbstractContextManager[object]]
@@ -30,11 +29,7 @@ def kept(folder: Path, warn: Callable[[str, str], None], *anew: Callable[[], obj
 
         @contextmanager
         def around(name: str) -> Iterator[None]:
-            try:
-                keeping.copy()
-            except ResourceError:
-                yield
-                return
+            keeping.copy()
             try:
                 yield
             finally:

@@ -73,7 +73,7 @@ def execute(
     here = replace(folder, path=folder.path.absolute())
     journal = Journal(
         list(around.observers), here.observe, warnings=folder.warnings(), choices=folder.choices(),
-        accounts=folder.accounts(), ways=around.ways, run=str(folder.path),
+        accounts=folder.accounts(), ways=around.ways, run=str(folder.path), parts=_working(plan),
     )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
@@ -100,6 +100,12 @@ def execute(
         with kept(here.path, journal.blame, *stages.anew(finish.evaluation, finish.classifier)) as each:
             journal.emit(finished, each)
         return _with_warnings(finish, folder, journal)
+
+
+def _working(plan: Plan) -> dict[str, str]:
+    """Return in words whose work the stages are."""
+    steps = {"load": plan.dataset, "encode": plan.encoder, "train": plan.trainer, "evaluate": plan.trainer}
+    return {stage: str(step) for stage, step in steps.items() if step is not None}
 
 
 def _with_warnings(finish: Finish, folder: RunFolder, journal: Journal) -> Finish:

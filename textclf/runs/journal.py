@@ -23,6 +23,8 @@ from ..hooks.events import (
     Warned,
 )
 from ..hooks.flaws import own_line
+from ..hooks.guard import put_back
+from ..hooks.plain import plain
 
 _BETWEEN_PROGRESS = 0.25
 
@@ -37,9 +39,11 @@ def logged(event: Event) -> None:
 class Journal:
     """The events of one run, which may come from several threads; observers are called by one at a time.
 
-    An observer that raises is heard of once, in a warning, and then left out. warnings: those of earlier tries, too.
+    An observer that raises is heard of once, in a warning, and then left out. What one must leave alone is put back,
+    and it is named once. warnings: those of earlier tries, too.
     ways: what can be done about an observer that raises, by its name, to stand behind the fault. run: the folder of the
-    run, which observers are told with each event, since they may observe several.
+    run, which observers are told with each event, since they may observe several. parts: whose work each stage is, in
+    words.
     """
 
     observers: list[tuple[str, Callable[[Event], None]]]
@@ -47,6 +51,7 @@ class Journal:
     warnings: list[str] = field(default_factory=list)
     ways: Mapping[str, str] = field(default_factory=dict)
     run: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -54,14 +59,19 @@ class Journal:
     forecasts: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens_per_second: float | None = None
     _last_progress: float = 0.0
+    _working: str = ""
     _warned: set[str] = field(default_factory=set)
     # Reentrant: what is told to an observer may make it, or this journal, tell something.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def emit(self, event: Event, around: Callable[[str], AbstractContextManager[object]] = nullcontext) -> None:
         """Keep an event and tell it to the observers; around: what each of them, by its name, is called in."""
+        event, odd = plain(event)
         with self._lock:
             self._take(event, around)
+            if odd:
+                who = f"{self._working}: " if self._working else ""
+                self._take(Warned(message=f"{who}{odd}, which JSON does not know; it is kept as text"), around)
 
     def _take(self, event: Event, around: Callable[[str], AbstractContextManager[object]]) -> None:
         if isinstance(event, Progress):
@@ -98,7 +108,9 @@ class Journal:
         self.emit(StageStarted(stage=name))
         notes: dict[str, Any] = {}
         began = time.perf_counter()
+        self._working = self.parts.get(name, "")
         yield notes
+        self._working = ""
         self.stages[name] = round(time.perf_counter() - began, 3)
         self.emit(StageFinished(stage=name, seconds=self.stages[name], notes=notes))
 
@@ -115,8 +127,9 @@ class Journal:
             name, observer = entry
             if entry not in self.observers:
                 continue  # it failed at the warning about another one
+            changed: list[str] = []
             try:
-                with around(name):
+                with around(name), put_back() as changed:
                     observer(told)
             except KeyboardInterrupt:
                 raise
@@ -125,3 +138,5 @@ class Journal:
                 line = own_line(error, observer)
                 where = f" ({line})" if line else ""
                 self.blame(name, f"observer {name} fails and is left out: {said(error)}{where}")
+            if changed:
+                self.blame(name, f"observer {name} changed {' and '.join(changed)}, which was put back")

@@ -27,6 +27,10 @@ RESERVED = (
 )  # fmt: skip
 _ANEW = (MODEL, PREDICTIONS, SCORES)
 OURS, _FOLDER = -1, "folder"
+_UNKEPT = (
+    "no copy{} can be made in the folder for temporary files, so what an output takes of others is lost; free space "
+    "there, or name another in TMPDIR"
+)
 
 
 def is_reserved(name: str) -> bool:
@@ -42,13 +46,21 @@ def write_outputs(
 
     anew: what writes the larger of the run's own files again, those of which no copy is kept.
     """
-    with disk_errors(folder.path):
+    try:
         # Outside of the run folder, which an output may clear.
-        copies = tempfile.TemporaryDirectory(prefix="textclf-")
+        copies = tempfile.TemporaryDirectory(prefix="textclf-", ignore_cleanup_errors=True)
+    except OSError as error:  # a run that is trained does not fail for want of room for copies
+        if steps:
+            warn(_UNKEPT.format(f": {error.strerror or error}"))
+        for step in steps:
+            _write(step, finished, folder.path, warn)
+        return
     with copies as place:
         keeping = Keeping(folder.path, Path(place), anew)
         for number, step in enumerate(steps):
-            keeping.copy()
+            uncopied = keeping.copy()
+            if uncopied:
+                warn(_UNKEPT.format(f" of '{uncopied[0]}'{' and more' if len(uncopied) > 1 else ''}"))
             try:
                 _write(step, finished, folder.path, warn)
             finally:
@@ -77,7 +89,8 @@ def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[
 class Keeping:
     """The files of a run folder before an output writes, with a copy of each that cannot be written anew.
 
-    owners: the number of the output that wrote a file. stamps: what there was before the last one wrote.
+    owners: the number of the output that wrote a file. stamps: what there was before the last one wrote. without: those
+    of which no copy could be made.
     """
 
     folder: Path
@@ -85,16 +98,28 @@ class Keeping:
     anew: Sequence[Callable[[], object]]
     owners: dict[str, int] = field(default_factory=dict)
     stamps: dict[str, Any] = field(default_factory=dict)
+    without: set[str] = field(default_factory=set)
 
-    def copy(self) -> None:
-        """Copy what there is by now, but for what has a copy already."""
-        now = self._seen()
-        with disk_errors(self.copies):
-            for name, stamp in now.items():
-                if stamp not in (_FOLDER, self.stamps.get(name)) and _first(name) not in (*_ANEW, CHECKPOINTS, WORK):
-                    _copy(self.folder / name, self.copies / name)
+    def copy(self) -> list[str]:
+        """Copy what there is by now, but for what has a copy already; return those of which none could be made."""
+        now, refused = self._seen(), []
+        for name, stamp in now.items():
+            file, copy = self.folder / name, self.copies / name
+            if stamp == _FOLDER and (copy.is_symlink() or copy.is_file()):
+                _remove(copy)
+            if stamp in (_FOLDER, self.stamps.get(name)) or _first(name) in (*_ANEW, CHECKPOINTS, WORK):
+                continue
+            self.without.add(name)
+            try:
+                if not file.is_symlink() and not file.is_file():
+                    continue  # of a pipe or a socket nothing could be kept
+                _copy(file, copy)
+                self.without.remove(name)
+            except OSError:
+                refused.append(name)
         self.stamps.clear()
         self.stamps.update(now)
+        return refused
 
     def mend(self, number: int) -> dict[int, list[str]]:
         """Put back what an output took of others, and return the names by whose they are; the rest is its own."""
@@ -108,20 +133,36 @@ class Keeping:
             if owner != number:
                 taken.setdefault(owner, []).append(_first(name) if owner == OURS else name)
                 lost.append(name)
-        with disk_errors(self.folder):
-            for name in reversed(lost):
-                _remove(self.folder / name)
-            for name in lost:
-                self._restore(name)
-        if set(taken.get(OURS, ())) & set(_ANEW):
-            for write in self.anew:
-                write()
+        try:
+            with disk_errors(self.folder):
+                self._put_back([name for name in lost if name not in self.without])
+        finally:
+            if set(taken.get(OURS, ())) & set(_ANEW):
+                for write in self.anew:
+                    write()
         return {owner: sorted(set(names)) for owner, names in taken.items()}
 
     def _only_longer(self) -> bool:
         """Tell whether the run's journal only went on: an output may use the classifier, and that may be told of."""
         journal, copy = self.folder / EVENTS, self.copies / EVENTS
         return journal.is_file() and copy.is_file() and journal.read_bytes().startswith(copy.read_bytes())
+
+    def _put_back(self, lost: Sequence[str]) -> None:
+        """Put back each of these; one that cannot be is told of when the others are there."""
+        failure: OSError | None = None
+        if lost and not self.folder.is_dir():
+            _remove(self.folder)
+        for act, names in ((self._clear, lost[::-1]), (self._restore, lost)):
+            for name in names:
+                try:
+                    act(name)
+                except OSError as error:
+                    failure = failure or error
+        if failure:
+            raise failure
+
+    def _clear(self, name: str) -> None:
+        _remove(self.folder / name)
 
     def _restore(self, name: str) -> None:
         place, copy = self.folder / name, self.copies / name
@@ -151,7 +192,12 @@ def _remove(place: Path) -> None:
 
 def _copy(file: Path, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(file, to, follow_symlinks=False)
+    _remove(to)  # no link can be written over
+    try:
+        shutil.copy2(file, to, follow_symlinks=False)
+    except OSError:
+        _remove(to)  # a part of it is none
+        raise
 
 
 def _first(name: str) -> str:

@@ -101,7 +101,9 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     """Fit the encoder on the training split and encode every split, from the cache where that was done before."""
     step = plan.encoder
     encoder: Encoder = step.build()
-    step.call("fit", lambda: encoder.fit(parts.train, context), context.warn)
+    # Of labels each plugin gets its own: one that writes into them changes what no other sees.
+    own = replace(parts.train, labels=parts.train.labels.copy())
+    step.call("fit", lambda: encoder.fit(own, context), context.warn)
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
         raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
@@ -176,11 +178,10 @@ def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) 
     """Train a model on the training split; the validation split is there only where somebody reads it."""
     step = plan.trainer
     trainer = step.build()
+    own = {name: replace(split, labels=split.labels.copy()) for name, split in encoded.splits.items()}
     model: Model = step.call(
         "train",
-        lambda: trainer.train(
-            encoded.encoder, encoded.splits["train"], encoded.splits.get("validation"), parts.labels, context
-        ),
+        lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), parts.labels, context),
         context.warn,
     )
     step.require("train", model, MODEL, "Model", origin=trainer.train)

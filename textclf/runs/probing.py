@@ -1,4 +1,4 @@
-"""Owns the doubt about features from the cache: whether they are those that the encoder makes of a few of the texts."""
+"""Owns how features are compared: those of a cache, or of a restored encoder, with others of the same texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ..data.dataset import Texts
 from ..data.tokens import Tokens
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 ROWS = 4
@@ -17,6 +16,7 @@ ROWS = 4
 _CANDIDATES, _SHORT = 32, 200
 # Of a row's largest number. Devices round otherwise: products in TF32 are off by some 1e-3 after a few layers.
 TOLERANCE = 1e-2
+_NUMBERS = "biuf"
 
 
 def same_as_kept(kept: Any, texts: Texts, encode: Callable[[Texts], Any]) -> bool:
@@ -28,10 +28,30 @@ def same_as_kept(kept: Any, texts: Texts, encode: Callable[[Texts], Any]) -> boo
         return True
     if len(kept) != len(texts) if isinstance(kept, Tokens) else kept.shape[0] != len(texts):
         return False
-    made = encode(texts.take(rows))
-    if isinstance(kept, Tokens) or isinstance(made, Tokens):
-        return isinstance(kept, Tokens) and isinstance(made, Tokens) and _same_tokens(kept.take(rows), made)
-    return _near(_dense(kept[rows]), _dense(made))
+    return alike(kept.take(rows) if isinstance(kept, Tokens) else kept[rows], encode(texts.take(rows)))
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Tell whether features of the same texts are the same but for rounding.
+
+    What is neither tokens nor an array, in a layout of a plugin's own, counts as alike: nobody can tell.
+    """
+    if not _comparable(one):
+        return True
+    if not _comparable(other) or isinstance(one, Tokens) != isinstance(other, Tokens):
+        return False
+    if isinstance(one, Tokens):
+        return _same_tokens(one, other)
+    return _near(_dense(one), _dense(other))
+
+
+def _comparable(features: Any) -> bool:
+    import numpy as np
+    from scipy import sparse
+
+    if isinstance(features, np.ndarray):
+        return not features.dtype.hasobject
+    return isinstance(features, Tokens) or bool(sparse.issparse(features))
 
 
 def probed_rows(texts: Texts) -> list[int]:
@@ -52,17 +72,20 @@ def _same_tokens(one: Tokens, other: Tokens) -> bool:
     return cuts and np.array_equal(one.offsets, other.offsets) and np.array_equal(one.ids, other.ids)
 
 
-def _near(kept: NDArray[np.float64], made: NDArray[np.float64]) -> bool:
+def _near(kept: NDArray[Any], made: NDArray[Any]) -> bool:
     import numpy as np
 
     if kept.shape != made.shape:
         return False
+    if kept.dtype.kind not in _NUMBERS or made.dtype.kind not in _NUMBERS:
+        return np.array_equal(kept, made)
+    kept, made = kept.astype(np.float64), made.astype(np.float64)
     largest = np.abs(np.nan_to_num(kept)).reshape(len(kept), -1).max(axis=1, initial=0)
     bound = TOLERANCE * largest.reshape(-1, *[1] * (kept.ndim - 1))
     return bool(((np.abs(kept - made) <= bound) | (np.isnan(kept) & np.isnan(made))).all())
 
 
-def _dense(features: Any) -> NDArray[np.float64]:
+def _dense(features: Any) -> NDArray[Any]:
     import numpy as np
 
-    return np.asarray(features.toarray() if hasattr(features, "toarray") else features).astype(np.float64)
+    return np.asarray(features.toarray() if hasattr(features, "toarray") else features)

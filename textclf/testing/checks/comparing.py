@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.pickles import pickle_in
 from ...data.tokens import Tokens
+from ...durable import no_file_in
 from ..clauses import Broken, NotApplicable
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ def differ(one: Any, other: Any, tolerance: float = 1e-5) -> bool:
     except Broken:
         return True
     return False
+
+
+def demand_files(folder: Path) -> None:
+    """Raise Broken where what was saved is not plain files and folders."""
+    if odd := no_file_in(folder):
+        raise Broken(f"it saves {odd}; write plain files")
 
 
 def demand_no_pickle(folder: Path) -> None:

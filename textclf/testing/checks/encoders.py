@@ -11,7 +11,7 @@ from ...data.dataset import Texts
 from ...hooks.components import Component, Options
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..texts import HOSTILE, ORDINARY
-from .comparing import ROUNDING, demand_no_pickle, demand_same, differ, rows_of, take
+from .comparing import ROUNDING, demand_files, demand_no_pickle, demand_same, differ, rows_of, take
 from .encoded import SOME, encode, fitted, many_texts, some_texts, together
 from .layouts import demand_layout, demand_rows
 from .otherwise import fitted_otherwise
@@ -119,6 +119,7 @@ def _demand_back(subject: Subject, options: Options, encoder: Any, features: Any
     """Raise Broken where an encoder is not the same when it was saved and restored."""
     folder, texts, component = subject.folder(), some_texts(subject), subject.component
     encoder.save(folder)
+    demand_files(folder)
     again = component.build(options) if component.restore is None else component.restore(options, folder)
     if again is None:
         raise Broken("restore returns nothing; return the encoder")

@@ -9,7 +9,7 @@ from ...data.predictions import Decision
 from ...durable import manifest
 from ...errors import ArtefactError, kind_of, said
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
-from .comparing import demand_no_pickle, demand_same, take
+from .comparing import demand_files, demand_no_pickle, demand_same, take
 from .encoders import made_anew
 from .subject import Subject
 from .training import Trained, tasks_of, train_once
@@ -130,6 +130,7 @@ def _keeps_to_its_folder(subject: Subject) -> None:
         except Exception as error:
             # It is found by trainer.restore.
             raise NotApplicable(f"it does not get so far: {said(error)}") from error
+        demand_files(folder)
         files = manifest(folder)
         taken = [name for name in first if files.get(name) != first[name]]
         if taken:
@@ -202,7 +203,11 @@ TRAINER: tuple[Check[Subject], ...] = (
         after=("trainer.scores", "trainer.repeats"),
     ),
     Check(
-        Clause("trainer.files", "a model saves under trainer/ and changes no file of the encoder's", "both lie there"),
+        Clause(
+            "trainer.files",
+            "a model saves plain files under trainer/ and changes no file of the encoder's",
+            "both lie there",
+        ),
         _keeps_to_its_folder,
         after=("trainer.scores",),
     ),
