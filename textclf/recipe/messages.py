@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import PluginError, Problem, did_you_mean, listing
 from .fields import by_path, is_left_out, model_at, names_of
+from .kept import is_lost
 from .nodes import KeyPath
 
 _EXPECTED = {
@@ -27,6 +28,7 @@ _BOUNDS = {
     "multiple_of": ("a multiple of", "multiple_of"),
 }  # fmt: skip
 _NO_DEFAULTS = ("missing", "extra_forbidden", "value_error", "assertion_error")
+_LOST = "JSON, in which recipes and models keep it, cannot hold it"
 _NUMBERS = ("a whole number", "a number", "a finite number")
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "true": "true", "false": "false"}
 
@@ -64,7 +66,7 @@ def wrong_defaults(error: ValidationError, model: type[BaseModel], values: Any) 
     """
     found = by_path(error, model, values).items()
     return {
-        path: _message(group, typed=False)
+        path: _LOST if is_lost(model, path) and not _is_json(group[0]["input"]) else _message(group, typed=False)
         for path, group in found
         if is_left_out(path, values) and not any(details["type"] in _NO_DEFAULTS for details in group)
     }
@@ -95,6 +97,10 @@ def _message(group: list[ErrorDetails], *, typed: bool = True) -> str:
     # 3.0 is a whole number to everybody but its reader.
     shown = str(value) if isinstance(value, float) and "a whole number" in expected else _shown(value)
     return f"must be {' or '.join(expected)}, not {shown}" + ((meant or _quoted(value, expected)) if typed else "")
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | list | dict)
 
 
 def _unknown(path: KeyPath, model: type[BaseModel], owner: str) -> str:
