@@ -141,7 +141,8 @@ class Step(Generic[T]):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
                 raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
-            raise self.fault(f"{method}() fails: {said(error)}", error) from error
+            version = libraries.other_version(self.offer, error)
+            raise self.fault(f"{method}() fails: {said(error)}{version}", error) from error
 
     def _kept(self, built: Any, method: str) -> T:
         direction = ("greater_is_better",) if self.kind == "metric" else ()
