@@ -199,7 +199,9 @@ def said(error: BaseException) -> str:
 
 def _of_values(error: Any) -> str:
     """Return in one line what pydantic says in several and with an address, or nothing of any other exception."""
-    if not type(error).__module__.startswith("pydantic") or not hasattr(error, "errors"):
+    if not type(error).__module__.startswith("pydantic"):
         return ""
+    if not hasattr(error, "errors"):
+        return str(getattr(error, "message", ""))
     found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors(include_url=False)]
     return f"{error.title}: " + "; ".join(f"{place}: {words}" if place else words for place, words in found)

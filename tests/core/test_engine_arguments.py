@@ -137,6 +137,17 @@ def test_an_object_that_cannot_be_looked_at_is_listed() -> None:
     assert listed.reason == "cannot be looked at: RuntimeError: look away"
 
 
+class Coy:
+    """Can be called, and does not tell with what."""
+
+    @property
+    def __signature__(self) -> Any:
+        raise KeyError("no")
+
+    def __call__(self) -> bool:
+        return False
+
+
 STOP = "; give a function without arguments that returns True where a run is to stop"
 
 
@@ -145,12 +156,14 @@ STOP = "; give a function without arguments that returns True where a run is to 
     [
         ({"runs": None}, "runs is nothing; give the path of a folder"),
         ({"runs": b"runs"}, "runs is a bytes; give the path of a folder"),
+        ({"runs": "\0x"}, "runs is a text with a zero byte; give the path of a folder"),
         ({"cache": 123}, "cache is an int; give the path of a folder"),
         ({"observers": print}, "observers is the function 'print', not a list; give observers=[print]"),
         ({"observers": None}, "observers is nothing, not a list; give observers=[...]"),
         ({"observers": [print, "say"]}, "observers[1] is 'say'; give functions that take an event"),
         ({"stopping": True}, f"stopping is a bool{STOP}"),
         ({"stopping": recipe}, "works"),
+        ({"stopping": Coy()}, "works"),
         ({"stopping": plugin}, f"stopping is the function 'plugin'{STOP}"),
         ({"offline": "no"}, "offline is 'no'; give True or False"),
         ({"entry_points": 0}, "entry_points is an int; give True or False"),

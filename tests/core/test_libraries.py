@@ -59,6 +59,25 @@ def test_an_import_that_no_installing_mends_is_the_plugins_fault() -> None:
     assert failing("from json import nosuch").endswith(report)
 
 
+def test_a_name_misspelt_is_the_plugins_fault_though_it_says_what_to_install() -> None:
+    declared = {"needs": ("numpy",), "install": "numpy>=1"}
+    report = "; report it to the authors of textclf-odd, or see `textclf plugins check odd`"
+    may = "; another version of numpy may have it"
+    said = failing("from numpy import arrayy", **declared)
+    assert said.startswith("encode() fails: ImportError: cannot import name 'arrayy' from 'numpy'")
+    assert said.endswith(may + report)
+    assert failing("import numpy.nosuch", **declared) == (
+        f"encode() fails: ModuleNotFoundError: No module named 'numpy.nosuch'{may}{report}"
+    )
+
+
+def test_a_library_that_says_itself_that_it_lacks_another_is_installed_as_declared() -> None:
+    source = "raise ImportError('missing optional dependency')"
+    said = "encode() fails: ImportError: missing optional dependency"
+    assert failing(source, needs=("numpy",), install="numpy[all]") == f"{said}; pip install 'numpy[all]'"
+    assert failing(source).startswith(f"{said}; report it to the authors of textclf-odd")
+
+
 def test_a_file_that_reaches_for_its_neighbour_is_told_so(tmp_path: Path) -> None:
     file = replace(PLUGIN, distribution="", version="", file=str(tmp_path / "odd.py"))
     assert failing("import nosuch", file).startswith(f"{ABSENT}; {BRINGS}, most often")

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from pydantic import field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from textclf import Component, Field, Options, Traits
 from textclf.testing import check_component
@@ -151,6 +152,26 @@ def test_several_branches_of_an_option_make_one_message():
     assert complaints({**SOUND, "encoder": {"use": "several", "words": {"a": 1}}}, offered) == [
         "encoder.words: must be a list or text, not a mapping"
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["greater_than", "too_long", "literal_error", "enum", "int_type", "missing", "extra_forbidden", "string_too_short"],
+)
+def test_an_error_that_a_validator_calls_by_a_name_of_pydantics_is_told_in_its_authors_words(name):
+    class Own(Options):
+        size: int = Field(1, ge=0, description="how many")
+
+        @field_validator("size")
+        @classmethod
+        def _odd(cls, value: int) -> int:
+            if value == 4:
+                raise PydanticCustomError(name, "four is even")
+            return value
+
+    component = Component(name="own", build=build, options=Own, traits=Traits(makes="matrix"))
+    offered = plugin("textclf_own", textclf_encoders=lambda: [component])
+    assert complaints({**SOUND, "encoder": {"use": "own", "size": 4}}, offered) == ["encoder.size: four is even"]
 
 
 def test_a_validator_of_the_plugins_own_speaks_for_itself():

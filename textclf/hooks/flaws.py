@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ..errors import closest, did_you_mean, kind_of
+from ..errors import closest, did_you_mean, kind_of, said
 from . import hookspecs
 from .components import Component, Options, Traits, flaw_of_traits
 
@@ -64,6 +64,8 @@ def flaw_of_component(component: Any) -> str:
     named = f"offers '{component.name}'"
     if not (isinstance(component.options, type) and issubclass(component.options, Options)):
         return f"{named} with options that are not a subclass of textclf.Options"
+    if reason := _unfinished(component.options):
+        return f"{named} with options that are not fully defined: {reason}"
     if any("use" in (name, field.alias) for name, field in component.options.model_fields.items()):
         return f"{named} with an option called 'use', which in a recipe names the component"
     for field in ("build", "restore", "check"):
@@ -79,6 +81,20 @@ def flaw_of_component(component: Any) -> str:
             return f"{named} with {kind_of(getattr(component, field))} as {field}, not a str"
     if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
         return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
+    for need in component.needs:
+        if not all(part.isidentifier() for part in need.split(".")):
+            way = "name what is imported, such as 'sklearn', and what pip installs, 'scikit-learn', as `install`"
+            return f"{named}, which needs '{need}', and no module can be called so; {way}"
+    return ""
+
+
+def _unfinished(options: type[Options]) -> str:
+    """Say why options cannot be validated, or nothing; some are whole only when they are first asked for."""
+    try:
+        if not options.__pydantic_complete__:
+            options.model_rebuild()
+    except Exception as error:  # noqa: BLE001 - types of a plugin's own may raise anything
+        return said(error)
     return ""
 
 

@@ -47,6 +47,13 @@ def _is_there(name: str) -> bool:
     return spec is not None
 
 
+def other_version(offer: Offer, error: BaseException) -> str:
+    """Say of what is not in a library, though that is there, where it may be; nothing of the plugin or of Python."""
+    top = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    own = offer.plugin.module.partition(".")[0]
+    return f"; another version of {top} may have it" if top and top not in (own, *sys.stdlib_module_names) else ""
+
+
 def way_out(offer: Offer, error: ImportError) -> str:
     """Say what to do where a component's import fails; nothing where that is its own fault, as a misspelt name is."""
     if offer.plugin.file and (neighbour := loose.neighbour(error, Path(offer.plugin.file))):
@@ -56,7 +63,8 @@ def way_out(offer: Offer, error: ImportError) -> str:
     absent = "" if not wanted or _is_there(wanted) else wanted
     # The name of an import is not always that of what brings it.
     brings = f"install the library that brings '{absent}'"
-    if lacking or component.install:
+    # Python names the module of whatever it cannot import; a library that lacks another one says so in its own words.
+    if lacking or (component.install and (absent or not error.name)):
         other = f", or {brings}" if absent and not lacking else ""
         return f"; {pip_command(component, lacking)}{other}"
     if not absent:

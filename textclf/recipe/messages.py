@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import types
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import PluginError, Problem, did_you_mean, listing
+from .fields import by_path, is_left_out, model_at, names_of
+from .kept import is_lost
 from .nodes import KeyPath
 
 _EXPECTED = {
@@ -27,6 +28,7 @@ _BOUNDS = {
     "multiple_of": ("a multiple of", "multiple_of"),
 }  # fmt: skip
 _NO_DEFAULTS = ("missing", "extra_forbidden", "value_error", "assertion_error")
+_LOST = "JSON, in which recipes and models keep it, cannot hold it"
 _NUMBERS = ("a whole number", "a number", "a finite number")
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "true": "true", "false": "false"}
 
@@ -44,7 +46,7 @@ def explain(
 
     remedy: what can be done about a fault of the component's own, such as a default that it refuses.
     """
-    found = _by_path(error, model, values)
+    found = by_path(error, model, values)
     # Of a union's branches the one that looked deeper into the value says more.
     outer = {path for path in found for longer in found if len(longer) > len(path) and longer[: len(path)] == path}
     kept = {path: group for path, group in found.items() if path not in outer or _is_own(group)}
@@ -62,56 +64,16 @@ def wrong_defaults(error: ValidationError, model: type[BaseModel], values: Any) 
 
     What a plugin's own validator says of a default may be its way to ask for another value.
     """
-    found = _by_path(error, model, values).items()
+    found = by_path(error, model, values).items()
     return {
-        path: _message(group, typed=False)
+        path: _LOST if is_lost(model, path) and not _is_json(group[0]["input"]) else _message(group, typed=False)
         for path, group in found
-        if _is_left_out(path, values) and not any(details["type"] in _NO_DEFAULTS for details in group)
+        if is_left_out(path, values) and not any(details["type"] in _NO_DEFAULTS for details in group)
     }
-
-
-def _by_path(error: ValidationError, model: type[BaseModel], values: Any) -> dict[KeyPath, list[ErrorDetails]]:
-    found: dict[KeyPath, list[ErrorDetails]] = {}
-    for details in error.errors(include_url=False):
-        found.setdefault(_path(details, model, values), []).append(details)
-    return found
-
-
-def _is_left_out(path: KeyPath, values: Any) -> bool:
-    """Tell whether a path ends beside the values: at an option that they say nothing of."""
-    for step in path:
-        if isinstance(values, Mapping) and step not in values:
-            return True
-        values = values[step]
-    return False
 
 
 def _is_own(group: list[ErrorDetails]) -> bool:
     return any(details["type"] not in _EXPECTED for details in group)
-
-
-def _path(details: ErrorDetails, model: type[BaseModel], values: Any) -> KeyPath:
-    """Return where in `values`, or beside them, an error stands: pydantic's path without names of union branches."""
-    path: list[str | int] = []
-    current = values
-    *inner, last = details["loc"] or ("",)
-    for step in (*inner, last) if details["loc"] else ():
-        if isinstance(current, dict) and step in current:
-            current = current[cast(str, step)]
-        elif isinstance(current, list) and isinstance(step, int) and step < len(current):
-            current = current[step]
-        elif isinstance(current, dict) and (name := _left_out(step, _model_at(model, tuple(path)))):
-            step, current = name, None  # what is wrong is in its default
-        elif step is not last or details["type"] != "missing":
-            continue
-        path.append(step)
-    return tuple(path)
-
-
-def _left_out(step: str | int, model: type[BaseModel] | None) -> str:
-    """Return what values would call an option that pydantic names by its attribute; nothing where it is none."""
-    field = None if model is None else model.model_fields.get(str(step))
-    return "" if field is None else field.alias or str(step)
 
 
 def _problem(path: KeyPath, group: list[ErrorDetails], model: type[BaseModel], owner: str) -> Problem:
@@ -137,8 +99,12 @@ def _message(group: list[ErrorDetails], *, typed: bool = True) -> str:
     return f"must be {' or '.join(expected)}, not {shown}" + ((meant or _quoted(value, expected)) if typed else "")
 
 
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | list | dict)
+
+
 def _unknown(path: KeyPath, model: type[BaseModel], owner: str) -> str:
-    known = sorted(_names(_model_at(model, path[:-1])))
+    known = sorted(names_of(model_at(model, path[:-1])))
     near = did_you_mean(str(path[-1]), known)
     words = "option" if owner else "key"
     of = owner if owner and len(path) == 1 else ("'" + ".".join(map(str, path[:-1])) + "'" if path[:-1] else "a recipe")
@@ -223,41 +189,3 @@ def _number(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
-
-
-def _names(model: type[BaseModel] | None) -> Iterable[str]:
-    return () if model is None else (field.alias or name for name, field in model.model_fields.items())
-
-
-def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
-    """Return the model whose fields stand at `path`, looking into optional values, lists and mappings."""
-    current: Any = model
-    for step in path:
-        current = next((found for branch in _branches(current) if (found := _inside(branch, step)) is not None), None)
-    return next((branch for branch in _branches(current) if _is_model(branch)), None)
-
-
-def _inside(annotation: Any, step: str | int) -> Any:
-    """Return the annotation of a model's field, a list's entry or a mapping's value; None where there is none."""
-    if _is_model(annotation):
-        named = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
-        return named.get(str(step))
-    parts = get_args(annotation)
-    if not parts or get_origin(annotation) not in (tuple, list, dict, set, frozenset):
-        return None
-    if get_origin(annotation) is tuple and isinstance(step, int) and step < len(parts) and parts[-1] is not Ellipsis:
-        return parts[step]
-    return parts[1] if get_origin(annotation) is dict else parts[0]
-
-
-def _branches(annotation: Any) -> list[Any]:
-    """Return what an annotation may be: the branches of unions, without what only describes them."""
-    if get_origin(annotation) is Annotated:
-        return _branches(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [branch for part in get_args(annotation) for branch in _branches(part)]
-    return [annotation]
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

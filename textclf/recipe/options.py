@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.fields import FieldInfo
 
-from ..hooks.components import Component, Kind, Options
+from ..hooks.components import Component, Kind
 from .writing import write
 
 _TYPES = {
@@ -36,9 +36,9 @@ def options_of(component: Component[Any, Any]) -> list[Option]:
     """Return every option in the order of the plugin; those inside of an option follow it."""
     try:
         schema = component.options.model_json_schema()
-    except PydanticInvalidForJsonSchema:
-        return [_plain(name, component.options) for name in component.options.model_fields]
-    return list(_walk(schema, schema.get("$defs", {}), ""))
+        return list(_walk(schema, schema.get("$defs", {}), ""))
+    except Exception:  # noqa: BLE001 - types of a plugin's own may have no schema, or a strange one
+        return [_plain(name, field) for name, field in component.options.model_fields.items()]
 
 
 def fragment(kind: Kind, component: Component[Any, Any]) -> str:
@@ -54,11 +54,10 @@ def fragment(kind: Kind, component: Component[Any, Any]) -> str:
     return "\n".join([f"{kind}:", *(f"  {line}" for line in lines)])
 
 
-def _plain(name: str, options: type[Options]) -> Option:
+def _plain(name: str, field: FieldInfo) -> Option:
     """Return an option whose type has no schema, from what its field says."""
-    field = options.model_fields[name]
     default = "" if field.is_required() else repr(field.get_default(call_default_factory=False))
-    return Option(name, "see the plugin", default, "", field.description or "", field.is_required())
+    return Option(field.alias or name, "see the plugin", default, "", field.description or "", field.is_required())
 
 
 def _walk(schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str) -> Iterator[Option]:

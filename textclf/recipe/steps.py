@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
 from ..hooks.registry import Offer
 from . import libraries
+from .kept import options_as_json, read_options
 from .messages import explain
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Step(Generic[T]):
 
     def _dumped(self) -> dict[str, Any]:
         """Return the options as JSON has them; a PluginError where they hold what JSON cannot."""
-        dumped: dict[str, Any] = self.call("options", lambda: self.options.model_dump(mode="json", by_alias=True))
+        dumped: dict[str, Any] = self.call("options", lambda: options_as_json(self.options))
         return dumped
 
     def __str__(self) -> str:
@@ -141,7 +141,8 @@ class Step(Generic[T]):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
                 raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
-            raise self.fault(f"{method}() fails: {said(error)}", error) from error
+            version = libraries.other_version(self.offer, error)
+            raise self.fault(f"{method}() fails: {said(error)}{version}", error) from error
 
     def _kept(self, built: Any, method: str) -> T:
         direction = ("greater_is_better",) if self.kind == "metric" else ()
@@ -175,13 +176,10 @@ _NOUNS = {"DatasetProvider": "dataset provider"}
 
 
 def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, list[Problem]]:
-    """Return validated options, or what is wrong with the values; paths begin at the options.
-
-    In pydantic's JSON mode, strictly: Python mode would refuse text for a Path and a list for a tuple.
-    """
+    """Return validated options, or what is wrong with the values; paths begin at the options."""
     options = offer.component.options
     try:
-        return options.model_validate_json(json.dumps(values)), []
+        return read_options(options, values), []
     except ValidationError as error:
         owner = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
         return None, explain(error, options, values, owner, offer.plugin.remedy(offer.component.name))

@@ -51,9 +51,11 @@ def stopping_of(stopping: Callable[[], bool]) -> Callable[[], bool]:
 
 def folder_of(name: str, folder: str | Path) -> Path:
     """Return a path that was given as an argument of that name."""
-    if isinstance(folder, str | os.PathLike) and isinstance(os.fspath(folder), str):
-        return Path(folder)
-    raise RecipeError(f"{name} is {_what(folder)}; give the path of a folder")
+    path = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None
+    if isinstance(path, str) and "\0" not in path:
+        return Path(path)
+    found = "a text with a zero byte" if isinstance(path, str) else _what(folder)
+    raise RecipeError(f"{name} is {found}; give the path of a folder")
 
 
 def flag_of(name: str, value: bool) -> bool:
@@ -121,7 +123,7 @@ def _answers(asked: object) -> bool:
         inspect.signature(asked).bind()  # type: ignore[arg-type]
     except TypeError:
         return False
-    except ValueError:  # some of Python's own functions have no signature
+    except Exception:  # noqa: BLE001 - some of Python's own functions have no signature, and others may raise anything
         return True
     return True
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..durable import digest, write_text
+from ..recipe.kept import options_as_json
 from ..recipe.plan import Plan
 from ..recipe.steps import validate
 from ..recipe.writing import write
@@ -36,7 +37,7 @@ def with_options(plan: Plan, options: Mapping[str, Any], warn: Callable[[str], N
     for place, value in options.items():
         kind, _, name = place.partition(".")
         step = {"dataset": plan.dataset, "encoder": plan.encoder, "trainer": plan.trainer}.get(kind)
-        told = {} if step is None else step.options.model_dump(mode="json", by_alias=True)
+        told = {} if step is None else options_as_json(step.options)
         if step is None or name not in told:
             warn(f"a choice names the option '{place}', which the recipe does not have; it is left out of the recipe")
             continue

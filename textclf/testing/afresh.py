@@ -21,6 +21,7 @@ from ..data.tokens import Tokens
 from ..hooks import loose
 from ..hooks.components import Component
 from ..hooks.discovery import discover
+from ..recipe.kept import read_options
 from .clauses import raised
 from .context import LocalContext
 
@@ -101,7 +102,7 @@ def main(folder: Path, again: bool) -> None:
     context = LocalContext(folder)
     answer = Answer()
     try:
-        encoder = component.build(component.options.model_validate_json(json.dumps(asked["values"])))
+        encoder = component.build(read_options(component.options, asked["values"]))
         encoder.fit(train, context)
         features = encoder.encode(Texts(*asked["texts"]), context)
         answer = Answer(features, encoder.fingerprint())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from ...errors import Problem, kind_of, said
 from ...hooks.components import Kind, Traits, flaw_of_traits
+from ...recipe.kept import options_as_json
 from ...recipe.messages import wrong_defaults
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
@@ -87,7 +87,7 @@ def _options_are_read(subject: Subject) -> None:
 
 def _options_survive_json(subject: Subject) -> None:
     options = subject.options
-    again = read_options(subject.component, json.loads(options.model_dump_json(by_alias=True)))
+    again = read_options(subject.component, options_as_json(options))
     if again != options:
         raise Broken(f"{options!r} is read back as {again!r}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import TextclfError
 from ...hooks.components import Options
+from ...recipe.kept import options_as_json
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from .alternatives import other_values
 from .encoded import some_texts
@@ -59,7 +60,7 @@ def _fitted(subject: Subject, values: Options) -> list[Other]:
 
 
 def _said(subject: Subject, values: Options) -> str:
-    now, then = values.model_dump(by_alias=True), subject.options.model_dump(by_alias=True)
+    now, then = options_as_json(values), options_as_json(subject.options)
     return ", ".join(f"{name} {now[name]!r} in place of {then[name]!r}" for name in now if now[name] != then[name])
 
 

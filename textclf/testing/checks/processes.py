@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...data.dataset import Texts
+from ...recipe.kept import options_as_json
 from ..afresh import Answer, Wanted, fit_afresh, home_of
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .alternatives import alike, other_values
@@ -67,10 +68,10 @@ def _near(subject: Subject) -> Texts:
 
 def _others(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Give options of other encoders: with all changed that can be, where that is sound, and the given ones."""
-    given, changed = subject.options.model_dump(mode="json", by_alias=True), {**subject.values}
+    given, changed = options_as_json(subject.options), {**subject.values}
     for options in other_values(subject):
         if alike(subject, options):
-            now = options.model_dump(mode="json", by_alias=True)
+            now = options_as_json(options)
             changed |= {name: now[name] for name in now if now[name] != given[name]}
     with suppress(Exception):  # a validator may raise anything
         if changed != subject.values and alike(subject, read_options(subject.component, changed)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,6 +12,7 @@ from typing import Any
 from ...data.dataset import Dataset, Task
 from ...hooks.components import Component, Kind, Options, Traits
 from ...hooks.contracts import Finished
+from ...recipe import kept
 from ...recipe.libraries import lacking_libraries, pip_command
 from ..clauses import NotApplicable, NotTried
 from ..context import LocalContext
@@ -123,5 +123,5 @@ def _demand_installed(component: Component[Any, Any]) -> None:
 
 def read_options(component: Component[Any, Any], values: Mapping[str, Any]) -> Options:
     """Read options as a recipe's are read: as JSON, strictly."""
-    options: Options = component.options.model_validate_json(json.dumps(dict(values)))
+    options: Options = kept.read_options(component.options, values)
     return options
