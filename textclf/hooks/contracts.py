@@ -194,6 +194,8 @@ class TokenEncoder(Encoder, Protocol):
     ) -> dict[str, torch.Tensor]:
         """Return the keyword arguments with which `network(**it)` gives logits [rows, labels], in order of `rows`.
 
+        They are called as the network calls them, but for one: a padded batch says in `attention_mask`, [rows,
+        longest], what the network reads (1) and what only fills up (0); there may be none where nothing is filled up.
         The network returns them, or, as Hugging Face networks do, an object that carries them as `logits`.
         """
 
