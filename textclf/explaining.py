@@ -14,7 +14,7 @@ from .data.dataset import Labels, Texts
 from .data.explanations import Explanation
 from .data.windows import Window
 from .data.words import Range, without, words_of
-from .errors import PluginError, RecipeError, did_you_mean, kind_of, listing
+from .errors import PluginError, RecipeError, counted, did_you_mean, kind_of, listing
 from .hooks.events import Progress
 from .recipe.steps import Step
 
@@ -67,7 +67,9 @@ def explain(parts: Parts, texts: Texts, wishes: Sequence[Wish], asked: Asked) ->
     if why_not and asked not in ("auto", "occlusion"):
         raise RecipeError(f"method '{asked}': {why_not}; use auto or occlusion")
     if why_not:
-        return [_occluded(parts, texts, wish) for wish in wishes]
+        # Only of networks is more to be expected: other encoders need not tell where their features come from.
+        expected = asked == "auto" and parts.steps[0].traits.makes == "tokens"
+        return [_occluded(parts, texts, wish, why_not if expected else "") for wish in wishes]
     method: Method = parts.steps[1].call("explains_by", lambda: parts.model.explains_by)
     if asked not in ("auto", method):
         known = f"{parts.steps[1]} is explained by '{method}'"
@@ -79,7 +81,7 @@ def _why_not(parts: Parts) -> str:
     """Say why what words contributed cannot be had from the parts themselves, or return an empty string."""
     encoder, trainer = parts.steps
     if not callable(getattr(parts.encoder, "spans", None)):
-        return f"{encoder} does not tell where in a text its features come from"
+        return f"{encoder} does not tell where in a text its features come from (spans)"
     if not callable(getattr(parts.model, "attributions", None)):
         return f"{trainer} does not tell what its features contribute"
     opaque = getattr(parts.model, "opaque", None)
@@ -102,9 +104,18 @@ def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Meth
     for row, (wish, places, told) in enumerate(zip(wishes, spans, found, strict=True)):
         words = _Words(given, row)
         sound = _checked(told, trainer, parts.model.attributions)
+        _demand_places(words, partial(chain.from_iterable, places.values()), parts, "spans")
         values, remainder = encoder.call("spans", partial(words.shared, places, sound))
         explained.append(_explanation(parts, given, row, wish, method, words.told(values), remainder, told))
     return explained
+
+
+def _demand_places(words: _Words, told: Callable[[], Iterable[Span]], parts: Parts, method: str) -> None:
+    """Raise a PluginError where a method of the encoder tells of a place that is none in the text."""
+    encoder, _ = parts.steps
+    fault = encoder.call(method, lambda: words.fault_of(told()))
+    if fault:
+        raise encoder.fault(f"{method} tells of {fault}", getattr(parts.encoder, method))
 
 
 def _checked(told: Attributions, trainer: Step[Any], method: object) -> Attributions:
@@ -117,8 +128,8 @@ def _checked(told: Attributions, trainer: Step[Any], method: object) -> Attribut
     return told
 
 
-def _occluded(parts: Parts, texts: Texts, wish: Wish) -> Explanation:
-    """Explain by what deleting each word that is read changes."""
+def _occluded(parts: Parts, texts: Texts, wish: Wish, why: str) -> Explanation:
+    """Explain by what deleting each word that is read changes; `why`: the reason to tell, if any."""
     import numpy as np
 
     given = texts.take([wish.row])
@@ -138,7 +149,7 @@ def _occluded(parts: Parts, texts: Texts, wish: Wish) -> Explanation:
             values[word] = (alone - other) / len(group)
     of = parts.labels.logit_name(wish.column) + (f", {size} words at a time" if size > 1 else "")
     told = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
-    return _explanation(parts, given, 0, wish, "occlusion", words.told(values), 0.0, told)
+    return _explanation(parts, given, 0, wish, "occlusion", words.told(values), 0.0, told, why)
 
 
 def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
@@ -149,6 +160,7 @@ def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
     told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
     if len(told) != len(given):
         raise encoder.fault(f"reads tells of {len(told)} texts, where {len(given)} were asked for", parts.encoder.reads)
+    _demand_places(words, lambda: told[0], parts, "reads")
     touched: list[int] = encoder.call("reads", lambda: words.touched(told[0]))
     return touched
 
@@ -181,13 +193,13 @@ def _logit(scores: NDArray[np.float32], column: int, several: bool) -> NDArray[n
 
 def _explanation(
     parts: Parts, texts: Texts, row: int, wish: Wish, method: Method, words: tuple[Word, ...], remainder: float,
-    told: Attributions,
+    told: Attributions, why: str = "",
 ) -> Explanation:  # fmt: skip
     pair = None if texts.second is None else texts.second[row]
     label = parts.labels.names[wish.column]
     return Explanation(
         texts.first[row], pair, label, wish.score, words, float(told.logit), float(told.baseline), remainder, method,
-        told.of, told.against,
+        told.of, told.against, why,
     )  # fmt: skip
 
 
@@ -200,6 +212,16 @@ class _Words:
         self.places: list[tuple[int, Range]] = [(p, r) for p, ranges in enumerate(self._ranges) for r in ranges]
         self._ends = [[end for _, end in ranges] for ranges in self._ranges]
         self._begun = [0, len(self._ranges[0])]
+
+    def fault_of(self, spans: Iterable[Span]) -> str:
+        """Say which of some places is none in these texts, or return an empty string."""
+        sizes = [len(text) for text in self._texts]
+        for part, start, end in spans:
+            if part not in range(len(sizes)):
+                return f"({part}, {start}, {end}), where there is no text {part}"
+            if not 0 <= start <= end <= sizes[part]:
+                return f"({part}, {start}, {end}), which is no place in a text of {counted(sizes[part], 'character')}"
+        return ""
 
     def shared(
         self, spans: Mapping[int, Sequence[Span]], told: Attributions

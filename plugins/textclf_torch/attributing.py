@@ -38,7 +38,9 @@ def opaque(network: torch.nn.Module, encoder: Any) -> str:
     if not callable(embeddings) or not isinstance(_embeddings(network), torch.nn.Module):
         return f"the network, a {type(network).__name__}, has no embeddings of its tokens"
     if not callable(getattr(encoder, "seen", None)) or "padded" not in encoder.layouts:
-        return f"{type(encoder).__name__} does not tell where its tokens are in a padded batch"
+        return f"{type(encoder).__name__} does not tell where its tokens are in a padded batch (seen)"
+    if not hasattr(encoder, "blank"):
+        return f"{type(encoder).__name__} does not tell which token stands for no word (blank)"
     return ""
 
 

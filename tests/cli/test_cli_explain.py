@@ -68,7 +68,7 @@ def test_json_is_one_document_with_every_word(call: Call):
     document = call("explain", "toys", "dabe fine", "--json").json()
     assert set(document) == {"run", "explanations"}
     (told,) = document["explanations"]
-    names = "text pair label score logit baseline remainder error method of against words"
+    names = "text pair label score logit baseline remainder error method of against why words"
     assert " ".join(told) == names
     assert [(word["text"], word["start"], word["end"]) for word in told["words"]] == [("dabe", 0, 4), ("fine", 5, 9)]
     difference = told["logit"] - told["baseline"] - sum(word["contribution"] for word in told["words"])
@@ -129,7 +129,7 @@ def test_both_texts_of_a_pair_are_shown(call: Call):
         (["twos", "a"], "this classifier reads pairs of texts; add --pair TEXT"),
         (["toys", "a", "--method", "exact"],
          "method 'exact': encoder 'toy_words' (plugin textclf.testing.toy of toy 1.0) does not tell where in a text "
-         "its features come from; use auto or occlusion"),
+         "its features come from (spans); use auto or occlusion"),
         (["toys", "a", "--html", "no/such/place.html"],
          "--html: no/such/place.html cannot be written: no such file or directory; name another file"),
     ],

@@ -215,7 +215,7 @@ def test_a_method_that_does_not_fit_says_why_and_which_do(toy: Classifier):
         toy.explain(["a"], method="gradients")
     assert str(error.value) == (
         "method 'gradients': encoder 'toy_words' (plugin textclf.testing.toy) does not tell where in a text its "
-        "features come from; use auto or occlusion"
+        "features come from (spans); use auto or occlusion"
     )
     with pytest.raises(RecipeError) as error:
         weighing(toy).explain(["a"], method="gradients")

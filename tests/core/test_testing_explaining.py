@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from tests.culprits.making import LINEAR, WORDS
 from tests.plugins.letters import Letters, textclf_encoders
-from textclf import Attributions
-from textclf.testing import check_component
+from textclf import Attributions, Component, Field, Options, Traits
+from textclf.testing import ContractBroken, check_component, contract
 from textclf.testing.toy.linear import ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords
 
@@ -48,6 +51,77 @@ def test_places_that_are_not_in_the_text_are_caught(tell, said):
     state, detail = states(spanning(tell))["encoder.spans"]
     assert state == ("failed" if said else "passed")
     assert detail.startswith(said)
+
+
+class Chosen(Options):
+    words: tuple[str, ...] = Field(("good", "plot"), max_length=9, description="the words that are counted")
+
+
+def counting(made_of):
+    """Return what `encoder.spans` finds of an encoder that looks for its words in what is made of a text."""
+
+    class Counting:
+        def __init__(self, options):
+            self.words = options.words
+
+        def fit(self, train, context):
+            """Nothing is learnt."""
+
+        def encode(self, texts, context):
+            return np.array([[len(units.get(unit, ())) for unit in range(len(self.words))]
+                             for units in self.spans(texts, context)], np.float32)  # fmt: skip
+
+        def spans(self, texts, context):
+            found = [[(word, 0, *place) for word, *place in made_of(text)] for text in texts.first]
+            return [
+                {unit: places for unit, word in enumerate(self.words) if (places := [p for w, *p in row if w == word])}
+                for row in found
+            ]
+
+        def fingerprint(self):
+            return f"1 {self.words}"
+
+        def save(self, folder):
+            """The options are all there is."""
+
+    traits = Traits(makes="counts", tasks=frozenset({"single-label", "multi-label"}))
+    module = ModuleType("textclf_counting")
+    module.textclf_encoders = lambda: [Component(name="counting", options=Chosen, build=Counting, traits=traits)]
+    (case,) = [case for case in contract(module) if case.clause == "encoder.spans"]
+    try:
+        case.check()
+    except ContractBroken as broken:
+        return broken.findings[0].state, broken.findings[0].detail
+    return "passed", ""
+
+
+def words_in(text):
+    return [(found[0], *found.span()) for found in re.finditer(r"\w+", text)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "letters"),
+    [
+        (str.casefold, "ßßßß"),
+        (str.lower, "İİİİ"),
+        (lambda text: unicodedata.normalize("NFKC", text), "ﬁﬁﬁﬁ"),
+        (lambda text: unicodedata.normalize("NFC", text), "e\u0301" * 4),
+        (lambda text: unicodedata.normalize("NFD", text), "İİİİ"),
+    ],
+)
+def test_places_in_a_text_that_was_folded_or_normalised_are_caught(changed, letters):
+    state, detail = counting(lambda text: words_in(changed(text)))
+    assert state == "failed"
+    assert detail.startswith(f"behind '{letters}' it tells of ")
+    if letters == "ßßßß":
+        assert detail == (
+            "behind 'ßßßß' it tells of '... ' in 'Not good... 2/10, would NOT buy again', and behind 'xxxx' of 'good': "
+            "look for words in the text as it is, and fold or normalise each by itself"
+        )
+
+
+def test_places_of_words_that_are_folded_one_by_one_hold():
+    assert counting(lambda text: [(word.casefold(), *place) for word, *place in words_in(text)]) == ("passed", "")
 
 
 @pytest.mark.parametrize(

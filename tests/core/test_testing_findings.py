@@ -121,10 +121,10 @@ def test_a_trainer_that_does_not_train_is_one_finding():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (lambda model: Scoring(model, lambda scores: None), "single-label scores are nothing, not float32[30, 3]"),
+        (lambda model: Scoring(model, lambda scores: None), "single-label scores are nothing, not float32[60, 3]"),
         (
             lambda model: Scoring(model, lambda scores: scores.tolist()),
-            "single-label scores are a list, not float32[30, 3]",
+            "single-label scores are a list, not float32[60, 3]",
         ),
         (lambda model: Scoring(model, lambda scores: scores * np.nan), "single-label scores hold NaN or infinity"),
     ],
@@ -155,7 +155,7 @@ def test_a_trainer_that_learns_too_little_is_told_of_what_and_which_options_may_
     wrong = TRAINERS["trainer.learns"]
     (said,) = failed(wrong.component, wrong.kind, options=wrong.options).values()
     assert re.fullmatch(
-        r"taught on 90 separable single-label texts it gets \d+% right of 30 others; 90% is asked; where it needs more "
+        r"taught on 90 separable single-label texts it gets \d+% right of 60 others; 75% is asked; where it needs more "
         r"steps for that, give it options, such as `--set toy_linear.epochs=...` or "
         r"`options={'toy_linear': {'epochs': ...}}`",
         said,

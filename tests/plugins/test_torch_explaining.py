@@ -25,6 +25,7 @@ from tests.tiny import (
     tiny_xlm_roberta,
 )
 from textclf import Engine, Labels, PluginError, Texts, Tokens
+from textclf.data.explanation_page import account
 from textclf.testing import LocalContext
 
 CPU = torch.device("cpu")
@@ -177,4 +178,29 @@ def test_a_network_without_embeddings_of_tokens_is_opaque_and_says_why():
     model = TorchModel(network, encoder, LABELS, CPU)
     assert model.opaque() == "the network, a Mean, has no embeddings of its tokens"
     network.get_input_embeddings = lambda: network.table
-    assert model.opaque() == "Letters does not tell where its tokens are in a padded batch"
+    assert model.opaque() == "Letters does not tell where its tokens are in a padded batch (seen)"
+
+
+class Seen(letters.Letters):
+    def seen(self, tokens: Tokens, rows: Any) -> Any:
+        return np.zeros((len(rows), 1), np.int64)
+
+
+def test_a_network_whose_encoder_names_no_blank_token_is_opaque_too():
+    encoder = Seen(letters.LettersOptions())
+    network = encoder.build_network(LABELS)
+    network.get_input_embeddings = lambda: network.table
+    model = TorchModel(network, encoder, LABELS, CPU)
+    assert model.opaque() == "Seen does not tell which token stands for no word (blank)"
+
+
+def test_where_a_token_encoder_lacks_something_the_explanation_says_why_words_were_deleted(tmp_path: Path):
+    made = Engine(plugins=[letters], runs=tmp_path / "runs", cache=tmp_path / "cache")
+    recipe = {"encoder": "letters", "trainer": {"use": "torch", "device": "cpu", "epochs": 1}}
+    model = made.run(recipe, data=(TEXTS * 2, ["yes", "no"] * len(TEXTS))).classifier
+    (told,) = model.explain("good film")
+    why = f"encoder 'letters' (plugin {letters.__name__}) does not tell where in a text its features come from (spans)"
+    assert (told.method, told.why, told.to_json()["why"]) == ("occlusion", why, why)
+    assert f"occlusion: the change when a word is deleted, since {why}; log-odds of " in account(told)
+    (asked,) = model.explain("good film", method="occlusion")
+    assert asked.why == ""

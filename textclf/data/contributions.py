@@ -52,7 +52,8 @@ class Contributions:
     """What each word of a text contributed to the logit of a label.
 
     text, pair: as the classifier reads them, after its cleaning. score: the label's probability. of: what `logit` is.
-    against: what `baseline` is. remainder: contributions of what is in no word, such as spaces.
+    against: what `baseline` is. remainder: contributions of what is in no word, such as spaces. why: what a network's
+    encoder or trainer lacks, where words were deleted for want of it.
     """
 
     text: str
@@ -66,6 +67,7 @@ class Contributions:
     method: Method
     of: str
     against: str
+    why: str = ""
 
     @property
     def error(self) -> float:
@@ -99,4 +101,4 @@ class Contributions:
         names = ("text", "pair", "label", "score", "logit", "baseline", "remainder", "error", "method", "of", "against")
         parts = ("text", "part", "start", "end", "contribution", "seen")
         words = [{name: getattr(word, name) for name in parts} for word in self.words]
-        return {**{name: getattr(self, name) for name in names}, "words": words}
+        return {**{name: getattr(self, name) for name in (*names, "why")}, "words": words}

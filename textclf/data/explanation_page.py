@@ -78,6 +78,7 @@ def account(explanation: Contributions) -> str:
         "gradients": "integrated gradients (Sundararajan et al. 2017)",
         "occlusion": "occlusion: the change when a word is deleted",
     }[explanation.method]
+    told += f", since {explanation.why}" if explanation.why else ""
     gap = "they need not add up; gap" if explanation.method == "occlusion" else "completeness error"
     rest = f", of what is in no word {explanation.remainder:+.4f}" if explanation.remainder else ""
     return (

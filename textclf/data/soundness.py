@@ -13,6 +13,14 @@ def unsound(dataset: Dataset) -> str | None:
     return unsound_texts(dataset) or unsound_labels(dataset) or unsound_names(dataset)
 
 
+def unlike_traits(dataset: Dataset, pairs: bool) -> str | None:
+    """Say that a sound dataset has pairs where its provider's traits say that it has none, or none for pairs."""
+    if dataset.train.texts.pairs == pairs:
+        return None
+    found = ("single", "that they are pairs") if pairs else ("pairs", "that they are not")
+    return f"texts are {found[0]}, where its traits say {found[1]}"
+
+
 def unsound_texts(dataset: Dataset) -> str | None:
     """Say what is wrong with its splits and their texts, or return None."""
     if not isinstance(dataset.train, Split):

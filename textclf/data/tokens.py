@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
+from ..errors import DataError, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,24 @@ class Tokens:
 
         return np.diff(self.offsets)
 
+    def flaw(self) -> str:
+        """Say in which way the arrays break what is said above, or return an empty string; no id is looked at."""
+        import numpy as np
+
+        known = (np.dtype(np.uint16), np.dtype(np.uint32))
+        if not _flat(self.ids) or self.ids.dtype not in known:
+            return f"ids are {_form(self.ids)}, not a flat array of uint16 or uint32"
+        if not _flat(self.offsets) or self.offsets.dtype != np.int64 or not len(self.offsets):
+            return f"offsets are {_form(self.offsets)}, not int64[texts + 1]"
+        lengths = self.lengths()
+        if self.offsets[0] != 0:
+            return f"offsets begin at {self.offsets[0]}, not at 0"
+        if (lengths < 0).any():
+            return f"offsets decrease behind text {int((lengths < 0).argmax())}"
+        if self.offsets[-1] != len(self.ids):
+            return f"offsets end at {self.offsets[-1]}, but there are {len(self.ids)} ids"
+        return "" if self.cuts is None else _flaw_of_cuts(self.cuts, lengths)
+
     def take(self, rows: NDArray[np.int64]) -> Tokens:
         """Return the given texts, in the given order, as arrays of their own."""
         import numpy as np
@@ -70,3 +88,27 @@ class Tokens:
             raise DataError("pairs of texts cannot be followed by single texts, nor these by pairs")
         cuts = None if self.cuts is None or more.cuts is None else np.concatenate([self.cuts, more.cuts])
         return Tokens(np.concatenate([self.ids, more.ids]), offsets, cuts)
+
+
+def _flaw_of_cuts(cuts: Any, lengths: NDArray[np.int64]) -> str:
+    import numpy as np
+
+    if not _flat(cuts) or cuts.dtype != np.int64:
+        return f"cuts are {_form(cuts)}, not int64[texts]"
+    outside = (cuts < 0) | (cuts > lengths)
+    if not outside.any():
+        return ""
+    row = int(outside.argmax())
+    return f"cut of text {row} is {cuts[row]}, but the text has {lengths[row]} ids"
+
+
+def _flat(array: Any) -> bool:
+    import numpy as np
+
+    return isinstance(array, np.ndarray) and array.ndim == 1
+
+
+def _form(array: Any) -> str:
+    import numpy as np
+
+    return f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else kind_of(array)

@@ -194,6 +194,8 @@ class TokenEncoder(Encoder, Protocol):
     ) -> dict[str, torch.Tensor]:
         """Return the keyword arguments with which `network(**it)` gives logits [rows, labels], in order of `rows`.
 
+        They are called as the network calls them, but for one: a padded batch says in `attention_mask`, [rows,
+        longest], what the network reads (1) and what only fills up (0); there may be none where nothing is filled up.
         The network returns them, or, as Hugging Face networks do, an object that carries them as `logits`.
         """
 
@@ -211,10 +213,11 @@ class Spans(Protocol):
     """What an Encoder may offer beside its contract: where in a text its features come from. Found by its presence."""
 
     def spans(self, texts: Texts, context: Context) -> Sequence[Mapping[int, Sequence[Span]]]:
-        """Return, for each text, the places that each unit of its features came from.
+        """Return, for each text, the places that each unit of its features came from, in the text as it is given.
 
-        Units are positions in the text's row of Tokens, or the columns of a matrix that are not zero. A unit of several
-        places (the words of an n-gram, a word that occurs twice) contributes evenly through each.
+        A folded or normalised text may be longer or shorter, and its places others. Units are positions in the text's
+        row of Tokens, or the columns of a matrix that are not zero. A unit of several places (the words of an n-gram, a
+        word that occurs twice) contributes evenly through each.
         """
 
 

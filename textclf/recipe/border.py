@@ -25,6 +25,8 @@ def checked_features(features: Any, texts: int, step: Step[Any], encode: object 
 def fault_of_features(features: Any, texts: int, makes: str | None) -> str:
     """Return in words what keeps features from being those of so many texts; nothing where they are sound."""
 
+    if makes == "tokens" and isinstance(features, Tokens) and (flaw := features.flaw()):
+        return f"Tokens whose {flaw}"
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
     except (TypeError, IndexError):

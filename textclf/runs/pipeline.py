@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..classifier import Classifier, silent
 from ..data.dataset import Dataset, Labels, Split, Texts
 from ..data.predictions import Decision, Encoded, Predictions
-from ..data.soundness import unsound
+from ..data.soundness import unlike_traits, unsound
 from ..data.text import clean, strings_digest, texts_digest
 from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..hooks.context import Judge, RunContext
@@ -38,7 +38,7 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
         data = step.call("load", lambda: provider.load(context), context.warn)
         if not isinstance(data, Dataset):
             raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
-        reason = step.call("load", partial(unsound, data))
+        reason = step.call("load", partial(unsound, data)) or unlike_traits(data, step.traits.pairs)
         if reason:
             raise step.fault(f"load returned a dataset whose {reason}", provider.load)
     else:

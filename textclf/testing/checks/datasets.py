@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...data.dataset import Dataset, Split
-from ...data.soundness import unsound, unsound_labels, unsound_names, unsound_texts
+from ...data.soundness import unlike_traits, unsound, unsound_labels, unsound_names, unsound_texts
 from ...data.text import texts_digest
 from ...errors import TextclfError, counted, kind_of, said
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
@@ -54,8 +54,8 @@ def _keeps_its_traits(subject: Subject) -> None:
     dataset, traits = _dataset(subject), subject.traits
     if dataset.labels.task not in traits.tasks:
         raise Broken(f"its labels are {dataset.labels.task}, its traits say {', '.join(sorted(traits.tasks))}")
-    if dataset.train.texts.pairs and not traits.pairs:
-        raise Broken("its texts are pairs, its traits say they are not")
+    if reason := unlike_traits(dataset, traits.pairs):
+        raise Broken(f"its {reason}{subject.memory['load']}")
 
 
 def _loads_the_same_again(subject: Subject) -> None:

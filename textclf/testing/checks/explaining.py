@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...data.contributions import Span
@@ -10,7 +10,7 @@ from ...data.dataset import Texts
 from ...data.tokens import Tokens
 from ...errors import PluginError, kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable
-from ..texts import HOSTILE
+from ..texts import HOSTILE, ORDINARY
 from .encoded import fitted
 from .subject import Subject
 from .training import train_once
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TOLERANCE = 0.01
+# Letters that become two when they are folded, lowered or decomposed, and two that become one.
+_LONGER = ("ßßßß", "İİİİ", "ﬁﬁﬁﬁ", "e\u0301" * 4)
+_SHOWN, _MANY = 40, 50
 _ROWS = 6
 
 
@@ -65,6 +68,52 @@ def _tells_where(subject: Subject) -> None:
         if strange:
             raise Broken(f"text {row}: it tells of units that its features do not have: {strange[:5]}")
         _stand_in(texts, row, (span for places in units.values() for span in places))
+    for behind in _LONGER:
+        _demand_unmoved(subject, behind)
+
+
+def _demand_unmoved(subject: Subject, behind: str) -> None:
+    """Raise Broken where places move that stand behind letters of which a folded or composed text has more, or fewer.
+
+    Held against the same texts behind as many plain letters; what depends on them otherwise is nobody's fault.
+    """
+    texts = _words(subject)
+    alone, plain, odd = (_told_behind(subject, texts, letters) for letters in ("", "x" * len(behind), behind))
+    for row, text in enumerate(texts):
+        if alone[row] != plain[row]:
+            continue
+        if odd[row] != plain[row]:
+            wrong, right = (_quoted(text, one[row] - other[row]) for one, other in ((odd, plain), (plain, odd)))
+            raise Broken(
+                f"behind '{behind}' it tells of {wrong} in {text[:_SHOWN]!r}, and behind '{'x' * len(behind)}' of "
+                f"{right}: look for words in the text as it is, and fold or normalise each by itself"
+            )
+
+
+def _quoted(text: str, places: set[tuple[int, int]]) -> str:
+    start, end = min(places, default=(0, 0))
+    return repr(text[start:end]) if text[start:end] else "nothing"
+
+
+def _words(subject: Subject) -> list[str]:
+    """Return short texts of words that the encoder may know: of training texts, ordinary ones, and its options."""
+    named = [word for value in subject.options.model_dump().values() for word in _strings(value)]
+    return [*subject.dataset().train.texts.take(range(_ROWS)).first, *ORDINARY, *named, " ".join(named)]
+
+
+def _strings(value: object) -> list[str]:
+    several = value if isinstance(value, tuple) else (value,)
+    return [word for word in several if isinstance(word, str) and 0 < len(word) < _SHOWN][:_MANY]
+
+
+def _told_behind(subject: Subject, texts: Sequence[str], letters: str) -> list[set[tuple[int, int]]]:
+    """Return, for each text, the places in it that are told of where it stands behind some letters and a space."""
+    head = f"{letters} " if letters else ""
+    begin, told = len(head), fitted(subject).spans(Texts([head + text for text in texts]), subject.context())
+    return [
+        {(start - begin, end - begin) for places in units.values() for _, start, end in places if start >= begin}
+        for units in told
+    ]
 
 
 def _tells_what_it_reads(subject: Subject) -> None:

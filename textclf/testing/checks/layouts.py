@@ -31,7 +31,9 @@ def demand_layout(features: Any, layout: str | None) -> None:
 
 
 def demand_rows(features: Any, texts: Sequence[str], layout: str | None) -> None:
-    """Raise Broken where there is not one row of numbers a text."""
+    """Raise Broken where there is not one row of numbers, or of tokens, a text."""
+    if isinstance(features, Tokens) and (flaw := features.flaw()):
+        raise Broken(f"encode returns Tokens whose {flaw}")
     if rows_of(features) != len(texts):
         raise Broken(f"{rows_of(features)} rows for {len(texts)} texts")
     if layout in _LAYOUTS:

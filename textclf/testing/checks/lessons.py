@@ -93,12 +93,12 @@ def _without(lesson: Lesson, absent: int) -> Lesson:
 
 
 def _right_without(absent: int, decided: NDArray[Any], test: Encoded) -> float:
-    """Return the share of right answers to the texts, or in the columns, of the other labels."""
+    """Return the share of right answers to the texts of the other labels, or in the worst of their columns."""
     import numpy as np
 
     right = decided == test.labels
     others = np.delete(right, absent, axis=1) if right.ndim == 2 else right[test.labels != absent]
-    return float(others.mean())
+    return float(others.mean(axis=0).min())
 
 
 def _uses_validation(subject: Subject) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Labels, Texts
 from ...data.tokens import Tokens
 from ...hooks.contracts import Layout
-from ..clauses import Broken, Check, Clause, NotApplicable
+from ..clauses import Broken, Check, Clause, NotApplicable, NotTried
 from .comparing import demand_no_pickle, demand_same
 from .encoded import fitted
 from .subject import Subject
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ROWS = (3, 0, 7, 5)
 _ROUNDING = 1e-4
+_K = (4, 8, 16, 32, 64, 128)  # what batches are filled up to a multiple of
 _METHODS = ("lengths", "build_network", "collate", "layers", "save_network", "load_network")
 
 
@@ -105,11 +106,28 @@ def _lengths_are_true(subject: Subject) -> None:
     batch, lengths = _collated(subject, _ROWS), _encoder(subject).lengths(_tokens(subject))
     if len(lengths) != len(_tokens(subject)):
         raise Broken(f"{len(lengths)} lengths for {len(_tokens(subject))} texts")
-    if "attention_mask" not in batch:
-        raise NotApplicable("its batches have no attention_mask to count in")
-    counted = batch["attention_mask"].sum(dim=1).tolist()
-    if counted != [int(lengths[row]) for row in _ROWS]:
-        raise Broken(f"lengths says {[int(lengths[row]) for row in _ROWS]}, the network sees {counted}")
+    told, mask = [int(lengths[row]) for row in _ROWS], batch.get("attention_mask")
+    if mask is None or mask.ndim != 2:
+        return _demand_widths(told, [_width(_collated(subject, [row])) for row in _ROWS])
+    counted = mask.sum(dim=1).tolist()
+    if counted != told:
+        raise Broken(f"lengths says {told}, the network sees {counted}")
+
+
+def _width(batch: dict[str, torch.Tensor]) -> int:
+    """Return how wide a padded batch of one text is."""
+    widths = [values.shape[1] for values in batch.values() if getattr(values, "ndim", 0) > 1 and len(values) == 1]
+    return max(widths, default=0)
+
+
+def _demand_widths(told: list[int], widths: list[int]) -> None:
+    """Hold lengths against the widths of texts that are collated alone, for want of an attention mask to count in."""
+    if widths == told:
+        return
+    filled = len({*widths}) == 1 or any(all(-(-n // k) * k == w for n, w in zip(told, widths, strict=True)) for k in _K)
+    if 0 in widths or (filled and all(n <= w for n, w in zip(told, widths, strict=True))):
+        raise NotTried("its padded batches are filled up and have no `attention_mask`, [rows, longest], to count in")
+    raise Broken(f"lengths says {told}, the network sees {widths}")
 
 
 def _gives_logits(subject: Subject) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ...data.dataset import Labels
+from ...data.dataset import Labels, Split
 from ...data.predictions import Decision
 from ...durable import manifest
 from ...errors import ArtefactError, kind_of, said
@@ -14,7 +16,13 @@ from .encoders import made_anew
 from .subject import Subject
 from .training import Trained, tasks_of, train_once
 
-LEARNT = 0.9
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Of the toy's lessons sound classifiers get 88 % right or more, the worst of 16 in its worst column; who loses a label,
+# mixes up two or learns nothing gets at most 67 %.
+LEARNT = 0.75
+_STEPS = re.compile("(?:max_|n_|num_|total_)?(?:epochs|steps|iter|iters|iterations|rounds|passes)")
 _MANY = 300
 _ROUNDING = 1e-5
 
@@ -29,21 +37,32 @@ def _learns(subject: Subject) -> None:
         trained = train_once(subject, task)
         labels, test = trained.dataset.labels, trained.dataset.test
         decided = Decision().decide(trained.scores(subject), labels)
-        right = float((decided == test.labels).mean()) if test else 0.0
+        right, of = _right(decided, test, labels) if test else (0.0, "")
         if right < LEARNT:
             many, others = len(trained.dataset.train), len(test or ())
-            found = f"taught on {many} separable {task} texts it gets {right:.0%} right of {others} others"
+            found = f"taught on {many} separable {task} texts it gets {right:.0%} right of {others} others{of}"
             raise Broken(f"{found}; {LEARNT:.0%} is asked; where it needs more steps for that, {_way(subject)}")
 
 
+def _right(decided: NDArray[Any], test: Split, labels: Labels) -> tuple[float, str]:
+    """Return the share of right answers; of a multi-label task in the worst column, whose label is named."""
+    right = (decided == test.labels).mean(axis=0)
+    if not right.ndim:
+        return float(right), ""
+    worst = int(right.argmin())
+    return float(right[worst]), f" in the column of '{labels.names[worst]}'"
+
+
 def _way(subject: Subject) -> str:
-    """Say how a trainer is checked with other options, by the one that most likely makes it learn more."""
+    """Say how a trainer is checked with other options, by name where one tells how many steps it takes."""
     name, fields = subject.component.name, subject.component.options.model_fields
-    steps = [field for field in fields if field in ("epochs", "steps", "max_steps", "max_iter", "iterations")]
-    option = (steps or [*fields, ""])[0]
-    if not option:
+    if not fields:
         return "give it an option for their number"
-    return f"give it options, such as `--set {name}.{option}=...` or `options={{'{name}': {{'{option}': ...}}}}`"
+    steps = [option for field, about in fields.items() if _STEPS.fullmatch(option := about.alias or field)]
+    if not steps:
+        return "check it with other options"
+    set_, option = f"`--set {name}.{steps[0]}=...`", f"`options={{'{name}': {{'{steps[0]}': ...}}}}`"
+    return f"give it options, such as {set_} or {option}"
 
 
 def _gives_probabilities(subject: Subject) -> None:

@@ -90,7 +90,15 @@ def _leaves_nothing_behind(subject: Subject) -> None:
 def _draws_from_its_seed(subject: Subject) -> None:
     seen = _finished_its_work(subject)
     if seen.chance:
-        raise Broken(f"{' and '.join(seen.chance)} is drawn from or seeded; use context.seed")
+        raise Broken(f"{' and '.join(seen.chance)} is drawn from or seeded; {_seeded(subject.kind)}")
+
+
+def _seeded(kind: Kind) -> str:
+    """Say what a component draws from instead: only what is trained may hang on the run's seed."""
+    if kind in ("encoder", "trainer"):
+        return "use context.seed"
+    seed = "a fixed seed or an option of its own, not context.seed" if kind == "dataset" else "a fixed seed"
+    return f"use a generator of its own, with {seed}"
 
 
 def _is_quiet(subject: Subject) -> None:

@@ -24,6 +24,8 @@ class TextsOptions(Options):
     multi_label: bool = Field(False, description="whether a text has any number of labels instead of one")
     test: int = Field(0, ge=0, le=1_000_000, description="how many texts of a test split of its own; 0 gives none")
     unlabelled: int = Field(0, ge=0, le=1_000_000, description="how many texts without labels; 0 gives none")
+    words: int = Field(3, ge=1, le=6, description="how many of the six words of each of its labels a text has")
+    numbered: bool = Field(True, description="whether texts end up with a number of their own, which tells nothing")
     groups: int = Field(0, ge=0, le=1_000_000, description="how many texts share a group; 0 gives no groups")
     seed: int = Field(0, ge=0, description="which texts are drawn")
 
@@ -67,23 +69,22 @@ class ToyTexts:
         return [label for label in range(labels) if label == row % labels or draw.random() < 0.3] if row % 7 else []
 
     def _texts(self, draw: random.Random, members: Sequence[Sequence[int]], first_row: int) -> Texts:
-        first = [_sentence(draw, row, first_row + i) for i, row in enumerate(members)]
+        first = [self._sentence(draw, row, first_row + i) for i, row in enumerate(members)]
         if not self.options.pairs:
             return Texts(first)
-        return Texts(first, [_sentence(draw, row, first_row + i) for i, row in enumerate(members)])
+        return Texts(first, [self._sentence(draw, row, first_row + i) for i, row in enumerate(members)])
 
     def _unlabelled(self, draw: random.Random, labels: int) -> Texts:
         members = [[draw.randrange(labels)] for _ in range(self.options.unlabelled)]
         return self._texts(draw, members, self.options.size + self.options.test)
 
-
-def _sentence(draw: random.Random, members: Sequence[int], number: int) -> str:
-    """Return common words, three words of each label, and a number that keeps all texts apart."""
-    words = draw.choices(_COMMON, k=4)
-    for label in members:
-        words += [_word(label * _WORDS_OF_A_LABEL + k) for k in draw.sample(range(_WORDS_OF_A_LABEL), 3)]
-    draw.shuffle(words)
-    return " ".join([*words, str(number)])
+    def _sentence(self, draw: random.Random, members: Sequence[int], number: int) -> str:
+        """Return common words, some words of each label, and a number that keeps all texts apart."""
+        words, own = draw.choices(_COMMON, k=4), range(_WORDS_OF_A_LABEL)
+        for label in members:
+            words += [_word(label * _WORDS_OF_A_LABEL + k) for k in draw.sample(own, self.options.words)]
+        draw.shuffle(words)
+        return " ".join([*words, str(number)] if self.options.numbered else words)
 
 
 def _word(index: int) -> str:
