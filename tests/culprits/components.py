@@ -90,6 +90,16 @@ class Crashing(Options):
         return value
 
 
+class Renamed(Options):
+    """Reads what an older version called otherwise, and nothing else."""
+
+    size: int = Field(3, ge=1, description="how many")
+
+    @classmethod
+    def migrate(cls, version: str, values: dict[str, Any]) -> dict[str, Any]:
+        return {"size": values["number"]}
+
+
 class Ranging(Options):
     low: int = Field(3, ge=1, le=8, description="the least")
     high: int = Field(6, ge=1, le=8, description="the most")
@@ -122,6 +132,7 @@ COMPONENTS: dict[str, Culprit] = {
     "options.defaults": wrong("metric", options=Outside),
     "options.read": wrong("metric", options=Stumbling),
     "options.json": wrong("metric", options=Growing),
+    "options.migrate": wrong("metric", options=Renamed),
     "options.unknown": wrong("metric", options=Hiding),
     "options.types": wrong("metric", options=Swallowing),
     "options.values": wrong("metric", options=Crashing),

@@ -14,6 +14,7 @@ from ...recipe.messages import wrong_defaults
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .allowed import ALLOWED, check_sound_options, demand_refusals
 from .alternatives import beyond_bounds, parts
+from .migrating import MIGRATE
 from .subject import Subject, read_options
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
@@ -201,6 +202,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _options_survive_json,
         after=("options.read",),
     ),
+    MIGRATE,
     Check(
         Clause("options.unknown", "an unknown option is refused by name", "else a misspelt one does nothing"),
         _unknown_options_are_named,
