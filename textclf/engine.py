@@ -25,6 +25,7 @@ from .runs import cache as caches
 from .runs.comparison import Comparison
 from .runs.journal import logged
 from .runs.report import Report, Summary
+from .runs.translating import in_todays_terms, refuse_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ class Engine:
     def resume(self, run: asked.One, data: Any = None, *, allow_changed: bool = False) -> Result:
         """Go on with a run that was interrupted or failed; a finished one is returned as it is.
 
-        Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`.
+        Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`: then plugins that
+        have changed migrate their options.
         """
         allow_changed = arguments.flag_of("allow_changed", allow_changed)
         path = finding.locate(self.runs, asked.reference_of(run))
@@ -135,9 +137,14 @@ class Engine:
         if opened.record.get("given") and dataset is None:
             raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
         changes.refuse_absent(opened, self.registry)
-        plan = self._planned(path / folder.RECIPE, dataset, (), None, None)
+        read = parse(locate(path / folder.RECIPE, self.registry))
+        if allow_changed:
+            read = in_todays_terms(opened, read, self.registry)
+        else:
+            refuse_unreadable(opened, read, self.registry)
+        plan = self._plan_of(read, dataset)
         if not allow_changed:
-            changes.refuse_changes(opened, plan.plugins())
+            changes.refuse_changes(opened, plan)
         changes.keep_plugins(opened, plan)
         if opened.record.get("kind") == folder.STUDY:
             settings = plan.settings
@@ -218,7 +225,10 @@ class Engine:
             read = Recipe.from_mapping(recipe, asked_also)
         else:
             read = parse(locate(recipe, self.registry), asked_also)
-        return make_plan(read, self.registry, data_traits=None if data is None else given.traits_of(data))
+        return self._plan_of(read, data)
+
+    def _plan_of(self, recipe: Recipe, data: Dataset | None) -> Plan:
+        return make_plan(recipe, self.registry, data_traits=None if data is None else given.traits_of(data))
 
     def _around(self) -> execution.Surroundings:
         say = asked_for()

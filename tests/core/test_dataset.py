@@ -74,6 +74,43 @@ def test_a_positive_label_that_is_no_str_is_refused() -> None:
         Labels(("0", "1"), positive=1)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("multilabel", "unknown task 'multilabel'; did you mean 'multi-label'? (known: single-label, multi-label)"),
+        ("regression", "unknown task 'regression' (known: single-label, multi-label)"),
+        (None, "unknown task 'None' (known: single-label, multi-label)"),
+    ],
+)
+def test_a_task_that_is_none_is_refused_with_the_one_meant(task: Any, says: str) -> None:
+    for make in (Labels, Labels.of):
+        with pytest.raises(DataError) as caught:
+            make(("a", "b"), task=task)
+        assert str(caught.value) == says
+
+
+def test_labels_are_encoded_as_their_task_asks_for() -> None:
+    single, several = Labels(("a", "b")), Labels(("a", "b"), "multi-label")
+    assert single.encode(["b", "a"]).tolist() == [1, 0]
+    assert several.encode_sets([["b"], []]).tolist() == [[False, True], [False, False]]
+    with pytest.raises(DataError) as caught:
+        single.encode_sets([["b"], []])
+    assert str(caught.value) == (
+        "encode_sets is of multi-label labels, and these are single-label; use encode, or make them with the task "
+        "'multi-label'"
+    )
+    with pytest.raises(DataError) as caught:
+        several.encode(["b", "a"])
+    assert str(caught.value) == "encode is of single-label labels, and these are multi-label; use encode_sets"
+
+
+@pytest.mark.parametrize(("columns", "kind"), [(["abc"], "a str"), ([["a", "b"], "ab"], "a str"), ([b"a"], "a bytes")])
+def test_a_single_text_is_no_column_of_letters(columns: Any, kind: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Texts(*columns)
+    assert str(caught.value) == f"the texts are {kind}, not a sequence of them; write Texts([text]) for one"
+
+
 ROWS = [(f"text {n}", f"id {n}", f"group {n // 2}", f"other {n}") for n in range(6)]
 
 

@@ -98,7 +98,7 @@ def test_a_run_killed_while_its_recipe_is_written_can_be_resumed(tmp_path: Path)
     for _ in deaths(lambda: fix(folder, plan, pytest.fail)):
         rates.append(written(folder.path)["trainer"]["rate"])
         resumed = open_run(folder.path)
-        refuse_changes(resumed, plan.plugins())
+        refuse_changes(resumed, plan)
         resumed.mend()
     assert len(rates) > 5
     assert set(rates) == {1.0, 0.5}

@@ -25,7 +25,7 @@ class ShapeOptions(Options):
     def migrate(cls, version, values):
         if version == "0":
             raise LookupError("no version")
-        return values
+        return None if version == "0.1" else values
 
 
 def registry(*plugins: Plugin) -> Registry:
@@ -135,6 +135,13 @@ def test_a_fault_in_migrating_is_reported_with_the_distribution():
     assert placeless(refused({**SAVED, "version": "0"}, shape())) == (
         "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2): migrate() fails: LookupError: no version; report "
         "it to the authors of textclf-shape, or see `textclf plugins check shape`"
+    )
+
+
+def test_a_migrate_that_returns_nothing_is_told_what_to_return():
+    assert placeless(refused({**SAVED, "version": "0.1"}, shape())) == (
+        "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2): migrate() returns nothing, not a dict of the "
+        "values; report it to the authors of textclf-shape, or see `textclf plugins check shape`"
     )
 
 

@@ -33,13 +33,17 @@ def ordered(options):
     return [Problem("is above high", ("low",))] if options.low > options.high else []
 
 
-def test_what_it_cannot_do_with_another_option_is_said_with_that_option_and_the_way_out():
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({}, "low 4 in place of 3: ValueError: 4 to 3"), ({"high": 5}, "low 6 in place of 3: ValueError: 6 to 5")],
+)
+def test_what_it_cannot_do_with_another_option_is_said_with_that_option_and_the_way_out(given, said):
     line = Ranging.fit.__code__.co_firstlineno + 3
-    assert failed(RANGE) == {
-        "encoder.allowed": f"tried with low 4 in place of 3: ValueError: 4 to 3 is no range (encoders.py:{line}); if "
-        "options do not go together, refuse them: in Component(check=...), or by a pydantic model_validator"
+    assert failed(RANGE, **given) == {
+        "encoder.allowed": f"tried with {said} is no range (encoders.py:{line}); if options do not go together, "
+        "refuse them: in Component(check=...), or by a pydantic model_validator"
     }
-    assert failed(RANGE, high=4) == {}
+    assert failed(RANGE, high=8) == {}
 
 
 @pytest.mark.parametrize("component", [replace(RANGE, check=ordered), replace(RANGE, options=SoundOptions)])

@@ -157,10 +157,11 @@ def test_tags_are_refused_and_nothing_runs(tmp_path):
     text = f"a: !!python/object/apply:os.system ['touch {victim}']\nb: !!str 3\nc: !mine {{x: 1}}\n"
     document = load(text, "r.yaml")
     assert document.values == {"a": None, "b": None, "c": None}
+    way = "a recipe holds plain values only; quote text that begins with '!'"
     assert [str(problem).splitlines()[0] for problem in document.problems] == [
-        "r.yaml:1:4: a: the tag '!!python/object/apply:os.system' is not allowed; a recipe holds plain values only",
-        "r.yaml:2:4: b: the tag '!!str' is not allowed; a recipe holds plain values only",
-        "r.yaml:3:4: c: the tag '!mine' is not allowed; a recipe holds plain values only",
+        "r.yaml:1:4: a: the tag '!!python/object/apply:os.system' is not allowed; " + way,
+        "r.yaml:2:4: b: the tag '!!str' is not allowed; " + way,
+        "r.yaml:3:4: c: the tag '!mine' is not allowed; " + way,
     ]
     assert not victim.exists()
 

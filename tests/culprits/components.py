@@ -90,6 +90,27 @@ class Crashing(Options):
         return value
 
 
+class Renamed(Options):
+    """Reads what an older version called otherwise, and nothing else."""
+
+    size: int = Field(3, ge=1, description="how many")
+
+    @classmethod
+    def migrate(cls, version: str, values: dict[str, Any]) -> dict[str, Any]:
+        return {"size": values["number"]}
+
+
+class Ranging(Options):
+    low: int = Field(3, ge=1, le=8, description="the least")
+    high: int = Field(6, ge=1, le=8, description="the most")
+
+
+def bridge(options: Any) -> ToyAccuracy:
+    """Takes options that do not go together."""
+    assert options.low <= options.high
+    return ToyAccuracy()
+
+
 class Alternating:
     """Traits that differ from one question to the next."""
 
@@ -111,12 +132,14 @@ COMPONENTS: dict[str, Culprit] = {
     "options.defaults": wrong("metric", options=Outside),
     "options.read": wrong("metric", options=Stumbling),
     "options.json": wrong("metric", options=Growing),
+    "options.migrate": wrong("metric", options=Renamed),
     "options.unknown": wrong("metric", options=Hiding),
     "options.types": wrong("metric", options=Swallowing),
     "options.values": wrong("metric", options=Crashing),
     "component.traits": wrong("metric", traits=Alternating()),
-    "component.check": wrong("metric", check=lambda options: [Problem("no", ("size",))]),
+    "component.check": wrong("metric", check=lambda options: [Problem("no")]),
     "component.install": wrong("metric", needs=("json",)),
     "component.build": wrong("metric", build=lambda options: None),
+    "component.allowed": wrong("metric", bridge, options=Ranging),
     "component.fresh": wrong("metric", build=lambda options: ONLY),
 }

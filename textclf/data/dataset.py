@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import DataError, counted, did_you_mean, kind_of, listing
 
@@ -33,6 +33,9 @@ class Labels:
         if isinstance(self.names, (str, Set)):
             order = ", which has no order; use Labels.of" if isinstance(self.names, Set) else ", not a tuple of them"
             raise DataError(f"the labels are {kind_of(self.names)}{order}")
+        if self.task not in (tasks := get_args(Task)):
+            near = did_you_mean(str(self.task), tasks)
+            raise DataError(f"unknown task '{self.task}'{near} (known: {', '.join(tasks)})")
         object.__setattr__(self, "names", tuple(_label(name) for name in self.names))
         if len(set(self.names)) != len(self.names):
             raise DataError(f"labels are given twice: {', '.join(self.names)}")
@@ -85,6 +88,7 @@ class Labels:
         """Return the column of each single label, int64[n]."""
         import numpy as np
 
+        self._demand("single-label", "encode", "use encode_sets")
         columns = {name: i for i, name in enumerate(self.names)}
         try:
             return np.fromiter((columns[v] for v in values), np.int64, len(values))
@@ -96,12 +100,17 @@ class Labels:
         """Return the membership matrix of sets of labels, bool[n, labels]."""
         import numpy as np
 
+        self._demand("multi-label", "encode_sets", "use encode, or make them with the task 'multi-label'")
         columns = {name: i for i, name in enumerate(self.names)}
         matrix = np.zeros((len(values), len(self.names)), np.bool_)
         for row, members in enumerate(values):
             for name in members:
                 matrix[row, columns[name] if name in columns else self.index(name)] = True
         return matrix
+
+    def _demand(self, task: Task, method: str, way: str) -> None:
+        if self.task != task:
+            raise DataError(f"{method} is of {task} labels, and these are {self.task}; {way}")
 
 
 def _label(name: Any) -> str:
@@ -142,6 +151,9 @@ class Texts:
     second: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        for column in (self.first, self.second):
+            if isinstance(column, (str, bytes)):
+                raise DataError(f"the texts are {kind_of(column)}, not a sequence of them; write Texts([text]) for one")
         object.__setattr__(self, "first", by_position(self.first))
         object.__setattr__(self, "second", by_position(self.second))
         if self.second is not None and len(self.second) != len(self.first):

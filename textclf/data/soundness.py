@@ -58,8 +58,6 @@ def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:
     if texts.pairs != pairs:
         return f"{name} texts are {'pairs' if texts.pairs else 'single'}, unlike those of train"
     for column in texts.columns():
-        if isinstance(column, str):
-            return f"{name} texts are a single str, not a sequence of them"
         row = _first_other(column)
         if row is not None:
             return f"{name} texts are not all of type str: row {row} is a {type(column[row]).__name__}"

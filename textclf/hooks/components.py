@@ -41,7 +41,10 @@ class Options(BaseModel):
 
     @classmethod
     def migrate(cls, version: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Return `values`, saved by an older version of the plugin, in today's terms. Override where terms change."""
+        """Return `values`, saved by this or an older version of the plugin, in today's terms; "" is no version.
+
+        Override where terms change, as a class method: it is asked about every model that is loaded.
+        """
         return values
 
 

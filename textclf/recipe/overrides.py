@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +14,8 @@ from . import yaml12
 from .nodes import KeyPath, nowhere
 
 _EXAMPLE = "write KEY=VALUE, such as trainer.epochs=1"
+# What YAML reads as something else than the beginning of a text.
+_MARKS = frozenset("!*#&%@`,]}")
 _STEPS = frozenset({"dataset", "encoder", "trainer"})
 _STEP_LISTS = frozenset({"metrics", "outputs"})
 
@@ -44,12 +48,23 @@ def read(flags: Sequence[str]) -> tuple[list[Override], list[Problem]]:
         try:
             document = yaml12.load_value(text, place.source)
         except RecipeError as error:
-            problems += [replace(problem, path=path, location=place) for problem in error.problems]
-            continue
-        problems += [replace(problem.under(*path), location=place) for problem in document.problems]
-        if not document.problems:
+            found = [replace(problem, path=()) for problem in error.problems]
+        else:
+            found = list(document.problems)
+        told = [_quoting(problem, key, text) for problem in found]
+        problems += [replace(problem.under(*path), location=place) for problem in told]
+        if not found:
             overrides.append(Override(path, document.values, place))
     return sorted(overrides, key=_generality), problems
+
+
+def _quoting(problem: Problem, key: str, text: str) -> Problem:
+    """Add what to write for a text that begins with a mark of YAML's, in quotes that a shell leaves alone."""
+    if text.strip()[:1] not in _MARKS:
+        return problem
+    told = ", as in" if "quote" in problem.message else "; put text in quotes, as in"
+    written = f"{key.strip()}={json.dumps(text.strip(), ensure_ascii=False)}"
+    return replace(problem, message=f"{problem.message}{told} {shlex.quote(written)}")
 
 
 def _generality(override: Override) -> int:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import PluginError, listing, said
+from ..errors import PluginError, kind_of, listing, said
 from ..hooks.components import Kind
-from ..hooks.flaws import own_line
+from ..hooks.flaws import first_line, own_line
 from ..hooks.registry import BLOCK, Offer, Plugin, Registry
 from ..hooks.versions import DISTRIBUTION, older, to_install
 from .steps import Step, validate
@@ -63,16 +63,25 @@ def noted_anew(encoder: Step[Any], trainer: Step[Any], files: Iterable[str]) -> 
     return replace(encoder, note=f"; the component {anew}"), replace(trainer, note=note)
 
 
+def migrated(offer: Offer, version: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options that a version of the plugin wrote in today's terms; a PluginError where it fails to say them."""
+    what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
+    remedy, own = offer.plugin.remedy(offer.component.name), (offer.plugin.module, offer.component)
+    try:
+        today = offer.component.options.migrate(version, dict(values))
+    except Exception as error:
+        where = f" ({line})" if (line := own_line(error, *own)) else ""
+        raise PluginError(f"{what}: migrate() fails: {said(error)}{where}{remedy}") from error
+    if not isinstance(today, dict):
+        where = f" ({line})" if (line := first_line(offer.component.options.migrate, *own)) else ""
+        raise PluginError(f"{what}: migrate() returns {kind_of(today)}, not a dict of the values{where}{remedy}")
+    return today
+
+
 def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-    version, values = str(saved.get("version", "")), dict(saved.get("options", {}))
-    try:
-        values = offer.component.options.migrate(version, values)
-        options, problems = validate(offer, values)
-    except Exception as error:
-        line = own_line(error, offer.plugin.module, offer.component)
-        where = (f" ({line})" if line else "") + offer.plugin.remedy(offer.component.name)
-        raise PluginError(f"{what}: migrate() fails: {said(error)}{where}") from error
+    version = str(saved.get("version", ""))
+    options, problems = validate(offer, migrated(offer, version, saved.get("options", {})))
     if options is None:
         reasons = "; ".join(str(problem) for problem in problems)
         before, now = f"version {version}" if version else _UNKNOWN, offer.plugin.version or _UNKNOWN

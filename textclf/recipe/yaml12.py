@@ -108,7 +108,8 @@ class _Reader:
         node = self._untagged(event, path, depth)
         if event.tag is not None:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
-            node = self._refuse(event, path, f"the tag '{shown}' is not allowed; a recipe holds plain values only")
+            way = "a recipe holds plain values only; quote text that begins with '!'"
+            node = self._refuse(event, path, f"the tag '{shown}' is not allowed; {way}")
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node

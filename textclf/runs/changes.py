@@ -12,7 +12,8 @@ from typing import Any
 
 from ..durable import digest, write_file
 from ..errors import ArtefactError, PluginError
-from ..hooks.registry import Registry
+from ..hooks.registry import Plugin, Registry
+from ..hooks.versions import to_install
 from ..recipe.plan import Plan
 from .folder import RECIPE, RunFolder, open_run, versions
 
@@ -78,10 +79,24 @@ def refuse_absent(folder: RunFolder, registry: Registry) -> None:
             raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}, which is not here; {way}")
 
 
-def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
+def as_it_was(folder: RunFolder, plugins: Iterable[Plugin]) -> str:
+    """Say how to have plugins again as a run began with them, to stand before what else can be done, or nothing.
+
+    Nothing is said of textclf's own: they come in the version that textclf has.
+    """
+    then: Mapping[str, str] = folder.record.get("plugins", {})
+    changed = {plugin.module: plugin for plugin in plugins if then.get(plugin.module, "") != plugin.edition}
+    old = [file for module, file in files_of(folder.path).items() if module in changed]
+    ways = [f"give {_flags(old)}, which is as it was, "] if old else []
+    packages = {p.distribution: then.get(module, "") for module, p in changed.items() if p.strange}
+    ways += [f"{to_install(name, version, '==')}, " for name, version in packages.items() if version]
+    return "".join(ways)
+
+
+def refuse_changes(folder: RunFolder, plan: Plan) -> None:
     """Refuse to go on with a run whose recipe, plugins or libraries are not those it began with."""
     then: dict[str, Any] = {**folder.record.get("versions", {}), **folder.record.get("plugins", {})}
-    now: dict[str, Any] = {**versions(), **plugins}
+    now: dict[str, Any] = {**versions(), **plan.plugins()}
     changed = [
         f"{name} was {_version(then, name)} and is {_version(now, name)}"
         for name in sorted({*then, *now})
@@ -92,9 +107,7 @@ def refuse_changes(folder: RunFolder, plugins: Mapping[str, str]) -> None:
     if digest(folder.path / RECIPE) not in written:
         changed.insert(0, f"{RECIPE} was edited")
     if changed:
-        # A file that was given with other contents than it had.
-        old = [file for module, file in files_of(folder.path).items() if then.get(module) != now.get(module)]
-        way = f"give {_flags(old)}, which is as it was, " if old else ""
+        way = as_it_was(folder, (step.offer.plugin for step in plan.steps()))
         raise ArtefactError(
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
             f"{way}run the recipe anew, or resume with --allow-changed"
@@ -106,15 +119,16 @@ def _flags(files: Iterable[str]) -> str:
 
 
 def _version(versions: Mapping[str, Any], name: str) -> str:
-    return _short(str(versions.get(name, "absent"))) or "without a version"
+    return shortened(str(versions.get(name, "absent"))) or "without a version"
 
 
-def _short(version: str) -> str:
+def shortened(version: str) -> str:
+    """Return a plugin's version, or as much of a file's digest as tells it from others."""
     return version[: len("sha256:") + 12] if version.startswith("sha256:") else version
 
 
 def _told(module: str, version: str) -> str:
-    return f"{module} ({_short(version)})" if version else module
+    return f"{module} ({shortened(version)})" if version else module
 
 
 def _write(source: bytes, part: Path) -> None:

@@ -66,6 +66,12 @@ def forbids(subject: Subject, options: Options) -> bool:
         return False
 
 
+def difference(subject: Subject, options: Options) -> str:
+    """Say in what options differ from those given, as in "low 4 in place of 3"."""
+    now, then = options_as_json(options), options_as_json(subject.options)
+    return ", ".join(f"{name} {now[name]!r} in place of {then[name]!r}" for name in now if now[name] != then[name])
+
+
 def beyond_bounds(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Any]:
     """Give values that a field refuses by its own schema: no choice of its, and numbers beyond its bounds."""
     several = list(parts(field, definitions))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from ...errors import Problem, kind_of, said
+from ...errors import kind_of, said
 from ...hooks.components import Kind, Traits, flaw_of_traits
 from ...recipe.kept import options_as_json
 from ...recipe.messages import wrong_defaults
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
+from .allowed import ALLOWED, check_sound_options, demand_refusals
 from .alternatives import beyond_bounds, parts
+from .migrating import MIGRATE
 from .subject import Subject, read_options
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
@@ -117,6 +119,7 @@ def _values_out_of_bounds_are_named(subject: Subject) -> None:
         for value in beyond_bounds(field, schema.get("$defs", {})):
             _refuse(subject, {**subject.values, name: value}, name)
             tried += 1
+    demand_refusals(subject)
     if not tried:
         raise NotApplicable("it has no option with bounds or choices")
 
@@ -147,25 +150,6 @@ def _traits_are_declared(subject: Subject) -> None:
         raise Broken("it does not say which layout it makes: Traits(makes='matrix')")
     if subject.kind == "trainer" and not traits.reads:
         raise Broken("it does not say which layouts it reads: Traits(reads=frozenset({'matrix'}))")
-
-
-def _sound_options_have_no_problems(subject: Subject) -> None:
-    if subject.component.check is None:
-        raise NotApplicable("it has no check of its own")
-    subject.installed()
-    given = subject.component.check(subject.options)
-    at = line_of(subject.component.check, subject.component)
-    if not isinstance(given, Iterable):
-        raise Broken(f"check() returns {kind_of(given)}, not a list of textclf.Problem{at}")
-    problems = list(given)
-    strange = [p for p in problems if not isinstance(p, Problem)]
-    if strange:
-        raise Broken(f"check() returns {kind_of(strange[0])} in its list, not a textclf.Problem{at}")
-    wrong = [p for p in problems if not (isinstance(p.message, str) and isinstance(p.path, tuple))]
-    if wrong:
-        raise Broken(f"check() returns {wrong[0]!r}; a Problem has a str as message and a tuple as path{at}")
-    if problems:
-        raise Broken("; ".join(str(p) for p in problems))
 
 
 def _a_library_comes_with_its_requirement(subject: Subject) -> None:
@@ -218,6 +202,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _options_survive_json,
         after=("options.read",),
     ),
+    MIGRATE,
     Check(
         Clause("options.unknown", "an unknown option is refused by name", "else a misspelt one does nothing"),
         _unknown_options_are_named,
@@ -229,7 +214,11 @@ COMPONENT: tuple[Check[Subject], ...] = (
         after=("options.strict", "options.read"),
     ),
     Check(
-        Clause("options.values", "a value out of bounds, or no choice, is refused by name", "the user must find it"),
+        Clause(
+            "options.values",
+            "a value out of bounds, or no choice, is refused by name, and none breaks a validator",
+            "the user must find it",
+        ),
         _values_out_of_bounds_are_named,
         after=("options.read",),
     ),
@@ -239,8 +228,12 @@ COMPONENT: tuple[Check[Subject], ...] = (
         after=("options.read",),
     ),
     Check(
-        Clause("component.check", "sound options have no problems", "a false alarm keeps a good recipe from running"),
-        _sound_options_have_no_problems,
+        Clause(
+            "component.check",
+            "sound options have no problems, and each Problem names an option that is there",
+            "a false alarm keeps a good recipe from running, and users look for what is named",
+        ),
+        check_sound_options,
         after=("options.read",),
     ),
     Check(
@@ -257,4 +250,5 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _builds_anew,
         after=("component.build",),
     ),
+    ALLOWED,
 )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import TextclfError
 from ...hooks.components import Options
-from ...recipe.kept import options_as_json
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
-from .alternatives import other_values
+from .allowed import WAY
+from .alternatives import difference, forbids, other_values
 from .encoded import some_texts
-from .subject import Subject
-
-_WAY = "; if options do not go together, refuse them: in Component(check=...), or by a pydantic model_validator"
+from .extremes import crossed
+from .subject import Subject, read_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,20 @@ def _tried(subject: Subject) -> list[Other]:
     return others
 
 
+def _crossing(subject: Subject) -> Iterator[Other]:
+    """Give an encoder for each number put just above one of the same bounds, as the least above the most."""
+    known = [other.values for other in _tried(subject)]
+    for changes in crossed(subject):
+        try:
+            values = read_options(subject.component, {**subject.values, **changes})
+        except Exception:  # noqa: BLE001 - what a validator raises is for the clauses of options to tell
+            continue
+        if values not in known and not forbids(subject, values):
+            yield from _fitted(subject, values)
+
+
 def _fitted(subject: Subject, values: Options) -> list[Other]:
-    component, changed = subject.component, _said(subject, values)
+    component, changed = subject.component, difference(subject, values)
     try:
         if component.check is not None:
             list(component.check(values))
@@ -59,25 +71,20 @@ def _fitted(subject: Subject, values: Options) -> list[Other]:
     return [Other(values, changed, encoder, features)]
 
 
-def _said(subject: Subject, values: Options) -> str:
-    now, then = options_as_json(values), options_as_json(subject.options)
-    return ", ".join(f"{name} {now[name]!r} in place of {then[name]!r}" for name in now if now[name] != then[name])
-
-
 def _works_otherwise(subject: Subject) -> None:
     subject.installed()
-    tried = _tried(subject)
+    tried = [*_tried(subject), *_crossing(subject)]
     if not tried:
         raise NotApplicable("it has no option that can be changed without knowing more of it")
     for other in tried:
         if other.fault:
-            raise Broken(f"tried with {other.changed}: {other.fault}{_WAY}")
+            raise Broken(f"tried with {other.changed}: {other.fault}{WAY}")
 
 
 OTHERWISE: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.allowed", "what its options and its check allow, it can be fitted with", "a recipe may say it"),
         _works_otherwise,
-        after=("component.check", "encoder.layout", "encoder.repeats"),
+        after=("component.allowed", "encoder.layout", "encoder.repeats"),
     ),
 )
