@@ -219,6 +219,7 @@ ENCODER: tuple[Check[Subject], ...] = (
         _comes_back,
         after=("component.check", "encoder.layout", "encoder.repeats", "encoder.fingerprint"),
         applies=_is_saved_alone,
+        offline=True,
     ),
     Check(
         Clause("encoder.pickle", "nothing it saves is a pickle", "loading a pickle runs whatever is in it"),

@@ -223,11 +223,13 @@ _CHECKS: tuple[Check[Subject], ...] = (
         Clause("tokens.restore", "a network saved and loaded gives the same logits", "models are made to be loaded"),
         _network_comes_back,
         after=("tokens.logits",),
+        offline=True,
     ),
     Check(
         Clause("tokens.encoder", "restored with its network, it gives the same tokens", "models are made to be loaded"),
         _tokens_come_back,
         after=("tokens.contract", "tokens.restore"),
+        offline=True,
     ),
     Check(
         Clause("tokens.pickle", "no weights are saved as a pickle", "loading a pickle runs whatever is in it"),
