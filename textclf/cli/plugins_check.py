@@ -155,7 +155,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
         options, found = validate(offer, values)
         if options is not None:
             with suppress(PluginError):  # a check that fails is for its clause to find
-                found = Step(offer.kind, offer, options).check()
+                found = [problem for problem in Step(offer.kind, offer, options).check() if problem.exit_code]
         elif options is None:  # nor is a validator that fails the user's
             found = [problem for problem in found if problem.exit_code != PluginError.exit_code]
         problems += [problem.under(offer.component.name) for problem in found]

@@ -60,7 +60,7 @@ def forbids(subject: Subject, options: Options) -> bool:
     """Tell whether the component's own check has something against the options; what it raises is no answer."""
     check = subject.component.check
     try:
-        return check is not None and bool(list(check(options)))
+        return check is not None and any(problem.exit_code for problem in check(options))
     except Exception:  # noqa: BLE001 - a plugin may raise anything
         return False
 

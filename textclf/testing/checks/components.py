@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ...errors import Problem, kind_of, said
 from ...hooks.components import Kind, Traits, flaw_of_traits
 from ...recipe.messages import wrong_defaults
+from ...recipe.steps import flaw_of_codes
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
 from .subject import Subject, read_options
@@ -164,8 +165,10 @@ def _sound_options_have_no_problems(subject: Subject) -> None:
     wrong = [p for p in problems if not (isinstance(p.message, str) and isinstance(p.path, tuple))]
     if wrong:
         raise Broken(f"check() returns {wrong[0]!r}; a Problem has a str as message and a tuple as path{at}")
-    if problems:
-        raise Broken("; ".join(str(p) for p in problems))
+    if flaw := flaw_of_codes(problems):
+        raise Broken(f"check() returns {flaw}{at}")
+    if refusals := [str(problem) for problem in problems if problem.exit_code]:
+        raise Broken("; ".join(refusals))
 
 
 def _a_library_comes_with_its_requirement(subject: Subject) -> None:
