@@ -48,7 +48,7 @@ def _tokens(subject: Subject) -> Tokens:
 
 def _texts(subject: Subject) -> Texts:
     texts = subject.dataset().train.texts.take(range(8))
-    return Texts([" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)])
+    return subject.texts([" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)])
 
 
 def _network(subject: Subject) -> torch.nn.Module:

@@ -19,6 +19,10 @@ def _load(subject: Subject) -> None:
 
 
 def _encode(subject: Subject) -> None:
+    subject.on_texts(lambda: _encode_once(subject))
+
+
+def _encode_once(subject: Subject) -> None:
     encoder, train = subject.build(), subject.dataset().train
     encoder.fit(train, subject.context())
     encoder.encode(train.texts, subject.context())
