@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic.errors import PydanticInvalidForJsonSchema
-
 from ..hooks.components import Component, Kind, Options
 from .writing import write
 
@@ -36,7 +34,7 @@ def options_of(component: Component[Any, Any]) -> list[Option]:
     """Return every option in the order of the plugin; those inside of an option follow it."""
     try:
         schema = component.options.model_json_schema()
-    except PydanticInvalidForJsonSchema:
+    except Exception:  # noqa: BLE001 - a type may have none, and a plugin's own part of it may raise anything
         return [_plain(name, component.options) for name in component.options.model_fields]
     return list(_walk(schema, schema.get("$defs", {}), ""))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...hooks.components import Options
+from .schemas import schema_of
 from .subject import Subject, read_options
 
 
@@ -35,7 +36,7 @@ def alternatives(field: Mapping[str, Any], definitions: Mapping[str, Any], given
 
 def other_values(subject: Subject) -> Iterator[Options]:
     """Give the options with one of them changed, for each that can be, where the result is valid and has no problem."""
-    schema = subject.component.options.model_json_schema()
+    schema = schema_of(subject.component.options)
     given = subject.options.model_dump(mode="json", by_alias=True)
     for name, field in schema.get("properties", {}).items():
         for value in alternatives(field, schema.get("$defs", {}), given.get(name)):

@@ -14,6 +14,7 @@ from ...recipe.messages import wrong_defaults
 from ...recipe.steps import flaw_of_codes
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .alternatives import beyond_bounds, parts
+from .schemas import demand_schema, schema_of
 from .subject import Subject, read_options
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
@@ -46,10 +47,11 @@ def _options_are_described(subject: Subject) -> None:
     silent = [name for name, field in fields.items() if not (field.description or "").strip()]
     if silent:
         raise Broken(f"no description: {', '.join(silent)}")
+    demand_schema(subject.component)
 
 
 def _options_are_bounded(subject: Subject) -> None:
-    schema = subject.component.options.model_json_schema()
+    schema = schema_of(subject.component.options)
     loose = [
         name
         for name, field in schema.get("properties", {}).items()
@@ -89,7 +91,8 @@ def _options_are_read(subject: Subject) -> None:
 def _options_survive_json(subject: Subject) -> None:
     options = subject.options
     again = read_options(subject.component, json.loads(options.model_dump_json(by_alias=True)))
-    if again != options:
+    # Not the objects: they may hold what is private to each.
+    if again.model_dump(by_alias=True) != options.model_dump(by_alias=True):
         raise Broken(f"{options!r} is read back as {again!r}")
 
 
@@ -98,22 +101,25 @@ def _unknown_options_are_named(subject: Subject) -> None:
 
 
 def _wrong_types_are_named(subject: Subject) -> None:
-    schema = subject.component.options.model_json_schema()
+    schema = schema_of(subject.component.options)
     properties = schema.get("properties", {})
     if not properties:
         raise NotApplicable("it has no options")
     for name, field in properties.items():
-        types = {part.get("type") for part in parts(field, schema.get("$defs", {}))}
+        several = list(parts(field, schema.get("$defs", {})))
+        types = {part.get("type") for part in several}
         if types & {"integer", "number"} and "string" not in types:
             _refuse(subject, {**subject.values, name: "1"}, name)
-        if types & {"integer", "number"} and "boolean" not in types:
+        # Of choices, pydantic takes `true` for the one that is 1.
+        chosen = any({"enum", "const"} & part.keys() for part in several)
+        if types & {"integer", "number"} and "boolean" not in types and not chosen:
             _refuse(subject, {**subject.values, name: True}, name)
         if None not in types and "object" not in types:
             _refuse(subject, {**subject.values, name: {"a": 1}}, name)
 
 
 def _values_out_of_bounds_are_named(subject: Subject) -> None:
-    schema, tried = subject.component.options.model_json_schema(), 0
+    schema, tried = schema_of(subject.component.options), 0
     for name, field in schema.get("properties", {}).items():
         for value in beyond_bounds(field, schema.get("$defs", {})):
             _refuse(subject, {**subject.values, name: value}, name)
