@@ -23,7 +23,7 @@ def _observer(plugin: PluginModule) -> Callable[[events.Event], object]:
         raise NotApplicable("it observes nothing")
 
     def observe(event: events.Event) -> object:
-        answers: list[object] = [one(event) for one in observers]  # type: ignore[func-returns-value]
+        answers: list[object] = [one(event) for one in observers]
         return next((answer for answer in answers if answer is not None), None)
 
     return observe
