@@ -50,12 +50,16 @@ class Location:
         return f"{number}{self.text}\n{' ' * (len(number) - 2)}| {before}{'^' * length}"
 
 
+# What a Problem may end a command with: nothing, as a warning, or the code of an error that tells of a cause outside.
+PROBLEM_CODES = (0, *range(2, 9))
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a recipe, and where.
 
     `path` leads to it from the top of the recipe, or, from `Component.check`, from the component's own options:
-    `("batch_size",)`. `location` is filled in by the core.
+    `("batch_size",)`. `location` is filled in by the core. One of exit code 0 is a warning.
     """
 
     message: str

@@ -48,6 +48,10 @@ def failed(call: Call, name: str, *files: str) -> dict[str, str]:
     [
         ("lambda options: [1]", "check() returns an int in its list, not a textclf.Problem (mine.py:14)"),
         ("lambda options: None", "check() returns nothing, not a list of textclf.Problem (mine.py:14)"),
+        (
+            'lambda options: [__import__("textclf").Problem("no", exit_code=700)]',
+            "check() returns a Problem of exit code 700; there are 2 to 8, and 0 for a warning (mine.py:14)",
+        ),
         ("lambda options: 1 / 0", "ZeroDivisionError: division by zero (mine.py:14)"),
     ],
 )

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,12 @@ def test_a_check_may_warn_and_must_return_problems():
     assert error.exit_code == 5
     assert [placeless(str(problem)) for problem in error.problems] == [
         "encoder: encoder 'checked' (plugin textclf_checked): check() returns something other than textclf.Problem"
+    ]
+    error = refusal(values, checked([warning, replace(warning, exit_code=700)]))
+    assert error.exit_code == 5
+    assert [placeless(str(problem)) for problem in error.problems] == [
+        "encoder: encoder 'checked' (plugin textclf_checked): check() returns a Problem of exit code 700; there are "
+        "2 to 8, and 0 for a warning"
     ]
     assert [str(problem) for problem in refusal(values, checked(None)).problems] == [
         "encoder: encoder 'checked' (plugin textclf_checked): check() fails: "

@@ -15,8 +15,11 @@ import yaml
 
 from tests.packages import ROOT
 from textclf.errors import RecipeError
+from textclf.hooks import loose
 from textclf.recipe.editors import FILE, modeline, names_schema
+from textclf.runs.outputs import RESERVED, is_reserved
 from textclf.scaffold import KINDS, LICENCES, Package, package
+from textclf.testing import finished_run
 
 # What the house asks of its own code is asked of what it writes for others.
 HOUSE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -52,6 +55,18 @@ def test_a_package_of_each_kind_keeps_every_clause_with_no_edit(written: dict[st
     passed = dict(line.split() for line in done.stdout.splitlines())
     assert list(passed) == modules
     assert all(int(number) >= 6 for number in passed.values())
+
+
+def test_an_output_writes_no_file_of_the_run_s_own_whatever_it_is_called(tmp_path: Path) -> None:
+    finished = finished_run()
+    for name in sorted({Path(name).stem for name in RESERVED}):
+        made, folder = package(name, "output"), tmp_path / name
+        folder.mkdir()
+        module = loose.load(str(made.write(tmp_path) / f"{made.module}.py"))
+        (component,) = module.textclf_outputs()
+        component.build(component.options()).write(finished, folder)
+        assert [file.name for file in folder.iterdir()] == [f"{name}_mistakes.jsonl"]
+        assert not is_reserved(f"{name}_mistakes.jsonl")
 
 
 # What an author may fill in that does something else than the placeholder.

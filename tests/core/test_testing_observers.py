@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.core.toys import engine, recipe
+from textclf.hooks import loose
 from textclf.hooks.events import RunFinished, RunStarted
 from textclf.testing import check_plugin
 
@@ -93,3 +95,54 @@ def test_an_observer_that_prints_is_found_whatever_else_it_does(answer):
     said = "textclf_event prints \"done: {'accuracy': 0.5}\\n\"; use logging, or a file in the run's folder"
     assert found.pop("plugin.quiet") == said
     assert list(found) == (["plugin.observer"] if answer else [])
+
+
+def by_place(event, /):
+    raise ValueError("no")
+
+
+def by_name(*, event):
+    raise ValueError("no")
+
+
+def by_both(event):
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("observe", [by_place, by_name, by_both])
+def test_a_run_and_a_check_call_an_observer_alike_however_it_takes_the_event(observe, tmp_path):
+    line = observe.__code__.co_firstlineno + 1
+    assert failed(observe) == {"plugin.observer": f"ValueError: no ({__file__}:{line})"}
+    watching = ModuleType("textclf_watching")
+    watching.textclf_event = observe
+    (said,) = engine(watching, runs=tmp_path / "runs", cache=tmp_path / "cache").run(recipe()).report.warnings
+    where = f"(test_testing_observers.py:{line}); mend it, or leave it out of Engine(plugins=...)"
+    assert said.startswith(f"observer textclf_watching fails and is left out: ValueError: no {where}")
+
+
+def quiet_by_place(event, /):
+    """Take it."""
+
+
+def quiet_by_name(*, event):
+    """Take it."""
+
+
+@pytest.mark.parametrize("observe", [quiet_by_place, quiet_by_name])
+def test_observers_that_take_the_event_by_place_or_by_name_alone_are_innocent(observe, tmp_path):
+    assert failed(observe) == {}
+    watching = ModuleType("textclf_watching")
+    watching.textclf_event = observe
+    assert engine(watching, runs=tmp_path / "runs", cache=tmp_path / "cache").run(recipe()).report.warnings == ()
+
+
+def test_an_observer_by_another_name_is_checked_as_runs_call_it(tmp_path):
+    source = '@textclf.hookimpl(specname="textclf_event")\ndef watch(event):\n    raise ValueError("no")\n'
+    file = tmp_path / "watching.py"
+    file.write_text(f"import textclf\n\n\n{source}")
+    findings = check_plugin(loose.load(str(file)))
+    assert {finding.clause.id: finding.detail for finding in findings if finding.state == "failed"} == {
+        "plugin.observer": "ValueError: no (watching.py:6)"
+    }
+    (said,) = engine(str(file), runs=tmp_path / "runs", cache=tmp_path / "cache").run(recipe()).report.warnings
+    assert said.startswith(f"observer {file} fails and is left out: ValueError: no (watching.py:6)")

@@ -105,3 +105,25 @@ def test_what_an_import_reads_and_what_is_put_back_is_no_fault(folder: Path) -> 
     os.environ.pop("TEXTCLF_ONE")
     found = check_plugin(bare("textclf_quiet", INNOCENT, folder, False))
     assert {each.clause.id: each.detail for each in found if each.state == "failed"} == {}
+
+
+@pytest.mark.parametrize(
+    ("writing", "said"),
+    [
+        ("import os\nos.write(1, b'loading... ')", "'loading... '"),
+        ("import sys\nsys.__stdout__.write('loading\\n')", "'loading\\n'"),
+        ("import os\nprint('first')\nos.write(1, b'\\xff')", "'first\\n\ufffd'"),
+    ],
+)
+def test_what_is_written_to_stdout_past_python_is_one_finding(writing: str, said: str, folder: Path) -> None:
+    source = f"{writing}\ndef textclf_encoders(): return []\n"
+    found = check_plugin(bare("textclf_wrong_writer", source, folder, False))
+    assert {each.clause.id: each.detail for each in found if each.state == "failed"} == {
+        "plugin.quiet": f"importing it and calling its hooks prints {said}"
+    }
+
+
+def test_a_plugin_that_ends_its_interpreter_is_found(folder: Path) -> None:
+    found = check_plugin(bare("textclf_wrong_end", "import os\nos._exit(0)\n", folder, False))
+    said = {each.detail for each in found if each.state == "failed"}
+    assert said == {"in a fresh interpreter it fails: no message"}

@@ -46,10 +46,10 @@ def check(
 ) -> None:
     """Try every clause of a plugin's contract, and say which hold.
 
-    The exit code is 5 where one does not, or where a library is not installed without which nothing can be tried.
+    The exit code is 5 where one does not, or where nothing can be tried without a library or a download.
     """
     from ..testing.checks import clauses
-    from ..testing.clauses import checked_expectations
+    from ..testing.clauses import NOT_FETCHED, checked_expectations
 
     session = Session.of(ctx)
     registry = session.engine().registry
@@ -75,6 +75,8 @@ def check(
     verdict = [f"{counted(failed, 'clause')} of '{name}' {'does' if failed == 1 else 'do'} not hold"] if failed else []
     stand_in = [registry.find("encoder", encoder)] if encoder else []
     verdict += [f"not tried: {said}" for said in map(_absence, [*offers, *stand_in]) if said]
+    lacking = {one.subject: one.detail for one in reversed(findings) if one.detail.endswith(NOT_FETCHED)}
+    verdict += [f"not tried: {subject}: {detail}" for subject, detail in lacking.items()]
     if verdict:
         raise PluginError("; ".join(verdict))
 
@@ -153,7 +155,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
         options, found = validate(offer, values)
         if options is not None:
             with suppress(PluginError):  # a check that fails is for its clause to find
-                found = Step(offer.kind, offer, options).check()
+                found = [problem for problem in Step(offer.kind, offer, options).check() if problem.exit_code]
         elif options is None:  # nor is a validator that fails the user's
             found = [problem for problem in found if problem.exit_code != PluginError.exit_code]
         problems += [problem.under(offer.component.name) for problem in found]

@@ -65,7 +65,7 @@ def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
     for by, observer in registry.observers:
         if by == plugin:
             said = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
-            place = first_line(observer, observer)
+            place = first_line(inspect.unwrap(observer), observer)
             function = f"textclf_event ({place})" if place else "textclf_event"
             found.append({"function": function, "summary": said.partition("\n")[0], "events": told})
     return found

@@ -15,7 +15,7 @@ from importlib import metadata
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import pluggy
 
@@ -26,6 +26,7 @@ from .components import Kind
 from .events import Event
 from .flaws import PREFIX, flaw_of_component, flaw_of_hook, own_line
 from .guard import put_back
+from .observers import by_place
 from .registry import BLOCK, Offer, Plugin, Registry, sorted_plugins
 
 GROUP = "textclf"
@@ -215,7 +216,7 @@ class _Answers:
                 self._recipes(self._call("textclf_recipes", implementation.function))
                 answer([f"recipe '{stem}'" for stem in self.recipes])
         for implementation in manager.hook.textclf_event.get_hookimpls():
-            self.observers.append((plugin, cast(Callable[[Event], None], implementation.function)))
+            self.observers.append((plugin, by_place(implementation.function)))
 
     def _call(self, hook: str, function: Callable[..., Any]) -> Any:
         try:

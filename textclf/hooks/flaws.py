@@ -47,10 +47,15 @@ def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str
     return ""
 
 
+def is_named_as_hook(name: str, found: object) -> bool:
+    """Tell whether something looks like a hook: by its name, or by pluggy's marker."""
+    return name.startswith(PREFIX) or hasattr(found, MARK)
+
+
 def has_hooks(thing: object) -> bool:
     """Tell whether an object defines anything that is a hook or looks like one, or does not let itself be looked at."""
     try:
-        return any(name.startswith(PREFIX) or hasattr(getattr(thing, name, None), MARK) for name in dir(thing))
+        return any(is_named_as_hook(name, getattr(thing, name, None)) for name in dir(thing))
     except Exception:  # noqa: BLE001 - a property of the object's own may raise anything; discovery says what
         return True
 

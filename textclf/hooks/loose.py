@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import PluginError, RecipeError, closest, said
+from .flaws import is_named_as_hook
 from .guard import put_back
 from .registry import Plugin
 
@@ -137,7 +138,7 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise PluginError(f"fails at import{_line(error, path)}: {said(error)}{_hint(error, path)}") from error
-    if not any(key.startswith("textclf_") and inspect.isroutine(value) for key, value in vars(module).items()):
+    if not any(inspect.isroutine(found) and is_named_as_hook(name, found) for name, found in vars(module).items()):
         sys.modules.pop(name, None)
         raise PluginError("has no hook; define one, such as textclf_encoders()")
     return module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,7 +10,17 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from ..durable import is_failing, is_full
-from ..errors import ArtefactError, DataError, PluginError, Problem, ResourceError, TextclfError, kind_of, said
+from ..errors import (
+    PROBLEM_CODES,
+    ArtefactError,
+    DataError,
+    PluginError,
+    Problem,
+    ResourceError,
+    TextclfError,
+    kind_of,
+    said,
+)
 from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
 from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back
@@ -83,6 +93,8 @@ class Step(Generic[T]):
         found = self.call("check", lambda: list(check(self.options)))
         if not all(_is_problem(problem) for problem in found):
             raise self.fault("check() returns something other than textclf.Problem", check)
+        if flaw := flaw_of_codes(found):
+            raise self.fault(f"check() returns {flaw}", check)
         return list(found)
 
     def to_json(self) -> dict[str, Any]:
@@ -202,6 +214,12 @@ def default_traits(offer: Offer) -> Traits | None:
         return None if options is None else Step(offer.kind, offer, options).traits
     except PluginError:
         return None
+
+
+def flaw_of_codes(problems: Iterable[Problem]) -> str:
+    """Say which problem has an exit code that no command ends with, or nothing."""
+    strange = [problem.exit_code for problem in problems if problem.exit_code not in PROBLEM_CODES]
+    return f"a Problem of exit code {strange[0]}; there are 2 to 8, and 0 for a warning" if strange else ""
 
 
 def _is_problem(found: Any) -> bool:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from ..errors import did_you_mean, said
+from ..errors import DownloadError, did_you_mean, said
 from ..hooks.flaws import called_line, first_line, own_line
 from .elsewhere import Elsewhere
 from .watching import put_right
 
 State = Literal["passed", "failed", "not applicable", "not tried", "expected failure"]
 S = TypeVar("S")
+NOT_FETCHED = "a check fetches nothing: name a copy that is here by an option (--set)"
+"""What a clause ends with that was not tried for want of a download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,14 @@ class Check(Generic[S]):
 
     after: clauses without which this one says nothing: one fault is reported once, and not by all that it spoils.
     applies: asked before those, raises NotApplicable where the clause would say nothing even if they held.
+    offline: that it asks for what must need no download; of others one only says that they cannot be tried.
     """
 
     clause: Clause
     attempt: Callable[[S], None]
     after: tuple[str, ...] = ()
     applies: Callable[[S], object] | None = None
+    offline: bool = False
 
 
 class Broken(Exception):  # noqa: N818 - a verdict on what is checked, not an error of the check
@@ -111,10 +115,12 @@ class Examination(Generic[S]):
         if reason:
             return "not applicable", reason
         own = {known.clause.id for known in self.checks}
-        for other in check.after:
-            if other in own and (fault := self._fault(other)):
+        for other in (known for known in check.after if known in own):
+            if fault := self._fault(other):
                 self._pointless[check.clause.id] = fault
                 return "not tried", f"{fault} does not hold"
+            if self.finding(other).state == "not tried":
+                return "not tried", self.finding(other).detail
         with self._place():
             state, detail = _outcome(check, self.target, self.owner)
         reason = self.expected.get(check.clause.id, "")
@@ -169,6 +175,8 @@ def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
         return "not tried", str(reason)
     except NotApplicable as reason:
         return "not applicable", str(reason)
+    except DownloadError as error:
+        return ("failed", raised(error, owner)) if check.offline else ("not tried", f"{error}; {NOT_FETCHED}")
     except Broken as broken:
         return "failed", str(broken)
     except KeyboardInterrupt:

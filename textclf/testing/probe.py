@@ -9,6 +9,8 @@ import importlib
 import json
 import os
 import sys
+from contextlib import suppress
+from tempfile import TemporaryFile
 
 from ..hooks import loose
 from ..hooks.discovery import discover
@@ -41,7 +43,19 @@ def _told(noticed: dict[str, str]) -> list[str]:
     return [f"{what} ({place})" if place else what for what, place in noticed.items()]
 
 
+def answer(name: str) -> None:
+    """Tell what `main` returns by a descriptor of its own, with what was written to stdout past `sys.stdout`."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out, TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 1)
+        found = main(name)
+        with suppress(Exception):  # the plugin may have closed it
+            sys.__stdout__.flush()  # type: ignore[union-attr]
+        caught.seek(0)
+        raw = caught.read().decode("utf-8", "replace")
+        found["printed"] = ["".join([*found["printed"], raw])] if raw else found["printed"]
+        out.write(json.dumps(found))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(sys.argv[1])) + "\n")
-    sys.stdout.flush()
+    answer(sys.argv[1])
     os._exit(0)  # whatever threads the plugin left would keep the interpreter

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ...errors import Problem, TextclfError, did_you_mean, kind_of, listing
 from ...hooks.components import Options
+from ...recipe.steps import flaw_of_codes
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of, raised
 from .alternatives import difference, forbids
 from .extremes import at_ends
@@ -36,9 +37,8 @@ def check_sound_options(subject: Subject) -> None:
     if subject.component.check is None:
         raise NotApplicable("it has no check of its own")
     subject.installed()
-    problems = _problems(subject, subject.options, "")
-    if problems:
-        raise Broken("; ".join(str(p) for p in problems))
+    if refusals := [str(problem) for problem in _problems(subject, subject.options, "") if problem.exit_code]:
+        raise Broken("; ".join(refusals))
     for options in _readable(subject, None):
         at = f"with {difference(subject, options)}, "
         try:
@@ -65,6 +65,8 @@ def _problems(subject: Subject, options: Options, at: str) -> list[Problem]:
     wrong = [p for p in problems if not (isinstance(p.message, str) and isinstance(p.path, tuple))]
     if wrong:
         raise Broken(f"{at}check() returns {wrong[0]!r}; a Problem has a str as message and a tuple as path{line}")
+    if flaw := flaw_of_codes(problems):
+        raise Broken(f"{at}check() returns {flaw}{line}")
     for problem in problems:
         if fault := _untold(problem, type(options)):
             raise Broken(f"{at}check() returns a Problem {fault}{line}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...hooks.components import Options
 from ...recipe.kept import options_as_json
+from .schemas import schema_of
 from .subject import Subject, read_options
 
 
@@ -36,7 +37,7 @@ def alternatives(field: Mapping[str, Any], definitions: Mapping[str, Any], given
 
 def other_values(subject: Subject) -> Iterator[Options]:
     """Give the options with one of them changed, for each that can be, where the result is valid and has no problem."""
-    schema = subject.component.options.model_json_schema()
+    schema = schema_of(subject.component.options)
     given = options_as_json(subject.options)
     for name, field in schema.get("properties", {}).items():
         for value in alternatives(field, schema.get("$defs", {}), given.get(name)):
@@ -61,7 +62,7 @@ def forbids(subject: Subject, options: Options) -> bool:
     """Tell whether the component's own check has something against the options; what it raises is no answer."""
     check = subject.component.check
     try:
-        return check is not None and bool(list(check(options)))
+        return check is not None and any(problem.exit_code for problem in check(options))
     except Exception:  # noqa: BLE001 - a plugin may raise anything
         return False
 

@@ -15,6 +15,7 @@ from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .allowed import ALLOWED, check_sound_options, demand_refusals
 from .alternatives import beyond_bounds, parts
 from .migrating import MIGRATE
+from .schemas import demand_schema, schema_of
 from .subject import Subject, read_options
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
@@ -47,10 +48,11 @@ def _options_are_described(subject: Subject) -> None:
     silent = [name for name, field in fields.items() if not (field.description or "").strip()]
     if silent:
         raise Broken(f"no description: {', '.join(silent)}")
+    demand_schema(subject.component)
 
 
 def _options_are_bounded(subject: Subject) -> None:
-    schema = subject.component.options.model_json_schema()
+    schema = schema_of(subject.component.options)
     loose = [
         name
         for name, field in schema.get("properties", {}).items()
@@ -90,7 +92,8 @@ def _options_are_read(subject: Subject) -> None:
 def _options_survive_json(subject: Subject) -> None:
     options = subject.options
     again = read_options(subject.component, options_as_json(options))
-    if again != options:
+    # Not the objects: they may hold what is private to each.
+    if options_as_json(again) != options_as_json(options):
         raise Broken(f"{options!r} is read back as {again!r}")
 
 
@@ -99,22 +102,25 @@ def _unknown_options_are_named(subject: Subject) -> None:
 
 
 def _wrong_types_are_named(subject: Subject) -> None:
-    schema = subject.component.options.model_json_schema()
+    schema = schema_of(subject.component.options)
     properties = schema.get("properties", {})
     if not properties:
         raise NotApplicable("it has no options")
     for name, field in properties.items():
-        types = {part.get("type") for part in parts(field, schema.get("$defs", {}))}
+        several = list(parts(field, schema.get("$defs", {})))
+        types = {part.get("type") for part in several}
         if types & {"integer", "number"} and "string" not in types:
             _refuse(subject, {**subject.values, name: "1"}, name)
-        if types & {"integer", "number"} and "boolean" not in types:
+        # Of choices, pydantic takes `true` for the one that is 1.
+        chosen = any({"enum", "const"} & part.keys() for part in several)
+        if types & {"integer", "number"} and "boolean" not in types and not chosen:
             _refuse(subject, {**subject.values, name: True}, name)
         if None not in types and "object" not in types:
             _refuse(subject, {**subject.values, name: {"a": 1}}, name)
 
 
 def _values_out_of_bounds_are_named(subject: Subject) -> None:
-    schema, tried = subject.component.options.model_json_schema(), 0
+    schema, tried = schema_of(subject.component.options), 0
     for name, field in schema.get("properties", {}).items():
         for value in beyond_bounds(field, schema.get("$defs", {})):
             _refuse(subject, {**subject.values, name: value}, name)

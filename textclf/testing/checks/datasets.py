@@ -135,7 +135,7 @@ def _load_wrong_file(subject: Subject, values: dict[str, Any], what: str) -> Non
     """Demand that a wrong file is refused with an error that users can read, or read as a sound dataset."""
     try:
         options = read_options(subject.component, values)
-        if subject.component.check is not None and list(subject.component.check(options)):
+        if subject.component.check is not None and any(p.exit_code for p in subject.component.check(options)):
             return
         dataset = subject.component.build(options).load(subject.context())
     except (TextclfError, ValidationError):

@@ -31,13 +31,14 @@ def some_texts(subject: Subject) -> Texts:
 def telling_texts(subject: Subject) -> Texts:
     """Return texts in which options show: of the stand-in, also in capitals, ordinary ones, and a long one."""
     texts = some_texts(subject).first
-    return Texts([*texts, *(text.upper() for text in texts), *ORDINARY, " ".join(subject.dataset().train.texts.first)])
+    long = " ".join(subject.dataset().train.texts.first)
+    return subject.texts([*texts, *(text.upper() for text in texts), *ORDINARY, long])
 
 
 def wordy_split(subject: Subject) -> Split:
     """Return the training split with far more words in its texts, written in all ways."""
     train = subject.dataset().train
-    return replace(train, texts=Texts(wordy(train.texts.first)))
+    return replace(train, texts=replace(train.texts, first=wordy(train.texts.first)))
 
 
 def many_texts(subject: Subject) -> Texts:

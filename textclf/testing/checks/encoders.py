@@ -23,7 +23,7 @@ _BETWEEN = 43
 def _makes_its_layout(subject: Subject) -> None:
     train, test = subject.dataset().train.texts.first, subject.dataset().test
     texts = [*train, *(test.texts.first if test else ()), *ORDINARY]
-    features = encode(subject, Texts(texts))
+    features = subject.on_texts(lambda: encode(subject, subject.texts(texts)))
     demand_layout(features, subject.traits.makes)
     demand_rows(features, texts, subject.traits.makes)
 
@@ -31,13 +31,14 @@ def _makes_its_layout(subject: Subject) -> None:
 def _takes_hostile_texts(subject: Subject) -> None:
     encoder = subject.build()
     encoder.fit(subject.dataset().train, subject.context())
-    features = encode(subject, Texts(list(HOSTILE)), encoder)
+    features = encode(subject, subject.texts(list(HOSTILE)), encoder)
     demand_rows(features, HOSTILE, subject.traits.makes)
 
 
 def _takes_any_sequence(subject: Subject) -> None:
     texts = some_texts(subject)
-    demand_same(encode(subject, texts), encode(subject, Texts(tuple(texts.first))), "a tuple instead of a list")
+    tuples = Texts(tuple(texts.first), None if texts.second is None else tuple(texts.second))
+    demand_same(encode(subject, texts), encode(subject, tuples), "a tuple instead of a list")
 
 
 def _leaves_its_input(subject: Subject) -> None:
@@ -220,6 +221,7 @@ ENCODER: tuple[Check[Subject], ...] = (
         _comes_back,
         after=("component.check", "encoder.layout", "encoder.repeats", "encoder.fingerprint"),
         applies=_is_saved_alone,
+        offline=True,
     ),
     Check(
         Clause("encoder.pickle", "nothing it saves is a pickle", "loading a pickle runs whatever is in it"),

@@ -59,7 +59,7 @@ def _units(features: Any, row: int) -> NDArray[np.int64]:
 
 
 def _tells_where(subject: Subject) -> None:
-    texts = Texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
+    texts = subject.texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
     features, spans = _spanned(subject, fitted(subject), texts)
     if len(spans) != len(texts):
         raise Broken(f"the spans of {len(spans)} texts, where {len(texts)} were given")
@@ -118,7 +118,7 @@ def _told_behind(subject: Subject, texts: Sequence[str], letters: str) -> list[s
 
 def _tells_what_it_reads(subject: Subject) -> None:
     encoder: Any = fitted(subject)
-    texts = Texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
+    texts = subject.texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
     told = _list("reads", encoder.reads(texts, subject.context()))
     if len(told) != len(texts):
         raise Broken(f"it tells what it reads of {len(told)} texts, where {len(texts)} were given")
@@ -127,9 +127,11 @@ def _tells_what_it_reads(subject: Subject) -> None:
 
 
 def _stand_in(texts: Texts, row: int, places: Iterable[Span]) -> None:
+    lengths = [len(column[row]) for column in (texts.first, texts.second) if column is not None]
     for part, start, end in places:
-        if part != 0 or not 0 <= start <= end <= len(texts.first[row]):
-            raise Broken(f"text {row}: ({part}, {start}, {end}) is no place in {len(texts.first[row])} characters")
+        if part not in range(len(lengths)) or not 0 <= start <= end <= lengths[part]:
+            within = " and ".join(map(str, lengths))
+            raise Broken(f"text {row}: ({part}, {start}, {end}) is no place in {within} characters")
 
 
 def _sees_its_tokens(subject: Subject) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, islice, permutations
 from typing import Any
 
-from pydantic.errors import PydanticInvalidForJsonSchema
-
 from ...recipe.kept import options_as_json
+from .schemas import schema_of
 from .subject import Subject
 
 # How far an end is from nothing where no bound says so.
@@ -36,10 +35,7 @@ class Number:
 
 def numbers(subject: Subject) -> list[Number]:
     """Return the options that are one number each, none of them a choice."""
-    try:
-        schema = subject.component.options.model_json_schema()
-    except PydanticInvalidForJsonSchema:
-        return []
+    schema = schema_of(subject.component.options)
     given = options_as_json(subject.options)
     found = ((name, _number(field, schema.get("$defs", {}))) for name, field in schema.get("properties", {}).items())
     return [_ends(name, part, given.get(name)) for name, part in found if part is not None]

@@ -59,8 +59,9 @@ def _probe(module: ModuleType) -> dict[str, list[str]]:
         raise NotApplicable("it cannot be imported by name")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "textclf.testing.probe", str(module.__file__) if loose else module.__name__]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode != 0:
-        raise Broken(f"in a fresh interpreter it fails: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
-    found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    if done.returncode != 0 or not done.stdout:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise Broken(f"in a fresh interpreter it fails: {(said or 'no message').splitlines()[-1]}")
+    found: dict[str, list[str]] = json.loads(done.stdout)
     return found

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ...hooks import events
+from ...hooks.discovery import discover
 from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..elsewhere import written_here
 from .module import PluginModule
 
 
-def _observer(plugin: PluginModule) -> Any:
-    observe = getattr(plugin.module, "textclf_event", None)
-    if observe is None:
+def _observer(plugin: PluginModule) -> Callable[[events.Event], object]:
+    """Return what tells an event to the plugin's observers, as a run does, and gives the first answer."""
+    observers = [observe for _, observe in discover([plugin.module], entry_points=False).observers]
+    if not observers:
         raise NotApplicable("it observes nothing")
+
+    def observe(event: events.Event) -> object:
+        answers: list[object] = [one(event) for one in observers]
+        return next((answer for answer in answers if answer is not None), None)
+
     return observe
 
 
 def _observes_in_peace(plugin: PluginModule) -> None:
     observe = _observer(plugin)
     for event in _one_of_each(plugin.run):
-        answer = observe(event=event)
+        answer = observe(event)
         if answer is not None:
             raise Broken(f"textclf_event answers {answer!r} to {type(event).__name__}")
 
@@ -34,7 +41,7 @@ def _observes_in_its_place(plugin: PluginModule) -> None:
     observe = _observer(plugin)
     with written_here() as written:
         for event in _one_of_each(plugin.run):
-            observe(event=event)
+            observe(event)
     if written:
         names = ", ".join(written)
         raise Broken(f"textclf_event writes into the current folder: {names}; the run's is event.run")
@@ -45,7 +52,7 @@ def _leaves_the_run_whole(plugin: PluginModule) -> None:
     before = _contents(run)
     for event in _one_of_each(run):
         if not isinstance(event, events.RunFailed):  # of that there is nothing to load
-            observe(event=event)
+            observe(event)
     after = _contents(run)
     others = sorted({name for name in {**before, **after} if before.get(name) != after.get(name)})
     lost = list(dict.fromkeys(Path(name).parts[0] for name in others if is_reserved(Path(name).parts[0])))
@@ -64,7 +71,7 @@ def observes_quietly(plugin: PluginModule) -> None:
         observe = _observer(plugin)
         for event in _one_of_each(plugin.run):
             with suppress(Exception, SystemExit):  # whether it takes them is for another clause to say
-                observe(event=event)
+                observe(event)
     if printed.getvalue():
         raise Broken(f"textclf_event prints {printed.getvalue()[:60]!r}; use logging, or a file in the run's folder")
 
@@ -77,7 +84,7 @@ class _Unheard(events.Event):
 
 
 def _lives_with_new_events(plugin: PluginModule) -> None:
-    _observer(plugin)(event=_Unheard(run=str(plugin.run)))
+    _observer(plugin)(_Unheard(run=str(plugin.run)))
 
 
 def _one_of_each(run: Path) -> list[events.Event]:

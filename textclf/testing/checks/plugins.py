@@ -9,6 +9,7 @@ from ...hooks.loose import is_loose
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .module import PluginModule
 from .observers import OBSERVER, observes_quietly
+from .schemas import schema_of
 
 
 def _loads(plugin: PluginModule) -> None:
@@ -25,7 +26,7 @@ def _offers_the_same_again(plugin: PluginModule) -> None:
 
 
 def _described(kind: str, component: Any) -> tuple[Any, ...]:
-    return kind, component.name, component.summary, component.options.model_json_schema(), component.needs
+    return kind, component.name, component.summary, schema_of(component.options), component.needs
 
 
 def _names_are_single(plugin: PluginModule) -> None:

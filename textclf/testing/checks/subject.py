@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
-from ...data.dataset import Dataset, Task
+from ...data.dataset import Dataset, Task, Texts
+from ...errors import DataError
 from ...hooks.components import Component, Kind, Options, Traits
 from ...hooks.contracts import Finished
 from ...recipe import kept
@@ -18,6 +19,8 @@ from ..clauses import NotApplicable, NotTried
 from ..context import LocalContext
 from ..toy import textclf_encoders as toy_encoders
 from ..toy.texts import TextsOptions, ToyTexts
+
+T = TypeVar("T")
 
 
 def toy_dataset(task: Task, pairs: bool) -> Dataset:
@@ -67,6 +70,7 @@ class Subject:
         self.values = values
         self.stand_ins = stand_ins
         self.memory: dict[object, Any] = {}
+        self.paired = False  # whether it is tried on pairs of texts, since it reads nothing else
         # Without a folder it has one of its own, for as long as it lives.
         self._own = None if folder else TemporaryDirectory(prefix="textclf-check-")
         self._folder = Path(self._own.name) if self._own else folder or Path()
@@ -102,8 +106,24 @@ class Subject:
     def context(self, seed: int = 0) -> LocalContext:
         return LocalContext(self.folder(), seed=seed)
 
-    def dataset(self, task: Task | None = None, pairs: bool = False, *, fresh: bool = False) -> Dataset:
+    def on_texts(self, work: Callable[[], T]) -> T:
+        """Do something on single texts; where an encoder of pairs refuses those, on pairs, as all that follows."""
+        try:
+            return work()
+        except DataError:
+            if self.paired or not self.traits.pairs:
+                raise
+        self.paired = True
+        self.memory.pop("fitted", None)
+        return work()
+
+    def texts(self, first: Sequence[str]) -> Texts:
+        """Return the texts, or, where it reads pairs alone, each with the next one behind it."""
+        return Texts(first, [*first[1:], *first[:1]] if self.paired else None)
+
+    def dataset(self, task: Task | None = None, pairs: bool | None = None, *, fresh: bool = False) -> Dataset:
         """Return the stand-in dataset; `fresh`: as nobody has touched it yet."""
+        pairs = self.paired if pairs is None else pairs
         task = task or ("single-label" if "single-label" in self.traits.tasks else "multi-label")
         key = ("dataset", task, pairs)
         made = self.stand_ins.dataset or (toy_lesson if self.kind == "trainer" else toy_dataset)

@@ -49,7 +49,7 @@ def _tokens(subject: Subject) -> Tokens:
 
 def _texts(subject: Subject) -> Texts:
     texts = subject.dataset().train.texts.take(range(8))
-    return Texts([" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)])
+    return subject.texts([" ".join([text] * (1 + 3 * row)) for row, text in enumerate(texts.first)])
 
 
 def _network(subject: Subject) -> torch.nn.Module:
@@ -241,11 +241,13 @@ _CHECKS: tuple[Check[Subject], ...] = (
         Clause("tokens.restore", "a network saved and loaded gives the same logits", "models are made to be loaded"),
         _network_comes_back,
         after=("tokens.logits",),
+        offline=True,
     ),
     Check(
         Clause("tokens.encoder", "restored with its network, it gives the same tokens", "models are made to be loaded"),
         _tokens_come_back,
         after=("tokens.contract", "tokens.restore"),
+        offline=True,
     ),
     Check(
         Clause("tokens.pickle", "no weights are saved as a pickle", "loading a pickle runs whatever is in it"),

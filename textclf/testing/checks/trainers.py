@@ -234,6 +234,7 @@ TRAINER: tuple[Check[Subject], ...] = (
         Clause("trainer.restore", "saved and restored, a model gives the same scores", "models are made to be loaded"),
         _comes_back,
         after=("trainer.scores", "trainer.repeats", "trainer.files"),
+        offline=True,
     ),
     Check(
         Clause("trainer.pickle", "nothing a model saves is a pickle", "loading a pickle runs whatever is in it"),

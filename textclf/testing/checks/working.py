@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ...errors import said
+from ...errors import DownloadError, said
 from ...hooks.components import Kind
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..watching import Watched, watch
@@ -19,6 +19,10 @@ def _load(subject: Subject) -> None:
 
 
 def _encode(subject: Subject) -> None:
+    subject.on_texts(lambda: _encode_once(subject))
+
+
+def _encode_once(subject: Subject) -> None:
     encoder, train = subject.build(), subject.dataset().train
     encoder.fit(train, subject.context())
     encoder.encode(train.texts, subject.context())
@@ -60,7 +64,8 @@ def _watched(subject: Subject) -> Watched:
                 except NotApplicable:
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the clauses of its kind tell what fails
-                    subject.memory["stuck"] = f"it does not get so far: {said(error)}"
+                    stuck = NotApplicable(f"it does not get so far: {said(error)}")
+                    subject.memory["stuck"] = error if isinstance(error, DownloadError) else stuck
             litter += seen.written
         seen.written = sorted({*litter})
         subject.memory["watched"] = seen
@@ -71,7 +76,7 @@ def _watched(subject: Subject) -> Watched:
 def _finished_its_work(subject: Subject) -> Watched:
     seen = _watched(subject)
     if "stuck" in subject.memory:
-        raise NotApplicable(subject.memory["stuck"])
+        raise subject.memory["stuck"]
     return seen
 
 
