@@ -29,7 +29,7 @@ class Calls:
 
 def asked_once_and_found(hook: str, kind: Kind, make: Any) -> None:
     """Demand that a hook is called at the first look, never again, and that a recipe finds what it offers."""
-    traits = TRAITS.get(kind, Traits(tasks=frozenset({"single-label", "multi-label"}), pairs=True))
+    traits = TRAITS.get(kind, Traits(tasks=frozenset({"single-label", "multi-label"}), pairs=kind != "dataset"))
     calls = Calls(hook, [Component(name="counted", build=make, traits=traits)])
     made = Engine(plugins=[toy, calls.module], runs="runs", cache="cache")
     assert calls.number == 0
