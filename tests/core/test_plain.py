@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.core.toys import engine, plugin, recipe
-from textclf import Accounted, Chosen, EpochFinished, Event, Options, Progress, Result
+from textclf import Accounted, Chosen, EpochFinished, Event, Options, Progress, Result, Warned
 from textclf.runs.journal import Journal
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 
@@ -80,11 +80,11 @@ def test_a_list_that_holds_itself_has_an_end() -> None:
     assert "holds a list in 'choice'" in warning
 
 
-def test_an_event_that_is_plain_is_told_as_it_is() -> None:
-    heard: list[Event] = []
-    event = Progress(stage="train", done=1, total=1)
-    Journal([("mine", heard.append)], [].append).emit(event)
-    assert heard[0] is event
+def test_an_event_that_is_plain_is_kept_as_it_is() -> None:
+    kept: list[Event] = []
+    event = Warned(message="careful")
+    Journal([], kept.append).emit(event)
+    assert kept[0] is event
 
 
 class RateOptions(Options):
