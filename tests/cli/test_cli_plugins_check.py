@@ -55,5 +55,5 @@ def test_a_warning_of_a_component_s_own_check_keeps_nothing_from_being_tried(cal
     Path("mine.py").write_text(WARNING)
     answer = call("--plugin", "mine.py", "plugins", "check", "slow")
     assert (answer.code, answer.err) == (0, "")
-    assert "  holds     component.check       sound options have no problems\n" in answer.out
+    assert "  holds     component.check " in answer.out
     assert "  holds     encoder.allowed " in answer.out

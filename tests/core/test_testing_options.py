@@ -94,7 +94,7 @@ def test_a_type_that_is_nowhere_defined_is_one_finding():
     )
 
 
-@pytest.mark.parametrize("options", [Coloured, Refusing, Unfinished])
+@pytest.mark.parametrize("options", [Coloured, Refusing])
 def test_hooks_that_offer_options_without_a_schema_offer_the_same_again(options):
     module = ModuleType("textclf_odd")
     module.textclf_metrics = lambda: [replace(ACCURACY, options=options)]
