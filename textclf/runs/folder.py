@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -191,6 +190,10 @@ def look_at(path: Path) -> RunFolder:
 
 def _is_held(path: Path) -> bool:
     """Tell whether a process holds the run; True where that cannot be told. Several may ask at once."""
+    try:
+        import fcntl
+    except ImportError:  # not every system has such locks
+        return True
     try:
         with (path / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
