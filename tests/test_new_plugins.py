@@ -85,8 +85,8 @@ def test_a_new_plugin_passes_its_own_tests_and_runs_with_no_edit(kind: str, pyth
     ran = call(python, "-m", "textclf", "run", recipe, cwd=folder, TEXTCLF_SHAPE_DIARY=str(diary))
     assert "accuracy" in ran
     assert diary.exists() == (kind == "observer")
-    written = {path.name for path in folder.rglob("shape.jsonl")}
-    assert written == ({"shape.jsonl"} if kind == "output" else set())
+    written = {path.name for path in folder.rglob("shape_*.jsonl")}
+    assert written == ({"shape_mistakes.jsonl"} if kind == "output" else set())
 
 
 def test_a_wheel_of_a_new_plugin_holds_its_module_and_its_licence(ours: Path, tmp_path: Path) -> None:
