@@ -80,25 +80,23 @@ def begun(site: Path, **changes) -> Path:
     return min(Path("runs/toy").iterdir(), key=lambda path: len(path.name))
 
 
-def test_a_version_that_cannot_read_a_runs_options_says_what_to_install(site):
+@pytest.mark.parametrize(
+    ("name", "migrate", "why", "more"),
+    [
+        ("high", RENAMED, CANNOT, ", which has the plugin translate them"),
+        ("hi", "", "textclf_band was 0.1.0 and is 0.2.0", ""),
+    ],
+    ids=["cannot_read", "reads"],
+)
+def test_another_version_is_named_with_what_to_install_whether_it_reads_the_options(site, name, migrate, why, more):
     folder = begun(site)
-    install(site, "0.2.0", "high", RENAMED)
+    install(site, "0.2.0", name, migrate)
     with pytest.raises(ArtefactError) as caught:
         engine().resume(folder)
+    what = "cannot be resumed" + ("" if more else " to the same result")
     assert str(caught.value) == (
-        f"{folder} cannot be resumed: {CANNOT}; pip install 'textclf-band==0.1.0', run the recipe anew, or resume with "
-        "--allow-changed, which has the plugin translate them"
-    )
-
-
-def test_a_version_that_reads_them_is_named_with_what_to_install(site):
-    folder = begun(site)
-    install(site, "0.2.0", "hi")
-    with pytest.raises(ArtefactError) as caught:
-        engine().resume(folder)
-    assert str(caught.value) == (
-        f"{folder} cannot be resumed to the same result: textclf_band was 0.1.0 and is 0.2.0; pip install "
-        "'textclf-band==0.1.0', run the recipe anew, or resume with --allow-changed"
+        f"{folder} {what}: {why}; pip install 'textclf-band==0.1.0', run the recipe anew, or resume with "
+        f"--allow-changed{more}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -48,20 +48,13 @@ def check(
 
     The exit code is 5 where one does not, or where nothing can be tried without a library or a download.
     """
-    from ..testing.checks import clauses
-    from ..testing.clauses import NOT_FETCHED, checked_expectations
-
     session = Session.of(ctx)
     registry = session.engine().registry
     plugin, offers = registry.named(name)
     given = _options([as_text(word) for word in options or ()], registry)
     _refuse_options([offer for offer in offers if not _absence(offer)], given)
-    try:
-        expected = checked_expectations(dict(_expectation(as_text(word)) for word in expect or ()), clauses())
-    except ValueError as error:
-        raise RecipeError(f"--expect: {error}") from None
     findings: list[Finding] = []
-    for finding in _findings(plugin, offers, registry, given, encoder, expected):
+    for finding in _findings(plugin, offers, registry, given, encoder, _expected(expect or ())):
         if not as_json:
             session.terminal.answer(*_lines(finding, findings[-1].subject if findings else ""))
         findings.append(finding)
@@ -74,9 +67,7 @@ def check(
         session.terminal.answer("", _summary(findings))
     verdict = [f"{counted(failed, 'clause')} of '{name}' {'does' if failed == 1 else 'do'} not hold"] if failed else []
     stand_in = [registry.find("encoder", encoder)] if encoder else []
-    verdict += [f"not tried: {said}" for said in map(_absence, [*offers, *stand_in]) if said]
-    lacking = {one.subject: one.detail for one in reversed(findings) if one.detail.endswith(NOT_FETCHED)}
-    verdict += [f"not tried: {subject}: {detail}" for subject, detail in lacking.items()]
+    verdict += [f"not tried: {reason}" for reason in _untried([*offers, *stand_in], findings)]
     if verdict:
         raise PluginError("; ".join(verdict))
 
@@ -156,7 +147,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
         if options is not None:
             with suppress(PluginError):  # a check that fails is for its clause to find
                 found = [problem for problem in Step(offer.kind, offer, options).check() if problem.exit_code]
-        elif options is None:  # nor is a validator that fails the user's
+        else:  # nor is a validator that fails the user's
             found = [problem for problem in found if problem.exit_code != PluginError.exit_code]
         problems += [problem.under(offer.component.name) for problem in found]
     if problems:
@@ -172,9 +163,27 @@ def _absence(offer: Offer) -> str:
     return absence(offer.kind, offer.component, lacking) if lacking else ""
 
 
-def _expectation(flag: str) -> tuple[str, str]:
-    clause, _, reason = flag.partition("=")
-    return clause.strip(), reason
+def _untried(offers: Iterable[Offer], findings: Iterable[Finding]) -> Iterator[str]:
+    """Say what has to be installed, or named, before the clauses of components can be tried; once of each."""
+    from ..testing.clauses import NOT_FETCHED
+
+    yield from filter(None, map(_absence, offers))
+    lacking: dict[str, str] = {}
+    for one in findings:
+        if one.detail.endswith(NOT_FETCHED):
+            lacking.setdefault(one.subject, one.detail)
+    yield from (f"{subject}: {detail}" for subject, detail in lacking.items())
+
+
+def _expected(flags: Iterable[str]) -> Mapping[str, str]:
+    from ..testing.checks import clauses
+    from ..testing.clauses import checked_expectations
+
+    said = (as_text(flag).partition("=") for flag in flags)
+    try:
+        return checked_expectations({clause.strip(): reason for clause, _, reason in said}, clauses())
+    except ValueError as error:
+        raise RecipeError(f"--expect: {error}") from None
 
 
 def _lines(finding: Finding, before: str) -> Iterator[str]:
