@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from .outputs import OURS, Keeping
+from .outputs import OURS, Keeping, named
 
 Around = Callable[[str], AbstractContextManager[object]]
 _ANYONE = 0  # what is not the run's own, observers may share
@@ -35,8 +35,7 @@ def kept(folder: Path, warn: Callable[[str, str], None], *anew: Callable[[], obj
             finally:
                 taken = keeping.mend(_ANYONE).get(OURS, [])
                 if taken:
-                    left = ", ".join(f"'{name}'" for name in taken[:3]) + (" and more" if len(taken) > 3 else "")
                     gone = "what it did there is undone; write under other names"
-                    warn(name, f"observer {name} takes {left}, which textclf keeps for itself; {gone}")
+                    warn(name, f"observer {name} takes {named(taken)}, which textclf keeps for itself; {gone}")
 
         yield around

@@ -67,8 +67,7 @@ def write_outputs(
                 taken = keeping.mend(number)
             for owner, names in taken.items():
                 whose = "textclf keeps for itself" if owner == OURS else f"{steps[owner]} has written before"
-                left = ", ".join(f"'{name}'" for name in names[:3]) + (" and more" if len(names) > 3 else "")
-                gone = f"{left}, which {whose}; what it wrote there is gone, name it otherwise"
+                gone = f"{named(names)}, which {whose}; what it wrote there is gone, name it otherwise"
                 warn(f"{step}: write takes {gone}{step.offer.plugin.remedy(step.name)}")
 
 
@@ -198,6 +197,11 @@ def _copy(file: Path, to: Path) -> None:
     except OSError:
         _remove(to)  # a part of it is none
         raise
+
+
+def named(names: Sequence[str]) -> str:
+    """Return the first of some files' names, in quotes."""
+    return ", ".join(f"'{name}'" for name in names[:3]) + (" and more" if len(names) > 3 else "")
 
 
 def _first(name: str) -> str:
