@@ -17,19 +17,18 @@ from .data.explanations import Explanations
 from .data.predictions import Decision, shortest
 from .data.text import clean
 from .data.windows import WINDOW
-from .durable import differs, disk_errors, read_json, write_folder
 from .errors import ArtefactError, DataError
 from .explaining import Parts, Wish, checked_method, explain
+from .files import differs, disk_errors, read_json, write_folder
 from .hooks.components import Kind
 from .hooks.context import RunContext
 from .hooks.contracts import Encoder, Model
 from .hooks.events import Event, Warned
 from .hooks.registry import Registry
 from .recipe.border import checked_features, checked_scores
-from .recipe.plan import Step, restored_step
-from .recipe.restoring import noted_anew
+from .recipe.restoring import noted_anew, restored_step
 from .recipe.saving import FILE, Saved, save_parts
-from .recipe.steps import MODEL
+from .recipe.steps import MODEL, Step
 
 if TYPE_CHECKING:
     import numpy as np

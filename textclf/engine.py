@@ -18,8 +18,10 @@ from .hooks.discovery import discover
 from .hooks.events import Event
 from .hooks.registry import Registry
 from .hooks.trace import asked_for, observing
-from .recipe.plan import Plan, make_plan, restored_step
-from .recipe.recipe import Recipe, locate, parse
+from .recipe.plan import Plan, make_plan
+from .recipe.recipe import Recipe, parse
+from .recipe.restoring import restored_step
+from .recipe.source import locate
 from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison

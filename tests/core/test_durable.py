@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.core.killing import deaths
-from textclf.durable import clear_parts, differs, disk_errors, invalid, manifest, read_json, write_folder, write_text
 from textclf.errors import ArtefactError, ResourceError
+from textclf.files import clear_parts, differs, disk_errors, invalid, manifest, read_json, write_folder, write_text
 
 
 def folder_of(path: Path, **files: str) -> Path:
@@ -117,7 +117,7 @@ def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path, kind: str) -
     (tmp_path / "out").write_text("old")
     write = "p.write_bytes(b'x' * 100_000)" if kind == "text" else "numpy.save(p.open('wb'), numpy.zeros(100_000))"
     code = (
-        "import numpy, sys\nfrom pathlib import Path\nfrom textclf.durable import write_file\n"
+        "import numpy, sys\nfrom pathlib import Path\nfrom textclf.files import write_file\n"
         f"try: write_file(Path('out'), lambda p: {write})\nexcept Exception as e: print(type(e).__name__, e)"
     )
     done = subprocess.run(

@@ -12,7 +12,7 @@ import yaml
 from tests.core.killing import deaths
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import Chosen, Stopped
-from textclf.durable import digest
+from textclf.files import digest
 from textclf.runs.changes import refuse_changes
 from textclf.runs.fixing import fix
 from textclf.runs.folder import create, open_run

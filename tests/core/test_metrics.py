@@ -15,9 +15,9 @@ from tests.core.places import placeless
 from textclf import Labels, NoOptions, PluginError, Predictions, Texts
 from textclf.hooks.components import Component
 from textclf.hooks.registry import Offer, Plugin
-from textclf.recipe.plan import Step
+from textclf.recipe.steps import Step
+from textclf.runs.checked import CheckedMetric
 from textclf.runs.metrics import (
-    CheckedMetric,
     average_rows,
     bootstrap,
     commonest,
@@ -25,8 +25,8 @@ from textclf.runs.metrics import (
     headline_first,
     interval,
     judge,
-    label_rows,
-)  # fmt: skip
+    label_rows,  # fmt: skip
+)
 from textclf.testing.toy.verdicts import ToyAccuracy
 
 AB = Labels(("neg", "pos"))

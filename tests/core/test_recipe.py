@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textclf import PluginError, Recipe, RecipeError
-from textclf.recipe.recipe import Source, locate, parse
+from textclf.recipe.recipe import parse
+from textclf.recipe.source import Source, locate
 from textclf.recipe.writing import write
 from textclf.recipe.yaml12 import load
 

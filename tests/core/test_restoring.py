@@ -7,7 +7,8 @@ import pytest
 from textclf import Component, Field, Options, PluginError, Traits
 from textclf.hooks.registry import Offer, Plugin, Registry
 from textclf.hooks.versions import older, to_install
-from textclf.recipe.plan import Step, restored_step
+from textclf.recipe.restoring import restored_step
+from textclf.recipe.steps import Step
 
 from .places import placeless
 from .sample import build

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..durable import sync, write_text
 from ..errors import ResourceError
+from ..files import sync, write_text
 from .table_writer import saying
 
 if TYPE_CHECKING:

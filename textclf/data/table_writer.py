@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from ..durable import sync
 from ..errors import RecipeError, ResourceError
+from ..files import sync
 from .parquet import ParquetRows
 from .tables import Format, table_format
 from .text import whole

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from ..durable import disk_errors, write_text
 from ..errors import RecipeError
+from ..files import disk_errors, write_text
 from ..hooks.registry import Registry
 from .schema import TITLE, json_schema
 

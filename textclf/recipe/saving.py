@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.pickles import pickle_in
-from ..durable import disk_failures, manifest, no_file_in
 from ..errors import counted, listing
+from ..files import disk_failures, manifest, no_file_in
 from ..hooks.components import Kind
 from ..hooks.contracts import Encoder, Model
 from .restoring import never_read

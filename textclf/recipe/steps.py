@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from ..durable import is_failing, is_full
 from ..errors import (
     PROBLEM_CODES,
     ArtefactError,
@@ -21,6 +20,7 @@ from ..errors import (
     kind_of,
     said,
 )
+from ..files import is_failing, is_full
 from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
 from ..hooks.flaws import first_line, own_line
 from ..hooks.guard import put_back

@@ -16,8 +16,8 @@ from filelock import FileLock
 from ..data.dataset import Texts
 from ..data.text import texts_digest
 from ..data.tokens import Tokens
-from ..durable import MANIFEST, invalid, manifest, write_folder
 from ..errors import ResourceError
+from ..files import MANIFEST, invalid, manifest, write_folder
 
 FORMAT = 1
 

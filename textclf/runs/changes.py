@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import digest, write_file
 from ..errors import ArtefactError, PluginError
+from ..files import digest, write_file
 from ..hooks.registry import Plugin, Registry
 from ..hooks.versions import to_install
 from ..recipe.plan import Plan

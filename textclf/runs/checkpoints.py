@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..durable import MANIFEST, clear_parts, disk_errors, invalid, manifest, no_file_in, unlisted, write_folder
 from ..errors import ArtefactError
+from ..files import MANIFEST, clear_parts, disk_errors, invalid, manifest, no_file_in, unlisted, write_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from ..errors import ArtefactError, DataError, RecipeError
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
 from ..recipe.fit import unfit_for
-from ..recipe.plan import restored_step
+from ..recipe.restoring import restored_step
+from .checked import CheckedMetric
 from .comparison import Comparison, Difference
 from .contenders import Contender, Reference, gather, metrics_named
-from .metrics import CheckedMetric, Draws, bootstrap_together, units_of
+from .metrics import Draws, bootstrap_together, units_of
 from .reading import read_predictions, usual_metrics
 from .statistics import Gap, McNemar, between_classifiers, between_recipes, holm, mcnemar
 from .study import seedless

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..classifier import Classifier
 from ..data.dataset import Dataset
-from ..durable import disk_errors
 from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
+from ..files import disk_errors
 from ..hooks.context import RunContext
 from ..hooks.contracts import Finished
 from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned

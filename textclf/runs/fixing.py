@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..durable import digest, write_text
+from ..files import digest, write_text
 from ..recipe.kept import options_as_json
 from ..recipe.plan import Plan
 from ..recipe.steps import validate

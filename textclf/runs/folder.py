@@ -17,8 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..durable import clear_parts, digest, disk_errors, read_json, write_file, write_text
 from ..errors import ArtefactError, ResourceError, TextclfError
+from ..files import clear_parts, digest, disk_errors, read_json, write_file, write_text
 from ..hooks.events import Event
 from ..recipe.writing import write
 from ..version import VERSION

@@ -11,8 +11,8 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
 
-from ..durable import disk_errors
 from ..errors import TextclfError, said
+from ..files import disk_errors
 from ..hooks.contracts import Finished, Output
 from ..hooks.guard import put_back
 from ..recipe.steps import Step

@@ -18,11 +18,13 @@ from ..errors import ArtefactError, DataError, PluginError, counted
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
 from ..recipe.border import fault_of_scores
-from ..recipe.plan import Plan, restored_step
+from ..recipe.plan import Plan
+from ..recipe.restoring import restored_step
 from ..recipe.settings import DEFAULT_METRICS
+from .checked import CheckedMetric
 from .evaluation import Evaluation
 from .folder import open_run
-from .metrics import CheckedMetric, bootstrap
+from .metrics import bootstrap
 from .report import Report
 from .writing import PREDICTIONS, SCORES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..data.markup import escaped, quoted, table
-from ..durable import read_json, write_text
 from ..errors import ArtefactError, counted
+from ..files import read_json, write_text
 
 FILE = "metrics.json"
 SUMMARY_FILE = "summary.json"

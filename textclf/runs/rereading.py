@@ -12,8 +12,8 @@ from ..classifier import Classifier
 from ..data.dataset import Texts
 from ..errors import PluginError, ResourceError, TextclfError, counted, said
 from ..hooks.context import RunContext
-from ..recipe.plan import Step
 from ..recipe.restoring import noted_anew
+from ..recipe.steps import Step
 from .probing import alike, probed_rows
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from ..data.dataset import Labels, Task, Texts
 from ..data.predictions import Predictions
 from ..errors import PluginError, TextclfError
 from ..hooks.contracts import Metric
-from ..recipe.plan import Plan, Step
+from ..recipe.plan import Plan
+from ..recipe.steps import Step
 from .checked import CheckedMetric
 from .metrics import bootstrap, measure
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.predictions import Predictions, named, shortest
 from ..data.table_writer import write_table
-from ..durable import disk_errors, write_file
+from ..files import disk_errors, write_file
 
 PREDICTIONS, SCORES = "predictions.csv", "scores.npy"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 from unicodedata import normalize
 
-from ..durable import disk_errors
 from ..errors import RecipeError, did_you_mean, with_article
+from ..files import disk_errors
 from ..version import VERSION
 
 # What each kind needs beside textclf.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.pickles import pickle_in
 from ...data.tokens import Tokens
-from ...durable import no_file_in
+from ...files import no_file_in
 from ..clauses import Broken, NotApplicable
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Labels, Split
 from ...data.predictions import Decision
-from ...durable import manifest
 from ...errors import ArtefactError, kind_of, said
+from ...files import manifest
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .comparing import demand_files, demand_no_pickle, demand_same, take
 from .encoders import made_anew

@@ -1,4 +1,4 @@
-"""Owns files that are whole or absent, and manifests that prove it.
+"""Files that are whole or absent, and manifests that prove it.
 
 Written under a temporary name, synced, renamed, the parent synced; read back only where the digests agree.
 """
