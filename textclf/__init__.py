@@ -16,13 +16,13 @@ _HOMES = {
     "TextclfError": "errors", "did_you_mean": "errors",
     "Dataset": "data.dataset", "Labels": "data.dataset", "Split": "data.dataset", "Task": "data.dataset",
     "Texts": "data.dataset",
-    "Answers": "data.answers", "Prediction": "data.answers",
+    "Answers": "data.predictions", "Prediction": "data.predictions",
     "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
     "Predictions": "data.predictions",
-    "Attributions": "data.contributions", "Explanation": "data.explanations",
-    "Explanations": "data.explanations", "Span": "data.contributions", "Word": "data.contributions",
+    "Attributions": "data.explanation", "Explanation": "data.explanation",
+    "Explanations": "data.explanation", "Span": "data.explanation", "Word": "data.explanation",
     "Tokens": "data.tokens",
-    "Markup": "data.markup", "escaped": "data.markup", "quoted": "data.markup", "visible": "data.markup",
+    "Markup": "data.html", "escaped": "data.html", "quoted": "data.html", "visible": "data.html",
     "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
     "table_format": "data.tables", "write_table": "data.table_writer",
     "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
@@ -52,25 +52,25 @@ if TYPE_CHECKING:
     from pydantic import Field as Field
 
     from .classifier import Classifier as Classifier
-    from .data.answers import Answers as Answers
-    from .data.answers import Prediction as Prediction
-    from .data.contributions import Attributions as Attributions
-    from .data.contributions import Span as Span
-    from .data.contributions import Word as Word
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Labels as Labels
     from .data.dataset import Split as Split
     from .data.dataset import Task as Task
     from .data.dataset import Texts as Texts
-    from .data.explanations import Explanation as Explanation
-    from .data.explanations import Explanations as Explanations
-    from .data.markup import Markup as Markup
-    from .data.markup import escaped as escaped
-    from .data.markup import quoted as quoted
-    from .data.markup import visible as visible
+    from .data.explanation import Attributions as Attributions
+    from .data.explanation import Explanation as Explanation
+    from .data.explanation import Explanations as Explanations
+    from .data.explanation import Span as Span
+    from .data.explanation import Word as Word
+    from .data.html import Markup as Markup
+    from .data.html import escaped as escaped
+    from .data.html import quoted as quoted
+    from .data.html import visible as visible
+    from .data.predictions import Answers as Answers
     from .data.predictions import Counts as Counts
     from .data.predictions import Decision as Decision
     from .data.predictions import Encoded as Encoded
+    from .data.predictions import Prediction as Prediction
     from .data.predictions import Predictions as Predictions
     from .data.table_writer import write_table as write_table
     from .data.tables import Row as Row

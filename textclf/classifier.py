@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data.answers import Answers, Prediction, answers
-from .data.columns import checked, column_of, columns_of, rows_of
+from .data.batching import WINDOW
+from .data.cleaning import clean
 from .data.dataset import Labels, Texts
-from .data.explanations import Explanations
-from .data.predictions import Decision, shortest
-from .data.text import clean
-from .data.windows import WINDOW
+from .data.explanation import Explanations
+from .data.inputs import checked, column_of, columns_of, rows_of
+from .data.predictions import Answers, Decision, Prediction, answers, shortest
 from .errors import ArtefactError, DataError
 from .explaining import Parts, Wish, checked_method, explain
 from .files import differs, disk_errors, read_json, write_folder

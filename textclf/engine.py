@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .classifier import Classifier
+from .data import inputs
 from .data.dataset import Dataset
-from .data.markup import escaped
+from .data.html import escaped
 from .errors import ArtefactError, DataError
 from .hooks.components import Kind
 from .hooks.context import never
@@ -22,7 +23,7 @@ from .recipe.plan import Plan, make_plan
 from .recipe.recipe import Recipe, parse
 from .recipe.restoring import restored_step
 from .recipe.source import locate
-from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, given, reading, study
+from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
 from .runs.journal import logged
@@ -99,7 +100,7 @@ class Engine:
 
         recipe: a file, the name of a bundled recipe, or a mapping. data: see `run`. overrides: "trainer.epochs=1".
         """
-        return self._planned(recipe, None if data is None else given.dataset_of(data), overrides, seed, seeds)
+        return self._planned(recipe, None if data is None else inputs.dataset_of(data), overrides, seed, seeds)
 
     def run(
         self,
@@ -115,7 +116,7 @@ class Engine:
         data, in place of the recipe's dataset step: a pandas DataFrame with columns text and label, (texts, labels),
         (texts, pairs, labels), or a Dataset.
         """
-        dataset = None if data is None else given.dataset_of(data)
+        dataset = None if data is None else inputs.dataset_of(data)
         plan = self._planned(recipe, dataset, overrides, seed, seeds)
         settings = plan.settings
         each = study.members(settings.seed, settings.seeds, settings.split.folds)
@@ -135,7 +136,7 @@ class Engine:
         opened = folder.open_run(path)
         if opened.state == "finished":
             return self._finished(opened)
-        dataset = None if data is None else given.dataset_of(data)
+        dataset = None if data is None else inputs.dataset_of(data)
         if opened.record.get("given") and dataset is None:
             raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
         changes.refuse_absent(opened, self.registry)
@@ -179,7 +180,7 @@ class Engine:
         run: the run it came from; texts that it was trained on are then counted in a warning.
         """
         labels = arguments.classifier_of(classifier).labels
-        enough, dataset = asked.draws_of(draws), given.dataset_of(data, labels)
+        enough, dataset = asked.draws_of(draws), inputs.dataset_of(data, labels)
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
@@ -230,7 +231,7 @@ class Engine:
         return self._plan_of(read, data)
 
     def _plan_of(self, recipe: Recipe, data: Dataset | None) -> Plan:
-        return make_plan(recipe, self.registry, data_traits=None if data is None else given.traits_of(data))
+        return make_plan(recipe, self.registry, data_traits=None if data is None else arguments.traits_of(data))
 
     def _around(self) -> execution.Surroundings:
         say = asked_for()

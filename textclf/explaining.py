@@ -9,10 +9,9 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from .data.contributions import Attributions, Method, Span, Word
+from .data.batching import Window
 from .data.dataset import Labels, Texts
-from .data.explanations import Explanation
-from .data.windows import Window
+from .data.explanation import Attributions, Explanation, Method, Span, Word
 from .data.words import Range, without, words_of
 from .errors import PluginError, RecipeError, counted, did_you_mean, kind_of, listing
 from .hooks.events import Progress

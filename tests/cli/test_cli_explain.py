@@ -21,8 +21,7 @@ from textclf import Engine
 from textclf.cli.explain import _Told
 from textclf.cli.explained import explanation_parts
 from textclf.cli.progress import Watcher
-from textclf.data.contributions import Word
-from textclf.data.explanations import Explanation
+from textclf.data.explanation import Explanation, Word
 from textclf.hooks.events import Chosen, Warned
 
 Call = Callable[..., Answer]

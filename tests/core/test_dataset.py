@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from textclf import DataError, Dataset, Labels, Split, Texts
-from textclf.data.soundness import unsound
-from textclf.data.text import texts_digest
+from textclf.data.cleaning import texts_digest
+from textclf.data.dataset import unsound
 
 
 class Mood(str, enum.Enum):  # noqa: UP042 - as users write it

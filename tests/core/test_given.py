@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from textclf import DataError, Dataset, Labels, Split, Texts
-from textclf.runs.given import dataset_of
+from textclf.data.inputs import dataset_of
 
 FRAME = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]}, index=[7, 8, 9])
 TWO = "pairs come as two columns: (texts, pairs, labels), or 'text' and 'pair' of a DataFrame"

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.hostile import HOSTILE
-from textclf.data.markup import Markup, escaped, quoted, table, visible
+from textclf.data.html import Markup, escaped, quoted, table, visible
 
 SEEN = {"\t", "\n", "\u200c", "\u200d"}
 # Arabic, Syriac, Kaithi and Egyptian format characters that are drawn, and Khmer vowels that are not but do no harm.

@@ -10,8 +10,8 @@ import pytest
 from tests.core.test_markup import read
 from tests.hostile import HOSTILE
 from textclf import Answers, Engine, Labels, Prediction
-from textclf.data.answers import answers
-from textclf.data.markup import visible
+from textclf.data.html import visible
+from textclf.data.predictions import answers
 from textclf.runs.report import Estimate, LabelRow, Member, Report, Spread, Summary
 from textclf.testing import toy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textclf.data.windows import WINDOW, Window, characters_of
+from textclf.data.batching import WINDOW, Window, characters_of
 
 
 def sizes(texts: list[str], bounds: Window = WINDOW, number: int = 0) -> list[int]:

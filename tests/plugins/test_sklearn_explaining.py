@@ -16,7 +16,7 @@ from textclf_sklearn.tfidf import _token_pattern, _vectorizer
 from tests.hostile import HOSTILE
 from tests.plugins.sentences import TAGS, THREE, TWO, build, encoded, options, rated, sentences
 from textclf import Classifier, DataError, Engine, Labels, Texts
-from textclf.data.text import whole
+from textclf.data.cleaning import whole
 from textclf.testing import LocalContext
 
 STRANGE = ["İstanbul  ΣΑΣ ﬁne\t\n x", "  a ", "don't O’Neill's 'tis", "ẞ ß", *(whole(text[:500]) for text in HOSTILE)]

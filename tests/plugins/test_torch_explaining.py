@@ -25,7 +25,7 @@ from tests.tiny import (
     tiny_xlm_roberta,
 )
 from textclf import Engine, Labels, PluginError, Texts, Tokens
-from textclf.data.explanation_page import account
+from textclf.data.explanation import account
 from textclf.testing import LocalContext
 
 CPU = torch.device("cpu")

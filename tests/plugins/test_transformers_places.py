@@ -12,7 +12,7 @@ from tests.hostile import HOSTILE
 from tests.plugins.test_transformers_encoding import TEXTS, fitted
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_roberta
 from textclf import Texts
-from textclf.data.text import whole
+from textclf.data.cleaning import whole
 
 CPU = torch.device("cpu")
 

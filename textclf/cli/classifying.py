@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..data.batching import WINDOW, characters_of
 from ..data.spool import Spool, discard, spool
 from ..data.table_writer import checked_target
-from ..data.windows import WINDOW, characters_of
 from ..errors import Cancelled, DataError, RecipeError, Stopped
 from .pace import Pace
 from .predicting import Rows, Wanted, Write, rows_of_table, sink

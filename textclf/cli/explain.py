@@ -14,7 +14,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
-    from ..data.explanations import Explanation
+    from ..data.explanation import Explanation
     from ..hooks.events import Event
     from .progress import Watcher
 
@@ -119,7 +119,7 @@ def _stdin() -> str:
 
 def _refuse_others(target: Path) -> None:
     """Raise a RecipeError where a file is in the way, or behind a link, that is no page of explanations."""
-    from ..data.explanation_page import is_page
+    from ..data.explanation import is_page
 
     if not target.is_file():
         return  # nothing would be lost; what cannot be written to says so when it is
@@ -135,7 +135,7 @@ def _refuse_others(target: Path) -> None:
 
 
 def _write(target: Path, explanations: list[Explanation]) -> None:
-    from ..data.explanation_page import page
+    from ..data.explanation import page
 
     try:
         target.write_text(page(explanations), "utf-8")

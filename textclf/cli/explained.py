@@ -8,13 +8,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..data.markup import quoted, visible
+from ..data.html import quoted, visible
 from .terminal import plain_lines
 from .words import cut, fixed, plural
 
 if TYPE_CHECKING:
-    from ..data.contributions import Word
-    from ..data.explanations import Explanation
+    from ..data.explanation import Explanation, Word
 
 _TOP, _WIDTH = 10, 40
 # Characters at each end of a long text that are shown: some fifty lines.
@@ -26,7 +25,7 @@ _MARKED, _FILLED = 0.05, 0.4
 
 def explanation_parts(explanation: Explanation) -> list[RenderableType]:
     """Return the label, the text with its words marked, the words that matter most, and what was computed."""
-    from ..data.explanation_page import account
+    from ..data.explanation import account
 
     title = f"{cut(quoted(explanation.label), _WIDTH)}: probability {fixed(explanation.score)}"
     parts: list[RenderableType] = ["", Text(title, style="bold"), ""]

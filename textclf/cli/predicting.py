@@ -15,7 +15,7 @@ from .words import cut, fixed
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
-    from ..data.answers import Prediction
+    from ..data.predictions import Prediction
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 Write = Callable[[tuple[Any, ...], "Prediction"], None]

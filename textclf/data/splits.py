@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .cleaning import normal_key
 from .dataset import Labels, Split
-from .text import normal_key
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,9 +15,9 @@ from typing import IO, Any, BinaryIO, cast
 
 from ..errors import RecipeError, ResourceError
 from ..files import sync
+from .cleaning import whole
 from .parquet import ParquetRows
 from .tables import Format, table_format
-from .text import whole
 
 _NEEDS_QUOTES = {",": re.compile('[,"\r\n]'), "\t": re.compile('[\t"\r\n]')}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from ..data.contributions import Attributions, Method, Span
 from ..data.dataset import Dataset, Labels, Split, Texts
+from ..data.explanation import Attributions, Method, Span
 from ..data.predictions import Encoded, Predictions
 from ..data.tokens import Tokens
 from .events import Event

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
-from ..data.text import CLEANERS
+from ..data.cleaning import CLEANERS
 from ..errors import Problem, did_you_mean, listing
 from ..hooks.components import Options
 from .messages import explain

@@ -1,4 +1,4 @@
-"""Owns what a program makes an engine with, and asks of it, beside data: refused here where it makes no sense."""
+"""What a program makes an engine with, and asks of it, beside data: refused here where it makes no sense."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from ..classifier import Classifier
+from ..data.dataset import Dataset
 from ..errors import RecipeError, kind_of
 from ..hooks import loose
-from ..hooks.components import KINDS, Kind
+from ..hooks.components import KINDS, Kind, Traits
 from ..hooks.events import Event
 from ..hooks.flaws import has_hooks
 
@@ -150,3 +151,8 @@ def _what(value: object) -> str:
         return f"the class '{value.__name__}'"
     called = getattr(value, "__name__", "") if callable(value) else ""
     return f"the function '{called}'" if called else kind_of(value)
+
+
+def traits_of(dataset: Dataset) -> Traits:
+    """Return what the plan must know of given data."""
+    return Traits(tasks=frozenset({dataset.labels.task}), pairs=dataset.train.texts.pairs)

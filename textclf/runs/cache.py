@@ -13,8 +13,8 @@ from typing import Any
 import platformdirs
 from filelock import FileLock
 
+from ..data.cleaning import texts_digest
 from ..data.dataset import Texts
-from ..data.text import texts_digest
 from ..data.tokens import Tokens
 from ..errors import ResourceError
 from ..files import MANIFEST, invalid, manifest, write_folder

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..data.markup import Markup, escaped, quoted, table
+from ..data.html import Markup, escaped, quoted, table
 from .contenders import Contender
 from .report import finite
 from .statistics import McNemar

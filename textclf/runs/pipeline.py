@@ -8,10 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..classifier import Classifier, silent
-from ..data.dataset import Dataset, Labels, Split, Texts
+from ..data.cleaning import clean, strings_digest, texts_digest
+from ..data.dataset import Dataset, Labels, Split, Texts, unlike_traits, unsound
 from ..data.predictions import Decision, Encoded, Predictions
-from ..data.soundness import unlike_traits, unsound
-from ..data.text import clean, strings_digest, texts_digest
 from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..hooks.context import Judge, RunContext
 from ..hooks.contracts import Encoder, Judgement, Metric, Model

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..classifier import Classifier
+from ..data.cleaning import clean
 from ..data.dataset import Labels, Split, Texts
 from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
 from ..data.tables import Row, read_table
-from ..data.text import clean
 from ..errors import ArtefactError, DataError, PluginError, counted
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry

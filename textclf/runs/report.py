@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..data.markup import escaped, quoted, table
+from ..data.html import escaped, quoted, table
 from ..errors import ArtefactError, counted
 from ..files import read_json, write_text
 

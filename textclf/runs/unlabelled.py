@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import repeat
 
+from ..data.cleaning import normal_key
 from ..data.dataset import Split, Texts
 from ..data.splits import text_keys
-from ..data.text import normal_key
 from ..recipe.settings import SplitSettings
 
 

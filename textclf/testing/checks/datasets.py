@@ -10,9 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...data.dataset import Dataset, Split
-from ...data.soundness import unlike_traits, unsound, unsound_labels, unsound_names, unsound_texts
-from ...data.text import texts_digest
+from ...data.cleaning import texts_digest
+from ...data.dataset import Dataset, Split, unlike_traits, unsound, unsound_labels, unsound_names, unsound_texts
 from ...errors import TextclfError, counted, kind_of, said
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .subject import Subject, read_options

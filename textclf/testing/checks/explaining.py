@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...data.contributions import Span
 from ...data.dataset import Texts
+from ...data.explanation import Span
 from ...data.tokens import Tokens
 from ...errors import PluginError, kind_of
 from ..clauses import Broken, Check, Clause, NotApplicable

@@ -1,4 +1,4 @@
-"""Owns the named cleaning steps, the normal form by which texts count as equal, and digests of texts."""
+"""The named cleaning steps, the normal form by which texts count as equal, and digests of texts."""
 
 from __future__ import annotations
 

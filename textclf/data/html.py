@@ -1,4 +1,4 @@
-"""Owns how text from data stands in HTML: control characters visible, everything escaped; and plain tables of it."""
+"""How text from data stands in HTML: control characters visible, everything escaped; and plain tables of it."""
 
 from __future__ import annotations
 

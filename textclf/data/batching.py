@@ -1,4 +1,4 @@
-"""Owns how many rows of an endless input are worked on at once: few at first, bounded in number and in size."""
+"""How many rows of an endless input are worked on at once: few at first, bounded in number and in size."""
 
 from __future__ import annotations
 
