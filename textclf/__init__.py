@@ -23,8 +23,8 @@ _HOMES = {
     "Explanations": "data.explanation", "Span": "data.explanation", "Word": "data.explanation",
     "Tokens": "data.tokens",
     "Markup": "data.html", "escaped": "data.html", "quoted": "data.html", "visible": "data.html",
-    "Row": "data.tables", "Table": "data.tables", "read_table": "data.tables",
-    "table_format": "data.tables", "write_table": "data.table_writer",
+    "Row": "tables.reader", "Table": "tables.reader", "read_table": "tables.reader",
+    "table_format": "tables.reader", "write_table": "tables.writer",
     "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
     "Encoder": "hooks.contracts", "Finished": "hooks.contracts", "Judgement": "hooks.contracts",
     "Layout": "hooks.contracts", "Metric": "hooks.contracts", "Model": "hooks.contracts",
@@ -72,11 +72,6 @@ if TYPE_CHECKING:
     from .data.predictions import Encoded as Encoded
     from .data.predictions import Prediction as Prediction
     from .data.predictions import Predictions as Predictions
-    from .data.table_writer import write_table as write_table
-    from .data.tables import Row as Row
-    from .data.tables import Table as Table
-    from .data.tables import read_table as read_table
-    from .data.tables import table_format as table_format
     from .data.tokens import Tokens as Tokens
     from .engine import Engine as Engine
     from .engine import Result as Result
@@ -128,6 +123,11 @@ if TYPE_CHECKING:
     from .recipe.recipe import Recipe as Recipe
     from .runs.comparison import Comparison as Comparison
     from .runs.report import Report as Report
+    from .tables.reader import Row as Row
+    from .tables.reader import Table as Table
+    from .tables.reader import read_table as read_table
+    from .tables.reader import table_format as table_format
+    from .tables.writer import write_table as write_table
 
 
 def __getattr__(name: str) -> Any:

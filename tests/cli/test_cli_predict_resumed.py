@@ -14,14 +14,14 @@ import pytest
 from tests.cli.conftest import Answer
 from tests.core.killing import die_at
 from textclf import Engine
+from textclf.cli import spool
 from textclf.cli.classifying import Work, from_file_to_file
 from textclf.cli.columns import Columns
 from textclf.cli.main import main
 from textclf.cli.pace import Pace
 from textclf.cli.predicting import Wanted
 from textclf.cli.session import Session
-from textclf.data import spool
-from textclf.data.spool import Spool
+from textclf.cli.spool import Spool
 
 Call = Callable[..., Answer]
 ROWS = 400  # windows of 64, 256 and 80 rows

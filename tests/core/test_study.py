@@ -13,9 +13,9 @@ import pytest
 
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import ArtefactError, RecipeError, Result, Stopped
-from textclf.data.tables import read_table
 from textclf.runs.report import Summary
 from textclf.runs.study import members
+from textclf.tables.reader import read_table
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 
 NOISY = {"dataset": {"use": "toy_texts", "size": 60, "labels": 3}, "trainer": {"use": "toy_linear", "epochs": 1}}

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..data.batching import WINDOW, characters_of
-from ..data.spool import Spool, discard, spool
-from ..data.table_writer import checked_target
 from ..errors import Cancelled, DataError, RecipeError, Stopped
+from ..tables.writer import checked_target
 from .pace import Pace
 from .predicting import Rows, Wanted, Write, rows_of_table, sink
+from .spool import Spool, discard, spool
 from .words import thousands
 
 if TYPE_CHECKING:

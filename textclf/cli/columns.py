@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import DataError, RecipeError, TextclfError, did_you_mean, listing
 
 if TYPE_CHECKING:
-    from ..data.tables import Row
     from ..engine import Engine
+    from ..tables.reader import Row
 
 Role = Literal["text", "pair", "label"]
 _USUAL: dict[Role, tuple[str, ...]] = {

@@ -48,7 +48,7 @@ def evaluate(
 
 def _read(file: Path, classifier: Classifier, wanted: Columns, trained: dict[str, Any], encoding: str) -> Any:
     """Return texts, second texts where the classifier reads pairs, and labels: a column each."""
-    from ..data.tables import read_table
+    from ..tables.reader import read_table
 
     roles: tuple[Role, ...] = ("text", "pair", "label") if classifier.pairs else ("text", "label")
     several = classifier.labels.task == "multi-label"

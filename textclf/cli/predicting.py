@@ -59,7 +59,7 @@ def rows_of_table(
     source: str | BinaryIO, wanted: Wanted, pairs: bool, options: Mapping[str, Any]
 ) -> Iterator[Rows]:
     """Open a table, find the columns of the texts, and keep all others."""
-    from ..data.tables import read_table
+    from ..tables.reader import read_table
 
     name = source if isinstance(source, str) else "stdin"
     place = Path(source) if isinstance(source, str) else source
@@ -81,7 +81,7 @@ def sink(
     if target is None and wanted.format is None and terminal.out.isatty():
         yield _line_writer(terminal, classifier)
         return
-    from ..data.table_writer import write_table
+    from ..tables.writer import write_table
 
     names = classifier.labels.names
     score = () if classifier.labels.task == "multi-label" else ("score",)

@@ -13,7 +13,6 @@ from ..data.cleaning import clean
 from ..data.dataset import Labels, Split, Texts
 from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
-from ..data.tables import Row, read_table
 from ..errors import ArtefactError, DataError, PluginError, counted
 from ..hooks.contracts import Metric
 from ..hooks.registry import Registry
@@ -21,6 +20,7 @@ from ..recipe.border import fault_of_scores
 from ..recipe.plan import Plan
 from ..recipe.restoring import restored_step
 from ..recipe.settings import DEFAULT_METRICS
+from ..tables.reader import Row, read_table
 from .checked import CheckedMetric
 from .evaluation import Evaluation
 from .folder import open_run

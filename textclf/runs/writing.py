@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data.predictions import Predictions, named, shortest
-from ..data.table_writer import write_table
 from ..files import disk_errors, write_file
+from ..tables.writer import write_table
 
 PREDICTIONS, SCORES = "predictions.csv", "scores.npy"
 

@@ -1,4 +1,4 @@
-"""Owns what the house asks of pyarrow: Parquet files read and written row by row."""
+"""Parquet files, read and written row by row with pyarrow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..errors import DataError, PluginError
 
 if TYPE_CHECKING:
     import pyarrow
+
 
 _BATCH_BYTES = 16 * 2**20
 _BATCH_ROWS = 1024

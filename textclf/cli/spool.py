@@ -1,4 +1,4 @@
-"""Owns the scores of a long job while it goes on: kept beside the file they are for, so that a killed job goes on.
+"""The scores of a long job while it goes on: kept beside the file they are for, so that a killed job goes on.
 
 Scores are appended to one file, and a second says how many of its rows are on the disk, and what they are scores of.
 """
@@ -19,11 +19,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import ResourceError
 from ..files import sync, write_text
-from .table_writer import saying
+from ..tables.writer import saying
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 FORMAT = 1
 SAVE_EVERY = 5.0  # seconds of work that a killed job loses, beside that of its window

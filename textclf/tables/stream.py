@@ -1,4 +1,4 @@
-"""Owns the bytes behind a table: opening, gzip, bounds, text lines in an encoding, and files that change meanwhile."""
+"""The bytes behind a table: opening, gzip, bounds, text lines in an encoding, and files that change meanwhile."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..errors import DataError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 # One record may be this long, in characters: a text of 10 MB passes, a line of 1 GB does not.
 RECORD_LIMIT = 64 * 2**20

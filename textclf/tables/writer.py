@@ -1,4 +1,4 @@
-"""Owns the writing of tables: CSV, TSV, JSONL and Parquet, whole or not at all, harmless for spreadsheets."""
+"""Tables written whole or not at all, harmless for spreadsheets: CSV, TSV, JSONL and Parquet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
+from ..data.cleaning import whole
 from ..errors import RecipeError, ResourceError
 from ..files import sync
-from .cleaning import whole
 from .parquet import ParquetRows
-from .tables import Format, table_format
+from .reader import Format, table_format
 
 _NEEDS_QUOTES = {",": re.compile('[,"\r\n]'), "\t": re.compile('[\t"\r\n]')}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)

@@ -1,0 +1,1 @@
+"""Files of texts: CSV, TSV, JSONL and Parquet, read row by row and written whole."""
