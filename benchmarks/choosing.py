@@ -17,7 +17,7 @@ from typing import Any
 
 from textclf import Engine
 from textclf.data.dataset import Dataset, Split
-from textclf.hooks.context import RunContext
+from textclf.plugin.context import RunContext
 from textclf.runs import pipeline
 from textclf.runs.splitting import Parts, part
 

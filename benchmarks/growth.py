@@ -54,7 +54,7 @@ def load(checkpoint: Path, folder: Path, rows: int) -> float:
 
 def _load(checkpoint: Path, folder: Path, rows: int) -> float:
     from textclf import Engine
-    from textclf.hooks.context import RunContext
+    from textclf.plugin.context import RunContext
     from textclf.runs import pipeline
     from textclf.runs.splitting import part
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 LOOK = """
 import json
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 registry = discover()
 print(json.dumps({
     "reasons": {plugin.module: plugin.reason for plugin in registry.plugins},

@@ -13,7 +13,7 @@ import pytest
 
 from tests.language_server import NODE, NPM, Squiggle, language_server
 from tests.packages import ROOT, write_package
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.recipe.editors import modeline
 from textclf.recipe.recipe import parse
 from textclf.recipe.schema import json_schema

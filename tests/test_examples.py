@@ -77,7 +77,7 @@ def test_the_example_works_among_the_broken_packages(house, found):
     code = """
 import json, pathlib
 from textclf import Texts
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import LocalContext
 component = discover().find("encoder", "shout").component
 features = component.build(component.options()).encode(Texts(["a GOOD film", ""]), LocalContext(pathlib.Path()))
@@ -97,7 +97,7 @@ def test_one_name_offered_by_two_plugins_is_an_error_that_names_both(house):
     code = """
 import json
 from textclf import PluginError
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 try:
     discover().find("encoder", "same")
 except PluginError as error:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import textclf
-from textclf.hooks import events
+from textclf.plugin import events
 from textclf.testing import FolderCheckpoints, LocalContext, check_plugin, require, toy
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from textclf.hooks import discovery, hookspecs
+from textclf.plugin import discovery, hookspecs
 from textclf.testing.checks import COMPONENT, CONTRACTS, PLUGIN, WORK
 
 ROOT = Path(__file__).parent.parent

@@ -16,30 +16,31 @@ _HOMES = {
     "TextclfError": "errors", "did_you_mean": "errors",
     "Dataset": "data.dataset", "Labels": "data.dataset", "Split": "data.dataset", "Task": "data.dataset",
     "Texts": "data.dataset",
-    "Answers": "data.predictions", "Prediction": "data.predictions",
-    "Counts": "data.predictions", "Decision": "data.predictions", "Encoded": "data.predictions",
-    "Predictions": "data.predictions",
-    "Attributions": "data.explanation", "Explanation": "data.explanation",
-    "Explanations": "data.explanation", "Span": "data.explanation", "Word": "data.explanation",
+    "Answers": "data.predictions", "Prediction": "data.predictions", "Counts": "data.predictions",
+    "Decision": "data.predictions", "Encoded": "data.predictions", "Predictions": "data.predictions",
+    "Attributions": "data.explanation", "Explanation": "data.explanation", "Explanations": "data.explanation",
+    "Span": "data.explanation", "Word": "data.explanation",
     "Tokens": "data.tokens",
     "Markup": "data.html", "escaped": "data.html", "quoted": "data.html", "visible": "data.html",
-    "Row": "tables.reader", "Table": "tables.reader", "read_table": "tables.reader",
-    "table_format": "tables.reader", "write_table": "tables.writer",
-    "Checkpoints": "hooks.contracts", "Context": "hooks.contracts", "DatasetProvider": "hooks.contracts",
-    "Encoder": "hooks.contracts", "Finished": "hooks.contracts", "Judgement": "hooks.contracts",
-    "Layout": "hooks.contracts", "Metric": "hooks.contracts", "Model": "hooks.contracts",
-    "Objective": "hooks.contracts", "Output": "hooks.contracts", "TokenEncoder": "hooks.contracts",
-    "Trainer": "hooks.contracts",
-    "Component": "hooks.components", "NoOptions": "hooks.components", "Options": "hooks.components",
-    "Traits": "hooks.components",
-    "Event": "hooks.events", "Accounted": "hooks.events", "CheckpointSaved": "hooks.events", "Chosen": "hooks.events",
-    "EpochFinished": "hooks.events", "Forecast": "hooks.events", "Progress": "hooks.events",
-    "RunFailed": "hooks.events", "RunFinished": "hooks.events", "RunStarted": "hooks.events",
-    "StageFinished": "hooks.events", "StageStarted": "hooks.events", "Warned": "hooks.events",
-    "hookimpl": "hooks.hookspecs",
+    "Row": "tables.reader", "Table": "tables.reader", "read_table": "tables.reader", "table_format": "tables.reader",
+    "write_table": "tables.writer",
+    "Checkpoints": "plugin.protocols", "Context": "plugin.protocols", "DatasetProvider": "plugin.protocols",
+    "Encoder": "plugin.protocols", "Finished": "plugin.protocols", "Judgement": "plugin.protocols",
+    "Layout": "plugin.protocols", "Metric": "plugin.protocols", "Model": "plugin.protocols",
+    "Objective": "plugin.protocols", "Output": "plugin.protocols", "TokenEncoder": "plugin.protocols",
+    "Trainer": "plugin.protocols",
+    "Component": "plugin.component", "NoOptions": "plugin.component", "Options": "plugin.component",
+    "Traits": "plugin.component",
+    "Event": "plugin.events", "Accounted": "plugin.events", "CheckpointSaved": "plugin.events",
+    "Chosen": "plugin.events", "EpochFinished": "plugin.events", "Forecast": "plugin.events",
+    "Progress": "plugin.events", "RunFailed": "plugin.events", "RunFinished": "plugin.events",
+    "RunStarted": "plugin.events", "StageFinished": "plugin.events", "StageStarted": "plugin.events",
+    "Warned": "plugin.events",
+    "hookimpl": "plugin.hookspecs",
     "Recipe": "recipe.recipe",
     "Classifier": "classifier",
-    "Comparison": "runs.comparison", "Report": "runs.report",
+    "Comparison": "runs.comparison",
+    "Report": "runs.report",
     "Engine": "engine", "Result": "engine",
 }  # fmt: skip
 
@@ -89,37 +90,37 @@ if TYPE_CHECKING:
     from .errors import Stopped as Stopped
     from .errors import TextclfError as TextclfError
     from .errors import did_you_mean as did_you_mean
-    from .hooks.components import Component as Component
-    from .hooks.components import NoOptions as NoOptions
-    from .hooks.components import Options as Options
-    from .hooks.components import Traits as Traits
-    from .hooks.contracts import Checkpoints as Checkpoints
-    from .hooks.contracts import Context as Context
-    from .hooks.contracts import DatasetProvider as DatasetProvider
-    from .hooks.contracts import Encoder as Encoder
-    from .hooks.contracts import Finished as Finished
-    from .hooks.contracts import Judgement as Judgement
-    from .hooks.contracts import Layout as Layout
-    from .hooks.contracts import Metric as Metric
-    from .hooks.contracts import Model as Model
-    from .hooks.contracts import Objective as Objective
-    from .hooks.contracts import Output as Output
-    from .hooks.contracts import TokenEncoder as TokenEncoder
-    from .hooks.contracts import Trainer as Trainer
-    from .hooks.events import Accounted as Accounted
-    from .hooks.events import CheckpointSaved as CheckpointSaved
-    from .hooks.events import Chosen as Chosen
-    from .hooks.events import EpochFinished as EpochFinished
-    from .hooks.events import Event as Event
-    from .hooks.events import Forecast as Forecast
-    from .hooks.events import Progress as Progress
-    from .hooks.events import RunFailed as RunFailed
-    from .hooks.events import RunFinished as RunFinished
-    from .hooks.events import RunStarted as RunStarted
-    from .hooks.events import StageFinished as StageFinished
-    from .hooks.events import StageStarted as StageStarted
-    from .hooks.events import Warned as Warned
-    from .hooks.hookspecs import hookimpl as hookimpl
+    from .plugin.component import Component as Component
+    from .plugin.component import NoOptions as NoOptions
+    from .plugin.component import Options as Options
+    from .plugin.component import Traits as Traits
+    from .plugin.events import Accounted as Accounted
+    from .plugin.events import CheckpointSaved as CheckpointSaved
+    from .plugin.events import Chosen as Chosen
+    from .plugin.events import EpochFinished as EpochFinished
+    from .plugin.events import Event as Event
+    from .plugin.events import Forecast as Forecast
+    from .plugin.events import Progress as Progress
+    from .plugin.events import RunFailed as RunFailed
+    from .plugin.events import RunFinished as RunFinished
+    from .plugin.events import RunStarted as RunStarted
+    from .plugin.events import StageFinished as StageFinished
+    from .plugin.events import StageStarted as StageStarted
+    from .plugin.events import Warned as Warned
+    from .plugin.hookspecs import hookimpl as hookimpl
+    from .plugin.protocols import Checkpoints as Checkpoints
+    from .plugin.protocols import Context as Context
+    from .plugin.protocols import DatasetProvider as DatasetProvider
+    from .plugin.protocols import Encoder as Encoder
+    from .plugin.protocols import Finished as Finished
+    from .plugin.protocols import Judgement as Judgement
+    from .plugin.protocols import Layout as Layout
+    from .plugin.protocols import Metric as Metric
+    from .plugin.protocols import Model as Model
+    from .plugin.protocols import Objective as Objective
+    from .plugin.protocols import Output as Output
+    from .plugin.protocols import TokenEncoder as TokenEncoder
+    from .plugin.protocols import Trainer as Trainer
     from .recipe.recipe import Recipe as Recipe
     from .runs.comparison import Comparison as Comparison
     from .runs.report import Report as Report

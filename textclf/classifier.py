@@ -19,15 +19,15 @@ from .data.predictions import Answers, Decision, Prediction, answers, shortest
 from .errors import ArtefactError, DataError
 from .explaining import Parts, Wish, checked_method, explain
 from .files import differs, disk_errors, read_json, write_folder
-from .hooks.components import Kind
-from .hooks.context import RunContext
-from .hooks.contracts import Encoder, Model
-from .hooks.events import Event, Warned
-from .hooks.registry import Registry
-from .recipe.border import checked_features, checked_scores
+from .plugin.component import Kind
+from .plugin.context import RunContext
+from .plugin.events import Event, Warned
+from .plugin.protocols import Encoder, Model
+from .plugin.registry import Registry
+from .plugin.step import MODEL, Step
+from .plugin.validation import checked_features, checked_scores
 from .recipe.restoring import noted_anew, restored_step
 from .recipe.saving import FILE, Saved, save_parts
-from .recipe.steps import MODEL, Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,12 +13,11 @@ from .data import inputs
 from .data.dataset import Dataset
 from .data.html import escaped
 from .errors import ArtefactError, DataError
-from .hooks.components import Kind
-from .hooks.context import never
-from .hooks.discovery import discover
-from .hooks.events import Event
-from .hooks.registry import Registry
-from .hooks.trace import asked_for, observing
+from .plugin.component import Kind
+from .plugin.context import never
+from .plugin.discovery import discover, observing, trace_writer
+from .plugin.events import Event
+from .plugin.registry import Registry
 from .recipe.plan import Plan, make_plan
 from .recipe.recipe import Recipe, parse
 from .recipe.restoring import restored_step
@@ -85,7 +84,7 @@ class Engine:
     @cached_property
     def registry(self) -> Registry:
         """What the plugins offer; they are looked up when this is first read."""
-        return discover(self._plugins, entry_points=self._entry_points, say=asked_for())
+        return discover(self._plugins, entry_points=self._entry_points, say=trace_writer())
 
     def plan(
         self,
@@ -234,7 +233,7 @@ class Engine:
         return make_plan(recipe, self.registry, data_traits=None if data is None else arguments.traits_of(data))
 
     def _around(self) -> execution.Surroundings:
-        say = asked_for()
+        say = trace_writer()
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]

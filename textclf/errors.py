@@ -1,4 +1,4 @@
-"""Owns every error a user can meet, what it says and the exit code it ends with.
+"""Every error a user can meet, what it says and the exit code it ends with.
 
     TextclfError
     ├── RecipeError        2   the recipe, an override or an argument is wrong; carries every Problem at once
@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +209,6 @@ def _of_values(error: Any) -> str:
         return str(getattr(error, "message", ""))
     found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors(include_url=False)]
     return f"{error.title}: " + "; ".join(f"{place}: {words}" if place else words for place, words in found)
+
+
+KeyPath: TypeAlias = "tuple[str | int, ...]"

@@ -14,8 +14,8 @@ from .data.dataset import Labels, Texts
 from .data.explanation import Attributions, Explanation, Method, Span, Word
 from .data.words import Range, without, words_of
 from .errors import PluginError, RecipeError, counted, did_you_mean, kind_of, listing
-from .hooks.events import Progress
-from .recipe.steps import Step
+from .plugin.events import Progress
+from .plugin.step import Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ import texts
 from talking import Driver
 
 from textclf import Chosen, Encoded, Engine, Event, Labels, Progress, Split, Stopped, Texts
-from textclf.hooks.context import RunContext
+from textclf.plugin.context import RunContext
 
 
 class Pace:

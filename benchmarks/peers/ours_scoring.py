@@ -14,7 +14,7 @@ import texts
 from talking import Driver
 
 from textclf import Engine, Texts
-from textclf.hooks.context import RunContext
+from textclf.plugin.context import RunContext
 
 
 def lengths(classifier: Any, every: list[str]) -> list[int]:

@@ -22,7 +22,7 @@ from textclf.cli.explain import _Told
 from textclf.cli.explained import explanation_parts
 from textclf.cli.progress import Watcher
 from textclf.data.explanation import Explanation, Word
-from textclf.hooks.events import Chosen, Warned
+from textclf.plugin.events import Chosen, Warned
 
 Call = Callable[..., Answer]
 

@@ -16,7 +16,7 @@ from tests.cli.conftest import Answer
 from textclf.cli import pace as paces
 from textclf.cli.pace import Pace
 from textclf.cli.terminal import console
-from textclf.hooks.events import Chosen, Progress, Warned
+from textclf.plugin.events import Chosen, Progress, Warned
 
 Shell = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Answer, install
-from textclf.hooks import hookspecs
+from textclf.plugin import hookspecs
 from textclf.testing.checks import clauses
 
 Call = Callable[..., Answer]

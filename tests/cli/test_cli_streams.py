@@ -16,7 +16,7 @@ from rich.console import Console
 
 from textclf.cli.main import main
 from textclf.cli.progress import Watcher
-from textclf.hooks.events import Progress
+from textclf.plugin.events import Progress
 
 Shell = Callable[..., Any]
 POOR = {

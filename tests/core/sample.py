@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from textclf import Component, Field, NoOptions, Options, Problem, Recipe, RecipeError, Traits
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.recipe.plan import make_plan
 
 BOTH = frozenset({"single-label", "multi-label"})

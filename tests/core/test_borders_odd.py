@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from textclf import Component, Engine, Options, PluginError, Problem, RecipeError, Traits
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import toy
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 from textclf.testing.toy.verdicts import ToyAccuracy

@@ -11,8 +11,8 @@ from packaging.version import Version
 
 import textclf
 from textclf import Component, Traits
-from textclf.hooks import hookspecs
-from textclf.hooks.discovery import discover
+from textclf.plugin import hookspecs
+from textclf.plugin.discovery import discover
 
 from .sample import plugin
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from textclf import Component, Event, Field, Options, PluginError, Traits, __version__
-from textclf.hooks.discovery import discover
-from textclf.hooks.hookspecs import hookimpl
-from textclf.hooks.registry import Registry
+from textclf.plugin.discovery import discover
+from textclf.plugin.hookspecs import hookimpl
+from textclf.plugin.registry import Registry
 
 from .places import placeless
 from .sample import SAMPLE, build, plugin

@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.toys import TRAITS, engine, recipe
 from textclf import Component, Engine, Traits
-from textclf.hooks.components import Kind
+from textclf.plugin.component import Kind
 from textclf.testing import toy
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.core.toys import engine, plugin, recipe
 from textclf import Engine, RecipeError, Report
-from textclf.hooks.hookspecs import hookimpl
+from textclf.plugin.hookspecs import hookimpl
 from textclf.testing import toy
 
 NO_PLUGIN = "; give a module, an object with hooks such as textclf_encoders(), or the path of a Python file"

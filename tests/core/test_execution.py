@@ -18,7 +18,7 @@ from tests.core.killing import KILLED, die_at
 from tests.core.places import placeless
 from tests.core.toys import Stopping, contents, engine, plugin, recipe, weights
 from textclf import ArtefactError, Engine, PluginError, ResourceError, Stopped
-from textclf.hooks.loose import digest_of
+from textclf.plugin.single_file import digest_of
 from textclf.testing import toy
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 

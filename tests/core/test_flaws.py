@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from textclf import Component
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.recipe.options import Option, fragment, options_of
 from textclf.recipe.schema import json_schema
 

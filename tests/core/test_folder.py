@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, Stopped
-from textclf.hooks.events import Chosen, EpochFinished, Warned
+from textclf.plugin.events import Chosen, EpochFinished, Warned
 from textclf.runs import finding, folder
 from textclf.runs.evaluation import learned
 

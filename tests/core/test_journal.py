@@ -14,8 +14,8 @@ import pytest
 
 from tests.core.places import placeless
 from textclf import Accounted, Chosen, EpochFinished, Event, Forecast, Progress
-from textclf.hooks.events import Warned
-from textclf.hooks.registry import Plugin
+from textclf.plugin.events import Warned
+from textclf.plugin.registry import Plugin
 from textclf.runs.journal import Journal
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from textclf import Component, Options, PluginError, Traits
-from textclf.hooks.registry import Offer, Plugin
-from textclf.recipe.steps import Step
+from textclf.plugin.registry import Offer, Plugin
+from textclf.plugin.step import Step
 
 from .places import placeless
 

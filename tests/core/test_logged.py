@@ -14,7 +14,7 @@ from tests.core.places import placeless
 from tests.core.toys import engine, plugin, recipe
 from tests.packages import ROOT
 from textclf import Event
-from textclf.hooks.events import Warned
+from textclf.plugin.events import Warned
 
 
 class Failing:

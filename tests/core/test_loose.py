@@ -14,7 +14,7 @@ import pytest
 from tests.core.loose_files import SHAPE, write
 from tests.core.toys import recipe
 from textclf import Engine, PluginError, RecipeError
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import toy
 
 SHAPED = recipe(encoder="shape")

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tests.core.places import placeless
 from textclf import Labels, NoOptions, PluginError, Predictions, Texts
-from textclf.hooks.components import Component
-from textclf.hooks.registry import Offer, Plugin
-from textclf.recipe.steps import Step
+from textclf.plugin.component import Component
+from textclf.plugin.registry import Offer, Plugin
+from textclf.plugin.step import Step
 from textclf.runs.checked import CheckedMetric
 from textclf.runs.metrics import (
     average_rows,

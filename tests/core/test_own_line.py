@@ -12,8 +12,8 @@ import pytest
 from tests.core.loose_files import SHAPE, write
 from tests.core.toys import recipe
 from textclf import Component, Engine, PluginError
-from textclf.hooks.discovery import discover
-from textclf.hooks.flaws import first_line, own_line
+from textclf.plugin.component import first_line, own_line
+from textclf.plugin.discovery import discover
 from textclf.testing import toy
 
 PACKAGE = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from textclf import Component, Field, Options, PluginError, Traits
-from textclf.hooks.registry import Offer, Plugin, Registry
-from textclf.hooks.versions import older, to_install
+from textclf.plugin.registry import Offer, Plugin, Registry, older, to_install
+from textclf.plugin.step import Step
 from textclf.recipe.restoring import restored_step
-from textclf.recipe.steps import Step
 
 from .places import placeless
 from .sample import build

@@ -15,7 +15,7 @@ import yaml
 
 from tests.packages import ROOT
 from textclf.errors import RecipeError
-from textclf.hooks import loose
+from textclf.plugin import single_file
 from textclf.recipe.editors import FILE, modeline, names_schema
 from textclf.runs.outputs import RESERVED, is_reserved
 from textclf.scaffold import KINDS, LICENCES, Package, package
@@ -62,7 +62,7 @@ def test_an_output_writes_no_file_of_the_run_s_own_whatever_it_is_called(tmp_pat
     for name in sorted({Path(name).stem for name in RESERVED}):
         made, folder = package(name, "output"), tmp_path / name
         folder.mkdir()
-        module = loose.load(str(made.write(tmp_path) / f"{made.module}.py"))
+        module = single_file.load(str(made.write(tmp_path) / f"{made.module}.py"))
         (component,) = module.textclf_outputs()
         component.build(component.options()).write(finished, folder)
         assert [file.name for file in folder.iterdir()] == [f"{name}_mistakes.jsonl"]

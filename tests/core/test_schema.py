@@ -9,7 +9,7 @@ import pytest
 from pydantic import ConfigDict
 
 from textclf import Component, Field, Options, Traits
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.recipe.plan import make_plan
 from textclf.recipe.recipe import parse
 from textclf.recipe.schema import json_schema

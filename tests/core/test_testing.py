@@ -12,7 +12,7 @@ import pytest
 
 from textclf import Component, Dataset, Stopped, Traits
 from textclf.data.predictions import Encoded
-from textclf.hooks.events import EpochFinished, Progress
+from textclf.plugin.events import EpochFinished, Progress
 from textclf.testing import (
     ContractBroken,
     FolderCheckpoints,

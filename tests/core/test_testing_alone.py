@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textclf.hooks import loose
+from textclf.plugin import single_file
 from textclf.testing import check_plugin
 
 FILE = '''
@@ -93,7 +93,7 @@ ANOTHER = "gives other features under the same fingerprint"
 def failed(folder, **wrong):
     path = folder / "hashed.py"
     path.write_text(FILE.format(**RIGHT | wrong), "utf-8")
-    findings = check_plugin(loose.load(str(path)))
+    findings = check_plugin(single_file.load(str(path)))
     return {finding.clause.id: finding.detail for finding in findings if finding.state == "failed"}
 
 

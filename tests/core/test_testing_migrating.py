@@ -8,7 +8,7 @@ import pytest
 
 from tests.culprits.making import ACCURACY
 from textclf import Field, Options
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import check_component
 from textclf.testing.checks.migrating import _version
 from textclf.version import VERSION

@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 
 from tests.core.toys import engine, recipe
-from textclf.hooks import loose
-from textclf.hooks.events import RunFinished, RunStarted
+from textclf.plugin import single_file
+from textclf.plugin.events import RunFinished, RunStarted
 from textclf.testing import check_plugin
 
 
@@ -140,7 +140,7 @@ def test_an_observer_by_another_name_is_checked_as_runs_call_it(tmp_path):
     source = '@textclf.hookimpl(specname="textclf_event")\ndef watch(event):\n    raise ValueError("no")\n'
     file = tmp_path / "watching.py"
     file.write_text(f"import textclf\n\n\n{source}")
-    findings = check_plugin(loose.load(str(file)))
+    findings = check_plugin(single_file.load(str(file)))
     assert {finding.clause.id: finding.detail for finding in findings if finding.state == "failed"} == {
         "plugin.observer": "ValueError: no (watching.py:6)"
     }

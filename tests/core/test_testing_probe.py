@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from textclf.hooks import loose
+from textclf.plugin import single_file
 from textclf.testing import check_plugin
 
 WRONG = '''
@@ -82,7 +82,7 @@ def bare(name: str, source: str, folder: Path, loosely: bool) -> ModuleType:
     """Return what looks like the module, imported, without running its body here: only a fresh interpreter does."""
     path = folder / f"{name}.py"
     path.write_text("def textclf_encoders(): return []\n")
-    module = loose.load(str(path)) if loosely else importlib.import_module(name)
+    module = single_file.load(str(path)) if loosely else importlib.import_module(name)
     path.write_text(source)
     return module
 

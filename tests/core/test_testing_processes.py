@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.culprits.making import WORDS
-from textclf.hooks import loose
+from textclf.plugin import single_file
 from textclf.testing import check_component, check_plugin
 from textclf.testing.toy.words import ToyWords
 
@@ -63,7 +63,7 @@ def of_process(findings):
 @pytest.mark.parametrize(("order", "state"), [("sorted", "passed"), ("list", "failed")])
 def test_a_file_that_numbers_words_by_a_set_is_caught_and_one_that_sorts_them_is_not(order, state, tmp_path):
     (tmp_path / "counted.py").write_text(FILE.format(order=order), "utf-8")
-    module = loose.load(str(tmp_path / "counted.py"))
+    module = single_file.load(str(tmp_path / "counted.py"))
     findings = check_plugin(module)
     assert [one.clause.id for one in findings if one.state == "failed"] == ["encoder.process"] * (state == "failed")
     finding = of_process(findings)

@@ -9,7 +9,7 @@ import pytest
 from tests.core.sample import BOTH, plugin
 from tests.culprits.making import LINEAR, WORDS
 from textclf import Traits
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing.checks import examine_plugin
 
 

@@ -12,7 +12,7 @@ from tests.core.places import placeless
 from tests.core.toys import engine, plugin, recipe
 from tests.plugins.letters import BOTH, Letters, LettersOptions, textclf_encoders
 from textclf import PluginError, Tokens, Traits
-from textclf.recipe.border import fault_of_features
+from textclf.plugin.validation import fault_of_features
 from textclf.testing import check_component
 
 (LETTERS,) = textclf_encoders()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.toys import recipe
 from textclf import Engine
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import toy
 
 from .loose_files import write

@@ -11,8 +11,8 @@ import textclf_sklearn
 from tests.core.loose_files import write
 from tests.core.toys import recipe
 from textclf import ArtefactError, Engine, PluginError
-from textclf.hooks.discovery import discover
-from textclf.hooks.events import Warned
+from textclf.plugin.discovery import discover
+from textclf.plugin.events import Warned
 from textclf.testing import check_component, toy
 
 WORDS = '''

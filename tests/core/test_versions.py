@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textclf.hooks.versions import refused
+from textclf.plugin.registry import refused
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from textclf import Component
-from textclf.hooks.components import Kind
+from textclf.plugin.component import Kind
 from textclf.testing import StandIns, toy
 
 

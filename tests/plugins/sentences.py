@@ -12,7 +12,7 @@ import numpy as np
 import textclf_sklearn
 
 from textclf import Component, Encoded, Labels, Split, Texts
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing.context import LocalContext
 
 REGISTRY = discover([textclf_sklearn], entry_points=False)

@@ -14,7 +14,7 @@ from tests.plugins.finished import finished, predictions
 from tests.plugins.word_vectors import write_text
 from tests.tiny import tiny_bert, tiny_gpt2
 from textclf import Dataset, Task
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import LocalContext, StandIns, check_component, require
 from textclf.testing.checks import examine_plugin
 from textclf.testing.toy.texts import TextsOptions, ToyTexts

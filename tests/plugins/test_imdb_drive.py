@@ -14,7 +14,7 @@ from textclf_imdb.drive import fetch
 from textclf_imdb.transfer import Limits, Transfer, run
 
 from textclf import Dataset, DownloadError, Stopped
-from textclf.hooks.events import Progress
+from textclf.plugin.events import Progress
 from textclf.testing import LocalContext
 
 from ..drive import (

@@ -14,7 +14,7 @@ from textclf_vectors import restore
 
 from tests.plugins.word_vectors import LABELS, MATRIX, TEXTS, TRUTH, WORDS, encoded, encoder, write_text
 from textclf import Encoded, Engine, Labels, Split, Stopped, Texts
-from textclf.hooks.discovery import discover
+from textclf.plugin.discovery import discover
 from textclf.testing import FolderCheckpoints, LocalContext
 
 # Without dropout a few steps suffice.

@@ -19,7 +19,7 @@ def as_text(argument: str) -> str:
 
 def complete_recipe(incomplete: str) -> list[str]:
     """Return the bundled recipes and the recipe files at hand that begin so."""
-    from ..hooks.discovery import discover
+    from ..plugin.discovery import discover
 
     # What a plugin prints while it is imported is no completion.
     with redirect_stdout(sys.stderr):

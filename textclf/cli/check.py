@@ -17,9 +17,9 @@ from .terminal import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..hooks.registry import Registry
+    from ..plugin.registry import Registry
+    from ..plugin.step import Step
     from ..recipe.plan import Plan
-    from ..recipe.steps import Step
 
 
 def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = None, as_json: Json = False) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from ..classifier import Classifier
-    from ..hooks.context import RunContext
+    from ..plugin.context import RunContext
     from .session import Session
 
 _HEAD = 1 << 16

@@ -12,7 +12,7 @@ from .arguments import complete_recipe
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..hooks.registry import Registry
+    from ..plugin.registry import Registry
 
 
 def copy(
@@ -28,7 +28,7 @@ def copy(
 
     No recipe is overwritten; an older schema is.
     """
-    from ..hooks.registry import check_recipes
+    from ..plugin.registry import check_recipes
     from ..recipe.editors import names_schema
 
     session = Session.of(ctx)

@@ -15,7 +15,7 @@ from .session import Session
 if TYPE_CHECKING:
     from ..classifier import Classifier
     from ..data.explanation import Explanation
-    from ..hooks.events import Event
+    from ..plugin.events import Event
     from .progress import Watcher
 
 Given = Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain; - is stdin, all of it.")]
@@ -98,7 +98,10 @@ class _Told:
         self._warned: set[str] = set()
 
     def __call__(self, event: Event) -> None:
-        from ..hooks.events import Progress, Warned  # `--help` reads this module, and needs no event
+        from ..plugin.events import (
+            Progress,
+            Warned,  # `--help` reads this module, and needs no event
+        )
 
         if isinstance(event, Progress) and event.stage == "explain" and event.total > 1:
             self._watcher(event)

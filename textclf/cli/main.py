@@ -61,7 +61,7 @@ def _invoke(session: Session) -> int:
 def _refuse_no_files(plugins: Sequence[str]) -> None:
     """Refuse a --plugin that is no file, whatever the command does with plugins."""
     if plugins:
-        from ..hooks.loose import read
+        from ..plugin.single_file import read
 
         for file in plugins:
             read(file)

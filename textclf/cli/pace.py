@@ -8,7 +8,7 @@ from typing import Self
 
 from rich.console import Console
 
-from ..hooks import events
+from ..plugin import events
 from .progress import Watcher, sentence
 
 # Seconds before anything is said, so that a few texts are answered without a word, and between two events.

@@ -17,7 +17,7 @@ from .session import Command, Group, Session
 from .terminal import plain
 
 if TYPE_CHECKING:
-    from ..hooks.registry import Offer, Plugin, Registry
+    from ..plugin.registry import Offer, Plugin, Registry
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     show,
@@ -41,7 +41,7 @@ def plugins(ctx: typer.Context, as_json: Json = False) -> None:
         return
     session = Session.of(ctx)
     with session.terminal.answering():
-        from ..hooks.registry import BLOCK, sorted_plugins
+        from ..plugin.registry import BLOCK, sorted_plugins
 
         registry = session.engine().registry
         listed = sorted_plugins((*registry.plugins, *registry.blocked))
@@ -88,7 +88,7 @@ def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, st
 
 def _lacking(offer: Offer) -> list[str]:
     """Return those of the libraries that a component needs that are not installed."""
-    from ..recipe.libraries import lacking_libraries
+    from ..plugin.step import lacking_libraries
 
     return lacking_libraries(offer.component)
 

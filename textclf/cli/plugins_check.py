@@ -19,7 +19,7 @@ from .arguments import Json, as_text
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..hooks.registry import Offer, Plugin, Registry
+    from ..plugin.registry import Offer, Plugin, Registry
     from ..testing.clauses import Finding
 
 _MARKS = {
@@ -138,7 +138,7 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
 
 def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse components whose options are wrong, also by their own check, or that cannot be tried without any."""
-    from ..recipe.steps import Step, validate
+    from ..plugin.step import Step, validate
 
     problems: list[Problem] = []
     for offer in offers:
@@ -157,7 +157,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
 
 def _absence(offer: Offer) -> str:
     """Say which libraries a component lacks, and the command that brings them, or nothing."""
-    from ..recipe.libraries import absence, lacking_libraries
+    from ..plugin.step import absence, lacking_libraries
 
     lacking = lacking_libraries(offer.component)
     return absence(offer.kind, offer.component, lacking) if lacking else ""

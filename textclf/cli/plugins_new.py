@@ -13,7 +13,7 @@ from .arguments import Json
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..hooks.registry import Registry
+    from ..plugin.registry import Registry
     from ..scaffold import Package
 
 

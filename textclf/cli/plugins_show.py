@@ -15,7 +15,7 @@ from .session import Session
 from .terminal import plain
 
 if TYPE_CHECKING:
-    from ..hooks.registry import Offer, Plugin, Registry
+    from ..plugin.registry import Offer, Plugin, Registry
 
 
 def show(
@@ -56,8 +56,8 @@ def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
     """Return where each observer of a plugin stands, how it or its module is described, and which events it is told."""
     import inspect
 
-    from ..hooks import events
-    from ..hooks.flaws import first_line
+    from ..plugin import events
+    from ..plugin.component import first_line
 
     kinds = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, events.Event)]
     told = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
@@ -93,7 +93,7 @@ def _component(offer: Offer) -> Iterator[RenderableType]:
 
 
 def _traits(offer: Offer) -> Iterator[str]:
-    from ..recipe.libraries import lacking_libraries, pip_command
+    from ..plugin.step import lacking_libraries, pip_command
 
     component = offer.component
     told = [f"{key}: {_said(value)}" for key, value in _told(offer).items() if value]
@@ -109,7 +109,7 @@ def _traits(offer: Offer) -> Iterator[str]:
 
 def _told(offer: Offer) -> dict[str, Any]:
     """Return the traits of a component with its defaults; nothing where they hang on options that must be given."""
-    from ..recipe.steps import default_traits
+    from ..plugin.step import default_traits
 
     traits = default_traits(offer)
     if traits is None:

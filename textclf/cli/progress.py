@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from ..hooks import events
+from ..plugin import events
 from .terminal import plain_lines
 from .words import amount, clock, fixed, thousands
 

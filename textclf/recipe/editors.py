@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import RecipeError
 from ..files import disk_errors, write_text
-from ..hooks.registry import Registry
+from ..plugin.registry import Registry
 from .schema import TITLE, json_schema
 
 FILE = "textclf.schema.json"

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..data.dataset import Task
-from ..errors import PluginError, Problem, closest, did_you_mean, listing
-from ..hooks.components import LAYOUTS, Kind, Traits
-from ..hooks.registry import Registry
-from .nodes import KeyPath
+from ..errors import KeyPath, PluginError, Problem, closest, did_you_mean, listing
+from ..plugin.component import LAYOUTS, Kind, Traits
+from ..plugin.registry import Registry
+from ..plugin.step import Step, default_traits
 from .settings import Settings
-from .steps import Step, default_traits
 
 Placed = tuple[KeyPath, Step[Any], Traits]
 

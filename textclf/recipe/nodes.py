@@ -1,15 +1,13 @@
-"""Owns values that know where they stand: the nodes of a YAML document."""
+"""Values that know where they stand: the nodes of a YAML document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from ..errors import Location, Problem
+from ..errors import KeyPath, Location, Problem
 from .scalars import Scalar
-
-KeyPath: TypeAlias = "tuple[str | int, ...]"
 
 
 @dataclass(frozen=True, slots=True)

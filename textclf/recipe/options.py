@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from ..hooks.components import Component, Kind
+from ..plugin.component import Component, Kind
 from .writing import write
 
 _TYPES = {

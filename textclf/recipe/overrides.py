@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import Location, Problem, RecipeError
+from ..errors import KeyPath, Location, Problem, RecipeError
 from . import yaml12
-from .nodes import KeyPath, nowhere
+from .nodes import nowhere
 
 _EXAMPLE = "write KEY=VALUE, such as trainer.epochs=1"
 # What YAML reads as something else than the beginning of a text.

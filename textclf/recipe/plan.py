@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..data.dataset import Task
-from ..errors import PluginError, Problem, RecipeError, closest, listing
-from ..hooks.components import KINDS, Kind, Traits
-from ..hooks.contracts import DatasetProvider, Encoder, Metric, Output, Trainer
-from ..hooks.registry import Offer, Registry
+from ..errors import KeyPath, PluginError, Problem, RecipeError, closest, listing
+from ..plugin.component import KINDS, Kind, Traits
+from ..plugin.protocols import DatasetProvider, Encoder, Metric, Output, Trainer
+from ..plugin.registry import Offer, Registry
+from ..plugin.step import Step, absence, lacking_libraries, validate
 from .fit import (
     Placed,
     readers_of_validation,
@@ -20,13 +21,9 @@ from .fit import (
     untaught_objectives,
     wrong_shares,
 )
-from .libraries import absence, lacking_libraries
-from .nodes import KeyPath
 from .recipe import Recipe
 from .restoring import restored_step as restored_step
 from .settings import DEFAULT_METRICS, Settings
-from .steps import Step as Step
-from .steps import validate
 
 _LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _FILE = "; is it in a file? `textclf --plugin FILE run ...`"

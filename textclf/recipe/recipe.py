@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import Location, Problem, RecipeError, with_article
+from ..errors import KeyPath, Location, Problem, RecipeError, with_article
+from ..plugin.options import UnknownKey
 from . import overrides as flags
-from .messages import UnknownKey
-from .nodes import Document, KeyPath, nowhere
+from .nodes import Document, nowhere
 from .overrides import Override
 from .settings import Settings, read_settings
 from .source import Source as Source

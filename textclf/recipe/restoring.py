@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PluginError, kind_of, listing, said
-from ..hooks.components import Kind
-from ..hooks.flaws import first_line, own_line
-from ..hooks.registry import BLOCK, Offer, Plugin, Registry
-from ..hooks.versions import DISTRIBUTION, older, to_install
-from .steps import Step, validate
+from ..plugin.component import Kind, first_line, own_line
+from ..plugin.registry import BLOCK, DISTRIBUTION, Offer, Plugin, Registry, older, to_install
+from ..plugin.step import Step, validate
 
 _UNKNOWN = "an unknown version"
 

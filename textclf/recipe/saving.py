@@ -11,10 +11,10 @@ from typing import Any
 from ..data.pickles import pickle_in
 from ..errors import counted, listing
 from ..files import disk_failures, manifest, no_file_in
-from ..hooks.components import Kind
-from ..hooks.contracts import Encoder, Model
+from ..plugin.component import Kind
+from ..plugin.protocols import Encoder, Model
+from ..plugin.step import Step
 from .restoring import never_read
-from .steps import Step
 
 FILE = "textclf.json"
 

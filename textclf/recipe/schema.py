@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from ..errors import PluginError
-from ..hooks.components import Component, Kind
-from ..hooks.registry import Registry
+from ..plugin.component import Component, Kind
+from ..plugin.registry import Registry
 from .settings import DEFAULT_METRICS, Settings
 
 TITLE = "A recipe of textclf"

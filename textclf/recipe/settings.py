@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from ..data.cleaning import CLEANERS
-from ..errors import Problem, did_you_mean, listing
-from ..hooks.components import Options
-from .messages import explain
-from .nodes import KeyPath
+from ..errors import KeyPath, Problem, did_you_mean, listing
+from ..plugin.component import Options
+from ..plugin.options import explain
 
 DEFAULT_METRICS = ("accuracy", "f1_macro")
 SEED_LIMIT = 2**32 - 1

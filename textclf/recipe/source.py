@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RecipeError, closest, listing
-from ..hooks.registry import Registry, check_recipes
+from ..plugin.registry import Registry, check_recipes
 from .yaml12 import MAX_BYTES
 
 _BUNDLED = re.compile(r"(?:recipes/)?(?P<file>[^/]+)\.yaml|(?P<stem>[^/]+)")

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from ..errors import Location, Problem, RecipeError
+from ..errors import KeyPath, Location, Problem, RecipeError
 from .encoding import decode
-from .nodes import Document, KeyPath, Node, nowhere
+from .nodes import Document, Node, nowhere
 from .scalars import resolve
 
 MAX_BYTES = 256 * 1024

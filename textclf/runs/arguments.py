@@ -13,10 +13,9 @@ from typing import Any
 from ..classifier import Classifier
 from ..data.dataset import Dataset
 from ..errors import RecipeError, kind_of
-from ..hooks import loose
-from ..hooks.components import KINDS, Kind, Traits
-from ..hooks.events import Event
-from ..hooks.flaws import has_hooks
+from ..plugin import single_file
+from ..plugin.component import KINDS, Kind, Traits, has_hooks
+from ..plugin.events import Event
 
 
 def plugins_of(plugins: Iterable[object]) -> tuple[object, ...]:
@@ -106,7 +105,7 @@ def _refuse_no_file(place: str, file: str) -> None:
     """Raise a RecipeError where there is no such Python file; what is in it is looked at later."""
     if not file.endswith(".py") and _is_importable(file) and not Path(file).exists():
         raise RecipeError(f"{place} is '{file}', a module's name; import the module, and give it: plugins=[{file}]")
-    loose.refuse(file)
+    single_file.refuse(file)
 
 
 def _is_importable(name: str) -> bool:

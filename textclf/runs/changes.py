@@ -12,8 +12,7 @@ from typing import Any
 
 from ..errors import ArtefactError, PluginError
 from ..files import digest, write_file
-from ..hooks.registry import Plugin, Registry
-from ..hooks.versions import to_install
+from ..plugin.registry import Plugin, Registry, to_install
 from ..recipe.plan import Plan
 from .folder import RECIPE, RunFolder, open_run, versions
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.predictions import Predictions
 from ..errors import kind_of
-from ..hooks.contracts import Metric
-from ..recipe.steps import Step
+from ..plugin.protocols import Metric
+from ..plugin.step import Step
 
 if TYPE_CHECKING:
     import numpy as np

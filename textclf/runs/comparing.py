@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..data.predictions import Predictions
 from ..errors import ArtefactError, DataError, RecipeError
-from ..hooks.contracts import Metric
-from ..hooks.registry import Registry
+from ..plugin.protocols import Metric
+from ..plugin.registry import Registry
 from ..recipe.fit import unfit_for
 from ..recipe.restoring import restored_step
 from .checked import CheckedMetric

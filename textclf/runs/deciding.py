@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..data.predictions import Decision, Predictions
-from ..hooks.contracts import Metric
+from ..plugin.protocols import Metric
 from .metrics import judge
 
 if TYPE_CHECKING:

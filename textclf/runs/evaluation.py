@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Split
 from ..data.predictions import Predictions
-from ..hooks.contracts import Metric
+from ..plugin.protocols import Metric
 from . import metrics
 from .metrics import Draws
 from .report import Estimate, Gate, Report

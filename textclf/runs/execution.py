@@ -14,9 +14,9 @@ from ..classifier import Classifier
 from ..data.dataset import Dataset
 from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
 from ..files import disk_errors
-from ..hooks.context import RunContext
-from ..hooks.contracts import Finished
-from ..hooks.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
+from ..plugin.context import RunContext
+from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
+from ..plugin.protocols import Finished
 from ..recipe.plan import Plan
 from ..recipe.saving import Saved
 from . import pipeline

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..files import digest, write_text
-from ..recipe.kept import options_as_json
+from ..plugin.options import options_as_json
+from ..plugin.step import validate
 from ..recipe.plan import Plan
-from ..recipe.steps import validate
 from ..recipe.writing import write
 from .folder import RECIPE, RunFolder
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import said
-from ..hooks.events import (
+from ..plugin.component import own_line
+from ..plugin.events import (
     Accounted,
     Chosen,
     EpochFinished,
@@ -21,10 +22,9 @@ from ..hooks.events import (
     StageFinished,
     StageStarted,
     Warned,
+    plain,
 )
-from ..hooks.flaws import own_line
-from ..hooks.guard import put_back
-from ..hooks.plain import plain
+from ..plugin.guard import put_back
 
 _BETWEEN_PROGRESS = 0.25
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Texts
 from ..data.predictions import Counts, Predictions
-from ..hooks.contracts import Judgement, Metric
+from ..plugin.protocols import Judgement, Metric
 from .checked import CheckedMetric as CheckedMetric
 from .report import Estimate, LabelRow
 

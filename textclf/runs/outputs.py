@@ -13,9 +13,9 @@ from typing import Any
 
 from ..errors import TextclfError, said
 from ..files import disk_errors
-from ..hooks.contracts import Finished, Output
-from ..hooks.guard import put_back
-from ..recipe.steps import Step
+from ..plugin.guard import put_back
+from ..plugin.protocols import Finished, Output
+from ..plugin.step import Step
 from .changes import PLUGINS
 from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
 from .report import FILE, SUMMARY_FILE

@@ -12,11 +12,11 @@ from ..data.cleaning import clean, strings_digest, texts_digest
 from ..data.dataset import Dataset, Labels, Split, Texts, unlike_traits, unsound
 from ..data.predictions import Decision, Encoded, Predictions
 from ..errors import DataError, PluginError, RecipeError, kind_of
-from ..hooks.context import Judge, RunContext
-from ..hooks.contracts import Encoder, Judgement, Metric, Model
-from ..recipe.border import checked_features, checked_scores
+from ..plugin.context import Judge, RunContext
+from ..plugin.protocols import Encoder, Judgement, Metric, Model
+from ..plugin.step import MODEL
+from ..plugin.validation import checked_features, checked_scores
 from ..recipe.plan import Plan
-from ..recipe.steps import MODEL
 from . import cache, metrics
 from .deciding import tune
 from .probing import same_as_kept

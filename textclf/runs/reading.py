@@ -14,9 +14,9 @@ from ..data.dataset import Labels, Split, Texts
 from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
 from ..errors import ArtefactError, DataError, PluginError, counted
-from ..hooks.contracts import Metric
-from ..hooks.registry import Registry
-from ..recipe.border import fault_of_scores
+from ..plugin.protocols import Metric
+from ..plugin.registry import Registry
+from ..plugin.validation import fault_of_scores
 from ..recipe.plan import Plan
 from ..recipe.restoring import restored_step
 from ..recipe.settings import DEFAULT_METRICS

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..classifier import Classifier
 from ..data.dataset import Texts
 from ..errors import PluginError, ResourceError, TextclfError, counted, said
-from ..hooks.context import RunContext
+from ..plugin.context import RunContext
+from ..plugin.step import Step
 from ..recipe.restoring import noted_anew
-from ..recipe.steps import Step
 from .probing import alike, probed_rows
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 from ..data.dataset import Labels, Task, Texts
 from ..data.predictions import Predictions
 from ..errors import PluginError, TextclfError
-from ..hooks.contracts import Metric
+from ..plugin.protocols import Metric
+from ..plugin.step import Step
 from ..recipe.plan import Plan
-from ..recipe.steps import Step
 from .checked import CheckedMetric
 from .metrics import bootstrap, measure
 

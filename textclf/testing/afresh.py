@@ -18,10 +18,10 @@ from typing import Any
 
 from ..data.dataset import Split, Texts
 from ..data.tokens import Tokens
-from ..hooks import loose
-from ..hooks.components import Component
-from ..hooks.discovery import discover
-from ..recipe.kept import read_options
+from ..plugin import single_file
+from ..plugin.component import Component
+from ..plugin.discovery import discover
+from ..plugin.options import read_options
 from .clauses import raised
 from .context import LocalContext
 
@@ -53,7 +53,7 @@ def home_of(component: Component[Any, Any]) -> str:
         if not isinstance(module, ModuleType) or not hasattr(module, "textclf_encoders"):
             continue
         if any(_identity(one) == _identity(component) for one in _encoders(module)):
-            if loose.is_loose(module):
+            if single_file.is_loose(module):
                 return str(module.__file__)
             return name if module.__spec__ is not None and find_spec(name) is not None else ""
     return ""
@@ -114,7 +114,7 @@ def main(folder: Path, again: bool) -> None:
 
 def _imported(home: str, again: bool) -> ModuleType:
     """Import a plugin; `again`: as if it had never been, with nothing of what its modules kept."""
-    module = loose.load(home) if home.endswith(".py") else importlib.import_module(home)
+    module = single_file.load(home) if home.endswith(".py") else importlib.import_module(home)
     if not again:
         return module
     # The toy is a part of textclf, which stays.

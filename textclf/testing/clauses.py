@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from ..errors import DownloadError, did_you_mean, said
-from ..hooks.flaws import called_line, first_line, own_line
+from ..plugin.component import called_line, first_line, own_line
 from .elsewhere import Elsewhere
 from .watching import put_right
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..data.dataset import Labels
 from ..data.predictions import Decision
 from ..errors import PluginError
-from ..hooks.contracts import Judgement
-from ..hooks.events import Event
+from ..plugin.events import Event
+from ..plugin.protocols import Judgement
 
 if TYPE_CHECKING:
     import numpy as np

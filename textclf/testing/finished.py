@@ -11,9 +11,9 @@ from typing import Any
 
 from ..data.dataset import Task
 from ..engine import Engine, Result
-from ..hooks.components import Component, Traits
-from ..hooks.contracts import Finished
-from ..hooks.events import Event
+from ..plugin.component import Component, Traits
+from ..plugin.events import Event
+from ..plugin.protocols import Finished
 from ..recipe.settings import DEFAULT_METRICS
 from . import toy
 

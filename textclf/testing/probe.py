@@ -12,8 +12,8 @@ import sys
 from contextlib import suppress
 from tempfile import TemporaryFile
 
-from ..hooks import loose
-from ..hooks.discovery import discover
+from ..plugin import single_file
+from ..plugin.discovery import discover
 from .trail import Trail
 from .watching import watch
 
@@ -29,7 +29,7 @@ def main(name: str) -> dict[str, list[str]]:
     trail = Trail(name)
     with watch(trail.act) as seen:
         trail.begin()
-        module = loose.load(name) if name.endswith(".py") else importlib.import_module(name)
+        module = single_file.load(name) if name.endswith(".py") else importlib.import_module(name)
         trail.hooks = True
         found = discover([module], entry_points=False)
         trail.end()

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..hooks import guard
+from ..plugin import guard
 
 _IMPORTED = (".py", ".pyc", ".so", ".pyd", ".zip")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

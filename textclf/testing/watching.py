@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..hooks.guard import put_back
+from ..plugin.guard import put_back
 from .elsewhere import written_here
 
 

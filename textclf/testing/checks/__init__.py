@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from ...errors import did_you_mean
-from ...hooks.components import Component, Kind
-from ...hooks.discovery import discover
-from ...hooks.registry import Offer
+from ...plugin.component import Component, Kind
+from ...plugin.discovery import discover
+from ...plugin.registry import Offer
 from ..clauses import Check, ContractBroken, Examination, Finding, checked_expectations
 from ..elsewhere import leads_out
 from .components import COMPONENT

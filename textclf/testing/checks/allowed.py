@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import Problem, TextclfError, did_you_mean, kind_of, listing
-from ...hooks.components import Options
-from ...recipe.steps import flaw_of_codes
+from ...plugin.component import Options
+from ...plugin.step import flaw_of_codes
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of, raised
 from .alternatives import difference, forbids
 from .extremes import at_ends

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...hooks.components import Options
-from ...recipe.kept import options_as_json
+from ...plugin.component import Options
+from ...plugin.options import options_as_json
 from .schemas import schema_of
 from .subject import Subject, read_options
 

@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import kind_of, said
-from ...hooks.components import Kind, Traits, flaw_of_traits
-from ...recipe.kept import options_as_json
-from ...recipe.messages import wrong_defaults
+from ...plugin.component import Kind, Traits, flaw_of_traits
+from ...plugin.options import options_as_json, wrong_defaults
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of
 from .allowed import ALLOWED, check_sound_options, demand_refusals
 from .alternatives import beyond_bounds, parts

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.dataset import Texts
-from ...hooks.components import Component, Options
+from ...plugin.component import Component, Options
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..texts import HOSTILE, ORDINARY
 from .comparing import ROUNDING, demand_files, demand_no_pickle, demand_same, differ, rows_of, take

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice, permutations
 from typing import Any
 
-from ...recipe.kept import options_as_json
+from ...plugin.options import options_as_json
 from .schemas import schema_of
 from .subject import Subject
 

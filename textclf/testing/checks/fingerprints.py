@@ -8,7 +8,7 @@ from typing import Any
 
 from ...data.dataset import Split, Texts
 from ...errors import kind_of
-from ...hooks.components import Options
+from ...plugin.component import Options
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .comparing import ROUNDING, differ
 from .encoded import SOME, encode, fitted, some_texts, telling_texts, wordy_split

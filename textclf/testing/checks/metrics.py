@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Texts
 from ...data.predictions import ABSTAINED, Predictions
 from ...errors import kind_of
-from ...hooks.contracts import Metric
+from ...plugin.protocols import Metric
 from ...runs.metrics import cells_of
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from .predicted import TEXTS, abstaining, all_right, all_wrong, mixed, take, tasks, truth_of, weights_of, writable

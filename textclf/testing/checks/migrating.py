@@ -6,9 +6,9 @@ import inspect
 from importlib import metadata
 
 from ...errors import kind_of, said
-from ...hooks.components import Options
-from ...hooks.discovery import GROUP
-from ...recipe.kept import options_as_json
+from ...plugin.component import Options
+from ...plugin.discovery import GROUP
+from ...plugin.options import options_as_json
 from ..clauses import Broken, Check, Clause, NotApplicable, line_of, raised
 from .alternatives import difference
 from .subject import Subject, read_options

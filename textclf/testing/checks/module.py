@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-from ...hooks.loose import is_loose
-from ...hooks.registry import Offer
+from ...plugin.registry import Offer
+from ...plugin.single_file import is_loose
 from ..clauses import Broken, NotApplicable
 from ..finished import finished_folder
 

@@ -8,8 +8,8 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...hooks import events
-from ...hooks.discovery import discover
+from ...plugin import events
+from ...plugin.discovery import discover
 from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..elsewhere import written_here

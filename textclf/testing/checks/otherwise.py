@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import TextclfError
-from ...hooks.components import Options
+from ...plugin.component import Options
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from .allowed import WAY
 from .alternatives import difference, forbids, other_values

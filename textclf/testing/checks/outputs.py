@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...data.dataset import Task, Texts
-from ...hooks.contracts import Finished
+from ...plugin.protocols import Finished
 from ...runs.outputs import is_reserved
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..elsewhere import written_here

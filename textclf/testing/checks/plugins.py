@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...hooks.discovery import discover
-from ...hooks.loose import is_loose
+from ...plugin.discovery import discover
+from ...plugin.single_file import is_loose
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .module import PluginModule
 from .observers import OBSERVER, observes_quietly

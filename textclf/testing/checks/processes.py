@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...data.dataset import Texts
-from ...recipe.kept import options_as_json
+from ...plugin.options import options_as_json
 from ..afresh import Answer, Wanted, fit_afresh, home_of
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .alternatives import alike, other_values

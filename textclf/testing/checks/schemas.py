@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
-from ...hooks.components import Component, Options
+from ...plugin.component import Component, Options
 from ..clauses import Broken, raised
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...errors import closest
-from ...hooks.components import LAYOUTS, Kind, Traits
-from ...hooks.discovery import discover
-from ...hooks.registry import Offer
-from ...recipe.steps import default_traits
+from ...plugin.component import LAYOUTS, Kind, Traits
+from ...plugin.discovery import discover
+from ...plugin.registry import Offer
+from ...plugin.step import default_traits
 from ..clauses import Broken, Check, Clause, NotApplicable
 from .module import PluginModule
 

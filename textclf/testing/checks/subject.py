@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from ...data.dataset import Dataset, Task, Texts
 from ...errors import DataError
-from ...hooks.components import Component, Kind, Options, Traits
-from ...hooks.contracts import Finished
-from ...recipe import kept
-from ...recipe.libraries import lacking_libraries, pip_command
+from ...plugin import options as plugin_options
+from ...plugin.component import Component, Kind, Options, Traits
+from ...plugin.protocols import Finished
+from ...plugin.step import lacking_libraries, pip_command
 from ..clauses import NotApplicable, NotTried
 from ..context import LocalContext
 from ..toy import textclf_encoders as toy_encoders
@@ -155,5 +155,5 @@ def _demand_installed(component: Component[Any, Any]) -> None:
 
 def read_options(component: Component[Any, Any], values: Mapping[str, Any]) -> Options:
     """Read options as a recipe's are read: as JSON, strictly."""
-    options: Options = kept.read_options(component.options, values)
+    options: Options = plugin_options.read_options(component.options, values)
     return options

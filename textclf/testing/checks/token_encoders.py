@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Labels, Texts
 from ...data.tokens import Tokens
-from ...hooks.contracts import Layout
+from ...plugin.protocols import Layout
 from ..clauses import Broken, Check, Clause, NotApplicable, NotTried
 from .comparing import demand_no_pickle, demand_same
 from .encoded import fitted

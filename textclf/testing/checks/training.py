@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Dataset, Labels, Task
 from ...data.predictions import Encoded
 from ...errors import kind_of
-from ...hooks.contracts import Encoder, Model
+from ...plugin.protocols import Encoder, Model
 from ..clauses import Broken, NotApplicable, line_of
 from ..context import LocalContext, judge_against
 from .readonly import as_cached

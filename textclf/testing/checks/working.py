@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import DownloadError, said
-from ...hooks.components import Kind
+from ...plugin.component import Kind
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..watching import Watched, watch
 from .outputs import finished_run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from ...hooks.components import Component, NoOptions, Traits
-from ...hooks.events import Event
+from ...plugin.component import Component, NoOptions, Traits
+from ...plugin.events import Event
 from .linear import LinearOptions, ToyLinear, linear_traits
 from .texts import TextsOptions, ToyTexts, texts_traits
 from .verdicts import SummaryOptions, ToyAccuracy, ToySummary

@@ -11,9 +11,9 @@ from pydantic import Field
 from ...data.dataset import Labels, Task
 from ...data.predictions import Encoded
 from ...errors import ArtefactError, Stopped
-from ...hooks.components import Options, Traits
-from ...hooks.contracts import Context, Encoder
-from ...hooks.events import EpochFinished, Progress
+from ...plugin.component import Options, Traits
+from ...plugin.events import EpochFinished, Progress
+from ...plugin.protocols import Context, Encoder
 
 if TYPE_CHECKING:
     import numpy as np

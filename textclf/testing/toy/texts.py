@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from ...data.dataset import Dataset, Labels, Split, Texts
-from ...hooks.components import Options, Traits
-from ...hooks.contracts import Context
+from ...plugin.component import Options, Traits
+from ...plugin.protocols import Context
 
 _SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 _COMMON = ("the", "of", "and", "is", "was", "it", "with", "for", "on", "that")

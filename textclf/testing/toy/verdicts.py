@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from ...data.predictions import Predictions
-from ...hooks.components import Options
-from ...hooks.contracts import Finished
+from ...plugin.component import Options
+from ...plugin.protocols import Finished
 
 if TYPE_CHECKING:
     import numpy as np

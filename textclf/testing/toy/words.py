@@ -12,8 +12,8 @@ from pydantic import Field
 
 from ...data.dataset import Split, Texts
 from ...errors import ArtefactError
-from ...hooks.components import Options, Traits
-from ...hooks.contracts import Context
+from ...plugin.component import Options, Traits
+from ...plugin.protocols import Context
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""Owns plugins without a package: one Python file, named by who starts textclf and never by a recipe.
+"""Plugins in a single Python file, passed with --plugin FILE.
 
 It is run from the very bytes whose digest is recorded, under a module name that nothing else can have: its stem and a
 part of that digest. So it shadows nothing, two engines may hold two files of one stem, and `sys.path` stays as it is.
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import PluginError, RecipeError, closest, said
-from .flaws import is_named_as_hook
+from .component import is_named_as_hook
 from .guard import put_back
 from .registry import Plugin
 

@@ -1,4 +1,4 @@
-"""Owns the protocols that the objects behind components keep."""
+"""The protocols of the objects that components build."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
 
 Layout = Literal["packed", "padded"]
 

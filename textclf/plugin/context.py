@@ -1,4 +1,4 @@
-"""Owns what a component may know of its run."""
+"""The protocol of the context that a component works in."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PluginError
-from .contracts import Checkpoints, Judgement
 from .events import Event, Warned
+from .protocols import Checkpoints, Judgement
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 Judge = Callable[["NDArray[np.float32]"], Judgement]
 

@@ -1,4 +1,4 @@
-"""Owns every extension point of textclf, on one page.
+"""Every extension point of textclf, on one page.
 
 A plugin is a module named by an entry point of the group `textclf`. It defines those of the functions below that it
 needs; no decorator is required, any function called `textclf_*` counts. They are called once for each Engine, when
@@ -14,7 +14,7 @@ from typing import Any
 
 import pluggy
 
-from .components import Component
+from .component import Component
 from .events import Event
 
 PROJECT = "textclf"

@@ -1,4 +1,4 @@
-"""Owns the border that features and scores cross between plugins: what breaks the contract is refused by name."""
+"""Validation of features and scores that pass between plugins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.dataset import Labels
 from ..data.tokens import Tokens
 from ..errors import counted, kind_of
-from .steps import Step
+from .step import Step
 
 if TYPE_CHECKING:
     import numpy as np

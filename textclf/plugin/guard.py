@@ -1,4 +1,4 @@
-"""Owns what code of plugins must leave as it was: the current folder, and who receives Ctrl-C and SIGTERM.
+"""The current folder and the signal handlers, restored after calls into plugins.
 
 The environment is not among it: libraries set variables when they are first used, some need them from then on, and
 nobody can tell those from a plugin's own. A clause of the kit, `work.world`, finds a plugin that does so by itself.

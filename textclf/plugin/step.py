@@ -1,9 +1,13 @@
-"""Owns Step: a component with validated options, whose object is built only here, and kept to its contract."""
+"""Steps: components with their options. They build, restore and call objects, and name missing libraries."""
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,13 +25,71 @@ from ..errors import (
     said,
 )
 from ..files import is_failing, is_full
-from ..hooks.components import Component, Kind, Options, Traits, flaw_of_traits
-from ..hooks.flaws import first_line, own_line
-from ..hooks.guard import put_back
-from ..hooks.registry import Offer
-from . import libraries
-from .kept import options_as_json, read_options
-from .messages import explain
+from . import single_file
+from .component import Component, Kind, Options, Traits, first_line, flaw_of_traits, own_line
+from .guard import put_back
+from .options import explain, options_as_json, read_options
+from .registry import Offer
+
+
+def lacking_libraries(component: Component[Any, Any]) -> list[str]:
+    """Return those of the modules a component needs that cannot be found; nothing is imported to see."""
+    return [name for name in component.needs if not _is_there(name)]
+
+
+def absence(kind: Kind, component: Component[Any, Any], lacking: list[str]) -> str:
+    """Say of a component which libraries it lacks, and what to type."""
+    verb = "which is" if len(lacking) == 1 else "which are"
+    what = f"{kind} '{component.name}' needs {' and '.join(lacking)}, {verb} not installed"
+    return f"{what}: {pip_command(component, lacking)}"
+
+
+def pip_command(component: Component[Any, Any], lacking: list[str]) -> str:
+    wanted = component.install.split() or [name.partition(".")[0] for name in lacking]
+    return "pip install " + " ".join(shlex.quote(word) for word in wanted)
+
+
+def _is_there(name: str) -> bool:
+    top, *inner = name.split(".")
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    try:
+        spec = importlib.util.find_spec(top)
+        # `find_spec` of a dotted name would import its parents.
+        for depth, _ in enumerate(inner, start=2):
+            if spec is None or spec.submodule_search_locations is None:
+                return False
+            spec = PathFinder.find_spec(".".join(name.split(".")[:depth]), list(spec.submodule_search_locations))
+    except (ImportError, ValueError):
+        return False
+    return spec is not None
+
+
+def other_version(offer: Offer, error: BaseException) -> str:
+    """Say of what is not in a library, though that is there, where it may be; nothing of the plugin or of Python."""
+    top = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    own = offer.plugin.module.partition(".")[0]
+    return f"; another version of {top} may have it" if top and top not in (own, *sys.stdlib_module_names) else ""
+
+
+def way_out(offer: Offer, error: ImportError) -> str:
+    """Say what to do where a component's import fails; nothing where that is its own fault, as a misspelt name is."""
+    if offer.plugin.file and (neighbour := single_file.neighbour(error, Path(offer.plugin.file))):
+        return neighbour
+    component, lacking = offer.component, lacking_libraries(offer.component)
+    wanted = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    absent = "" if not wanted or _is_there(wanted) else wanted
+    # The name of an import is not always that of what brings it.
+    brings = f"install the library that brings '{absent}'"
+    # Python names the module of whatever it cannot import; a library that lacks another one says so in its own words.
+    if lacking or (component.install and (absent or not error.name)):
+        other = f", or {brings}" if absent and not lacking else ""
+        return f"; {pip_command(component, lacking)}{other}"
+    if not absent:
+        return ""
+    named = "where the component's `needs` named it, that would be said before a run"
+    return f"; {brings}, most often by `pip install {absent}`; {named}"
+
 
 T = TypeVar("T")
 
@@ -147,13 +209,13 @@ class Step(Generic[T]):
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:
-            if isinstance(error, ImportError) and (way := libraries.way_out(self.offer, error)):
+            if isinstance(error, ImportError) and (way := way_out(self.offer, error)):
                 raise PluginError(f"{self}: {method}() fails: {said(error)}{self.place(error)}{way}") from error
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
                 raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
-            version = libraries.other_version(self.offer, error)
+            version = other_version(self.offer, error)
             raise self.fault(f"{method}() fails: {said(error)}{version}", error) from error
 
     def _kept(self, built: Any, method: str) -> T:

@@ -1,4 +1,4 @@
-"""Owns the way from installed entry points to a Registry: the only file that drives pluggy.
+"""Discovery of plugins: from entry points to a registry. Only this file drives pluggy.
 
 pluggy isolates nothing, so each entry point is loaded alone and each implementation called alone; what fails is
 recorded against its plugin, and the rest works.
@@ -7,10 +7,14 @@ recorded against its plugin, and the rest works.
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, wraps
 from importlib import metadata
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,15 +23,103 @@ from typing import Any
 
 import pluggy
 
-from ..errors import PluginError, kind_of, said
+from ..errors import PluginError, closest, did_you_mean, kind_of, said
 from ..version import VERSION
-from . import blocking, hookspecs, loose, trace, versions
-from .components import Kind
+from . import hookspecs, registry, single_file
+from .component import PREFIX, Kind, flaw_of_component, own_line
 from .events import Event
-from .flaws import PREFIX, flaw_of_component, flaw_of_hook, own_line
 from .guard import put_back
-from .observers import by_place
 from .registry import BLOCK, Offer, Plugin, Registry, sorted_plugins
+
+
+def blocked_names() -> tuple[str, ...]:
+    """Return the names in the variable, which are separated by commas."""
+    return tuple(name.strip() for name in os.environ.get(BLOCK, "").split(",") if name.strip())
+
+
+def blocks(name: str, plugin: Plugin) -> bool:
+    """Tell whether the name is that of the plugin, of its module or of its distribution."""
+    return _canonical(name) in map(_canonical, _names(plugin))
+
+
+def unused(names: Sequence[str], installed: Iterable[Plugin]) -> list[str]:
+    """Say of each name that no installed plugin is called so."""
+    plugins = list(installed)
+    known = sorted({name for plugin in plugins for name in _names(plugin) if name})
+    return [
+        f"{BLOCK} names '{name}', and no installed plugin is called so{did_you_mean(name, known)}"
+        for name in names
+        if not any(blocks(name, plugin) for plugin in plugins)
+    ]
+
+
+def _names(plugin: Plugin) -> tuple[str, ...]:
+    return plugin.name, plugin.module.partition(":")[0], plugin.distribution
+
+
+def _canonical(name: str) -> str:
+    """Return a name as pip compares names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+Say = Callable[[str], None]
+
+
+def trace_writer() -> Say | None:
+    """Return what writes a line to stderr where TEXTCLF_TRACE is set, and None where it is not."""
+    return _write if os.environ.get("TEXTCLF_TRACE", "0") not in ("", "0") else None
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"textclf: trace: {' '.join(line.split())}\n")
+
+
+def named(plugin: Plugin) -> str:
+    """Return who answers: "plugin textclf_shout (textclf-shout 1.0.0)"."""
+    return f"plugin {plugin.module} ({plugin.origin or 'given by a program'})"
+
+
+@contextmanager
+def timed(say: Say | None) -> Iterator[Say]:
+    """Yield what says a line with the milliseconds since the block began; nothing where nobody listens."""
+    if say is None:
+        yield lambda line: None
+        return
+    began, listener = time.perf_counter(), say
+    yield lambda line: listener(f"{line} ({(time.perf_counter() - began) * 1000:.1f} ms)")
+
+
+def observing(plugin: Plugin, observer: Callable[[Event], None], say: Say | None) -> Callable[[Event], None]:
+    """Return the observer, with a line for each event that it takes where somebody listens."""
+    if say is None:
+        return observer
+
+    @wraps(observer)
+    def traced(event: Event) -> None:
+        with timed(say) as told:
+            what = f"textclf_event({type(event).__name__}) of {named(plugin)}"
+            try:
+                observer(event)
+            except BaseException as error:
+                told(f"{what} fails: {type(error).__name__}")
+                raise
+            told(f"{what} takes it")
+
+    return traced
+
+
+def by_place(function: Callable[..., Any]) -> Callable[[Event], None]:
+    """Return what takes an event by place, also of a function that takes it by name alone."""
+    event = inspect.signature(function).parameters.get("event")
+    if event is None or event.kind is not event.KEYWORD_ONLY:
+        return function
+
+    @wraps(function)
+    def observe(event: Event) -> Any:
+        return function(event=event)
+
+    return observe
+
 
 GROUP = "textclf"
 _HOOKS: dict[str, Kind] = {
@@ -73,17 +165,17 @@ def discover(
     plugins: Sequence[ModuleType | object | str | Path] = (),
     *,
     entry_points: bool = True,
-    say: trace.Say | None = None,
+    say: Say | None = None,
 ) -> Registry:
     """Load installed plugins, the given modules and Python files, call their hooks, and return what they offer.
 
     What the environment variable TEXTCLF_BLOCK names, separated by commas, is kept out. say: takes a line about each
     step and each answer. A RecipeError where there is no such file, a PluginError where it is called like a plugin.
     """
-    names = blocking.asked_for() if entry_points else ()
+    names = blocked_names() if entry_points else ()
     blocked: list[Plugin] = []
     found = list(_installed(names, blocked, say)) if entry_points else []
-    warnings = blocking.unused(names, [*blocked, *(plugin for plugin, _ in found)])
+    warnings = unused(names, [*blocked, *(plugin for plugin, _ in found)])
     for given in plugins:
         plugin, module = _given(given, say)
         if not _is_among(found, plugin, module):
@@ -92,31 +184,31 @@ def discover(
     return replace(_collect(found, say), blocked=sorted_plugins(blocked), warnings=warnings)
 
 
-def _installed(names: Sequence[str], blocked: list[Plugin], say: trace.Say | None) -> Iterable[_Found]:
+def _installed(names: Sequence[str], blocked: list[Plugin], say: Say | None) -> Iterable[_Found]:
     """Load the installed plugins but for those of the names, which are added to the blocked ones."""
     about = cache(_read)  # several plugins may come from one distribution
     for entry in metadata.entry_points(group=GROUP):
         distribution, version, requires = about(entry.dist)
         plugin = Plugin(entry.name, entry.value, distribution, version)
-        if any(blocking.blocks(name, plugin) for name in names):
+        if any(blocks(name, plugin) for name in names):
             blocked.append(plugin)
             if say:
                 say(f"plugin '{entry.name}' is kept out by {BLOCK}")
             continue
-        with trace.timed(say) as told:
+        with timed(say) as told:
             plugin, module = _load(entry, distribution, version, requires)
-            told(f"{trace.named(plugin)} {plugin.reason or 'is imported'}")
+            told(f"{named(plugin)} {plugin.reason or 'is imported'}")
         yield plugin, module
 
 
-def _given(given: object, say: trace.Say | None) -> _Found:
+def _given(given: object, say: Say | None) -> _Found:
     if isinstance(given, (str, Path)):
-        with trace.timed(say) as told:
-            plugin, module = loose.find(str(given))
-            told(f"{trace.named(plugin)} {plugin.reason or 'is run'}")
+        with timed(say) as told:
+            plugin, module = single_file.find(str(given))
+            told(f"{named(plugin)} {plugin.reason or 'is run'}")
         return plugin, module
     name = getattr(given, "__name__", type(given).__name__)
-    return Plugin(name.removeprefix(PREFIX), name, sha256=loose.digest_of(given)), given
+    return Plugin(name.removeprefix(PREFIX), name, sha256=single_file.digest_of(given)), given
 
 
 def _is_among(found: Iterable[_Found], plugin: Plugin, module: object | None) -> bool:
@@ -134,15 +226,15 @@ def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
             other = others[0]
             installed = not other.file and other.distribution
             way = f", or keep the installed one out: {BLOCK}={other.name}" if installed else ""
-            whence = trace.named(other) if installed else str(other)
+            whence = named(other) if installed else str(other)
             raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
 
 
 def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequence[str]) -> _Found:
     identity = (entry.name, entry.value, name, version)
-    bounds = versions.refused(requires, VERSION)
+    bounds = registry.refused(requires, VERSION)
     if bounds:
-        needed = f"needs {versions.DISTRIBUTION}{bounds}, and this is {VERSION}"
+        needed = f"needs {registry.DISTRIBUTION}{bounds}, and this is {VERSION}"
         return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
         with put_back():
@@ -153,7 +245,7 @@ def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequenc
         return Plugin(*identity, reason=f"fails at import: {said(error)}{_where(error, entry.value)}"), None
 
 
-def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
+def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
     plugins: list[Plugin] = []
     offers: list[Offer] = []
     recipes: dict[str, list[tuple[Plugin, Traversable]]] = {}
@@ -167,7 +259,7 @@ def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
             mine = _asked(plugin, module, say)
         except _Broken as broken:
             if say:
-                say(f"{trace.named(plugin)} is broken: {broken}")
+                say(f"{named(plugin)} is broken: {broken}")
             plugins.append(replace(plugin, reason=str(broken)))
             continue
         plugins.append(plugin)
@@ -179,7 +271,7 @@ def _collect(found: Sequence[_Found], say: trace.Say | None) -> Registry:
     return Registry(sorted_plugins(plugins), offers, recipes, observers, modules)
 
 
-def _asked(plugin: Plugin, module: object, say: trace.Say | None) -> _Answers:
+def _asked(plugin: Plugin, module: object, say: Say | None) -> _Answers:
     """Return what a plugin answers; whatever it, or looking at it, raises is that plugin's."""
     try:
         with put_back():
@@ -197,7 +289,7 @@ class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught on
 class _Answers:
     """What one plugin answers to each hook, checked."""
 
-    def __init__(self, plugin: Plugin, module: object, say: trace.Say | None) -> None:
+    def __init__(self, plugin: Plugin, module: object, say: Say | None) -> None:
         self.plugin, self._module, self._say = plugin, module, say
         self.offers: list[Offer] = []
         self.recipes: dict[str, Traversable] = {}
@@ -229,8 +321,8 @@ class _Answers:
 
     @contextmanager
     def _traced(self, hook: str) -> Iterator[Callable[[list[str]], None]]:
-        with trace.timed(self._say) as told:
-            yield lambda made: told(f"{hook}() of {trace.named(self.plugin)} answers {', '.join(made) or 'nothing'}")
+        with timed(self._say) as told:
+            yield lambda made: told(f"{hook}() of {named(self.plugin)} answers {', '.join(made) or 'nothing'}")
 
     def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
         if not isinstance(answer, Iterable) or isinstance(answer, str):
@@ -290,3 +382,27 @@ def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
 def _where(error: BaseException, *owners: object) -> str:
     line = own_line(error, *owners)
     return f" ({line})" if line else ""
+
+
+def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
+    """Say what is wrong with a name of a plugin that looks like a hook, or nothing where it is one, or is none.
+
+    today: the hook's name, where `name` is an old one.
+    """
+    if not inspect.isroutine(found):
+        return f"'{name}' is {kind_of(found)}, not a function" if today in hooks else ""
+    if today not in hooks:
+        # Without the prefix, which makes any two names look alike.
+        near = closest(name.removeprefix(PREFIX), [hook.removeprefix(PREFIX) for hook in hooks])
+        meant = f"; did you mean '{PREFIX}{near}'?" if near else f" (hooks: {', '.join(hooks)})"
+        return f"defines '{name}', which is no hook{meant}"
+    given = list(inspect.signature(getattr(hookspecs, today)).parameters)
+    taken = inspect.signature(found).parameters
+    for argument, parameter in taken.items():
+        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if argument not in given and parameter.default is parameter.empty and not variadic:
+            gives = did_you_mean(argument, given) or f" (it gives {', '.join(given) or 'none'})"
+            return f"{name}() takes the argument '{argument}', which the hook does not give{gives}"
+    if any(argument not in taken for argument in given):
+        return f"{name}() does not take the argument '{given[0]}', which the hook gives"
+    return ""

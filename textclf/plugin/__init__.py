@@ -1,0 +1,1 @@
+"""How plugins come in: hooks, components with their options, protocols, discovery."""
