@@ -14,10 +14,8 @@ import pytest
 from tests.language_server import NODE, NPM, Squiggle, language_server
 from tests.packages import ROOT, write_package
 from textclf.plugin.discovery import discover
-from textclf.recipe.editors import modeline
-from textclf.recipe.recipe import parse
-from textclf.recipe.schema import json_schema
-from textclf.recipe.source import locate
+from textclf.recipe.recipe import locate, parse
+from textclf.recipe.schema import json_schema, modeline
 
 SERVER = "yaml-language-server@1.25.0"
 LINE = modeline("textclf.schema.json")

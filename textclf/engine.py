@@ -19,9 +19,8 @@ from .plugin.discovery import discover, observing, trace_writer
 from .plugin.events import Event
 from .plugin.registry import Registry
 from .recipe.plan import Plan, make_plan
-from .recipe.recipe import Recipe, parse
+from .recipe.recipe import Recipe, locate, parse
 from .recipe.restoring import restored_step
-from .recipe.source import locate
 from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison

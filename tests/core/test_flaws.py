@@ -9,8 +9,7 @@ import pytest
 
 from textclf import Component
 from textclf.plugin.discovery import discover
-from textclf.recipe.options import Option, fragment, options_of
-from textclf.recipe.schema import json_schema
+from textclf.recipe.schema import Option, fragment, json_schema, options_of
 
 from .sample import SAMPLE, build, plugin, registry
 

@@ -13,8 +13,7 @@ import pytest
 
 from textclf import Component, Problem, RecipeError, Traits
 from textclf.recipe.plan import make_plan
-from textclf.recipe.recipe import parse
-from textclf.recipe.source import Source
+from textclf.recipe.recipe import Source, parse
 
 from .places import placeless
 from .sample import SOUND, build, complaints, plan_of, plugin, refusal, registry

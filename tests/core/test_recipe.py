@@ -12,10 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textclf import PluginError, Recipe, RecipeError
-from textclf.recipe.recipe import parse
-from textclf.recipe.source import Source, locate
-from textclf.recipe.writing import write
-from textclf.recipe.yaml12 import load
+from textclf.recipe.recipe import Source, locate, parse
+from textclf.recipe.yaml12 import load, write
 
 from .sample import SOUND, plugin, registry
 

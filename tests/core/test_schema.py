@@ -11,9 +11,8 @@ from pydantic import ConfigDict
 from textclf import Component, Field, Options, Traits
 from textclf.plugin.discovery import discover
 from textclf.recipe.plan import make_plan
-from textclf.recipe.recipe import parse
+from textclf.recipe.recipe import locate, parse
 from textclf.recipe.schema import json_schema
-from textclf.recipe.source import locate
 
 from .sample import SOUND, build, plugin, registry
 

@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 
 from tests.culprits.making import ACCURACY
 from textclf import Options
-from textclf.recipe.options import options_of
+from textclf.recipe.schema import options_of
 from textclf.testing import check_component, check_plugin
 
 

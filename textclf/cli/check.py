@@ -39,7 +39,7 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
 
 def _warn_of_editors(plan: Plan, registry: Registry, session: Session) -> None:
     """Say where an editor goes by an old schema, and so may underline what was just found sound."""
-    from ..recipe.editors import stale_schema
+    from ..recipe.schema import stale_schema
 
     stale = stale_schema(Path(plan.recipe.source), registry)
     if stale is not None:

@@ -29,7 +29,7 @@ def copy(
     No recipe is overwritten; an older schema is.
     """
     from ..plugin.registry import check_recipes
-    from ..recipe.editors import names_schema
+    from ..recipe.schema import names_schema
 
     session = Session.of(ctx)
     registry = session.engine().registry
@@ -51,7 +51,7 @@ def copy(
 
 def _write_schema(folder: Path, registry: Registry, session: Session) -> None:
     """Write the schema that the recipe names; where that cannot be, say why: the recipe is as good without it."""
-    from ..recipe.editors import FILE, write_schema
+    from ..recipe.schema import FILE, write_schema
 
     target = folder / FILE
     try:

@@ -72,7 +72,7 @@ def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
 
 
 def _component(offer: Offer) -> Iterator[RenderableType]:
-    from ..recipe.options import fragment, options_of
+    from ..recipe.schema import fragment, options_of
 
     component = offer.component
     yield f"{offer.kind} '{component.name}' of {offer.plugin}: {component.summary or 'no summary'}"
@@ -128,7 +128,7 @@ def _said(value: Any) -> str:
 def _json(plugin: Plugin | None, offers: list[Offer], registry: Registry) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ..recipe.options import fragment, options_of
+    from ..recipe.schema import fragment, options_of
 
     about: dict[str, Any] = {}
     if plugin is not None:

@@ -38,7 +38,7 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
 
 def _first_sentence(recipe: Traversable) -> str:
     """Return the first sentence of the recipe's opening comment, but for what it says to editors."""
-    from ..recipe.editors import is_modeline
+    from ..recipe.schema import is_modeline
 
     try:
         lines = recipe.read_text(encoding="utf-8").splitlines()

@@ -20,8 +20,7 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of recipes, with the options of all installed plugins, for editors."""
-    from ..recipe.editors import FILE, modeline, write_schema
-    from ..recipe.schema import json_schema
+    from ..recipe.schema import FILE, json_schema, modeline, write_schema
 
     session = Session.of(ctx)
     registry = session.engine().registry

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import KeyPath, Location, Problem, RecipeError
 from . import yaml12
-from .nodes import nowhere
+from .yaml12 import nowhere
 
 _EXAMPLE = "write KEY=VALUE, such as trainer.epochs=1"
 # What YAML reads as something else than the beginning of a text.

@@ -1,4 +1,4 @@
-"""Owns the JSON Schema of recipes with all installed plugins, for editors that complete and check while one types.
+"""Options described for people, and the JSON Schema of recipes for editors.
 
 Its shape is what the YAML language server completes and complains best by: no alternatives of mappings, of which it
 would guess the one meant, but one mapping of a step to which the options of the component it names are added.
@@ -7,12 +7,130 @@ would guess the one meant, but one mapping of a step to which the options of the
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ..errors import PluginError
+from pydantic.fields import FieldInfo
+
+from ..errors import PluginError, RecipeError
+from ..files import disk_errors, write_text
 from ..plugin.component import Component, Kind
 from ..plugin.registry import Registry
 from .settings import DEFAULT_METRICS, Settings
+from .yaml12 import write
+
+_TYPES = {
+    "integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "object": "mapping",
+    "null": "null",
+}  # fmt: skip
+_MANY = {"whole number": "whole numbers", "number": "numbers", "text": "texts", "mapping": "mappings"}
+_LISTS: Mapping[Kind, str] = {"metric": "metrics", "output": "outputs"}
+_DEEPEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. name: dotted where it is inside of another. default: as a recipe writes it; "" where required."""
+
+    name: str
+    type: str
+    default: str
+    bounds: str
+    description: str
+    required: bool
+
+
+def options_of(component: Component[Any, Any]) -> list[Option]:
+    """Return every option in the order of the plugin; those inside of an option follow it."""
+    try:
+        schema = component.options.model_json_schema()
+        return list(_walk(schema, schema.get("$defs", {}), ""))
+    except Exception:  # noqa: BLE001 - types of a plugin's own may have no schema, or a strange one
+        return [_plain(name, field) for name, field in component.options.model_fields.items()]
+
+
+def fragment(kind: Kind, component: Component[Any, Any]) -> str:
+    """Return a piece of a recipe that names the component: what must be said, and the rest as comments."""
+    lines = [f"use: {component.name}"]
+    for option in options_of(component):
+        if option.required:
+            lines.append(f"{option.name}: ...  # {option.type}: {option.description}")
+        elif "." not in option.name:
+            lines.append(f"# {option.name}: {option.default}")
+    if kind in _LISTS:
+        return "\n".join([f"{_LISTS[kind]}:", f"  - {lines[0]}", *(f"    {line}" for line in lines[1:])])
+    return "\n".join([f"{kind}:", *(f"  {line}" for line in lines)])
+
+
+def _plain(name: str, field: FieldInfo) -> Option:
+    """Return an option whose type has no schema, from what its field says."""
+    default = "" if field.is_required() else repr(field.get_default(call_default_factory=False))
+    return Option(field.alias or name, "see the plugin", default, "", field.description or "", field.is_required())
+
+
+def _walk(schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str) -> Iterator[Option]:
+    required = schema.get("required", ())
+    for name, field in schema.get("properties", {}).items():
+        whole = f"{prefix}{name}"
+        branches = list(_branches(field, definitions))
+        types = list(dict.fromkeys(_type(branch, definitions) for branch in branches))
+        bounds = "; ".join(dict.fromkeys(filter(None, map(_bounds, branches))))
+        default = "" if name in required else _written(field.get("default"))
+        yield Option(whole, " or ".join(types), default, bounds, field.get("description", ""), name in required)
+        for branch in branches:
+            if branch.get("properties") and whole.count(".") < _DEEPEST:
+                yield from _walk(branch, definitions, f"{whole}.")
+
+
+def _branches(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give what a field may be, without references and unions."""
+    if "$ref" in field:
+        yield from _branches(definitions[field["$ref"].rsplit("/", 1)[-1]], definitions)
+        return
+    inner = [*field.get("anyOf", ()), *field.get("oneOf", ())]
+    for branch in inner:
+        yield from _branches(branch, definitions)
+    if not inner:
+        yield field
+
+
+def _type(branch: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "enum" in branch or "const" in branch:
+        return ", ".join(_written(choice) for choice in branch.get("enum", [branch.get("const")]))
+    kind = branch.get("type", "anything")
+    if kind == "array":
+        entries = [*branch.get("prefixItems", ()), branch.get("items")]
+        inner = [_type(part, definitions) for entry in entries if isinstance(entry, Mapping)
+                 for part in _branches(entry, definitions)]  # fmt: skip
+        return f"list of {' or '.join(_MANY.get(one, one) for one in dict.fromkeys(inner))}" if inner else "list"
+    return "path" if branch.get("format") == "path" else _TYPES.get(str(kind), str(kind))
+
+
+def _bounds(branch: Mapping[str, Any]) -> str:
+    words = {
+        "exclusiveMinimum": "above {}", "minimum": "at least {}", "exclusiveMaximum": "below {}",
+        "maximum": "at most {}", "multipleOf": "a multiple of {}", "minLength": "{} characters or more",
+        "maxLength": "{} characters or fewer", "minItems": "{} entries or more", "maxItems": "{} entries or fewer",
+        "pattern": "matching {}",
+    }  # fmt: skip
+    if "minItems" in branch and branch.get("maxItems") == branch["minItems"]:
+        return f"{branch['minItems']} entries"
+    return ", ".join(said.format(branch[key]) for key, said in words.items() if key in branch)
+
+
+def _written(value: Any) -> str:
+    """Return a value in a line, as a recipe writes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_written, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    return write({"x": value}).removeprefix("x:").strip()
+
 
 TITLE = "A recipe of textclf"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -103,3 +221,59 @@ def _options(kind: Kind, component: Component[Any, Any], definitions: dict[str, 
     if "$ref" in schema:  # options that hold themselves
         schema = dict(definitions[schema["$ref"].removeprefix("#/$defs/")])
     return schema
+
+
+FILE = "textclf.schema.json"
+_MODELINE = re.compile(r"#\s+(?:yaml-language-server\s*:.*)?\$schema[:=]\s*(?P<schema>\S+)")  # as the server reads it
+
+
+def modeline(schema: str) -> str:
+    """Return the comment by which a recipe names its schema, a path relative to the recipe."""
+    return f"# yaml-language-server: $schema={schema}"
+
+
+def is_modeline(line: str) -> bool:
+    """Tell whether a line speaks to the editor, and not to the reader."""
+    return _MODELINE.match(line) is not None
+
+
+def names_schema(recipe: str) -> bool:
+    """Tell whether a recipe names the schema file beside it."""
+    found = map(_MODELINE.match, recipe.splitlines())
+    return any(each["schema"] in (FILE, f"./{FILE}") for each in found if each)
+
+
+def is_schema(path: Path) -> bool:
+    """Tell whether a file is a schema that textclf wrote, so that it may be written anew."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return TITLE.encode() in file.read(1000)
+    except OSError:
+        return False
+
+
+def write_schema(target: Path, registry: Registry) -> None:
+    """Write the schema, or replace an older one; a RecipeError where something else stands there."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        taken = target.exists() or target.is_symlink()
+    if taken and not is_schema(target):
+        raise RecipeError(f"{target} exists and is no schema of textclf; move it away or name another file")
+    write_text(target, _text(registry))
+
+
+def stale_schema(recipe: Path, registry: Registry) -> Path | None:
+    """Return the schema beside a recipe where it is not that of the plugins installed now, and an editor goes wrong."""
+    beside = recipe.parent / FILE
+    if not recipe.is_file() or not is_schema(beside):
+        return None
+    try:
+        return None if beside.read_bytes() == _text(registry).encode("utf-8", "replace") else beside
+    except OSError:
+        return None
+
+
+def _text(registry: Registry) -> str:
+    return json.dumps(json_schema(registry), indent=2, ensure_ascii=False) + "\n"

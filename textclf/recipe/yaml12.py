@@ -1,4 +1,4 @@
-"""Owns the reading of YAML 1.2 into plain values that remember line and column; hostile text is refused unread.
+"""YAML 1.2, read with line and column and written back. Hostile text is refused unread.
 
 PyYAML's parser gives the events, always the pure one in Python: the one in C crashes on deep nesting. What events mean
 is decided here, because PyYAML composes YAML 1.1: there `2e-5` is text, `no` is false and the last duplicate key wins.
@@ -6,17 +6,162 @@ is decided here, because PyYAML composes YAML 1.1: there `2e-5` is text, `no` is
 
 from __future__ import annotations
 
+import codecs
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
 from ..errors import KeyPath, Location, Problem, RecipeError
-from .encoding import decode
-from .nodes import Document, Node, nowhere
-from .scalars import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and where it stands. `entries` are those of a mapping, `items` those of a list.
+
+    size: how many values it holds, itself included; height: how deep they nest. An unreadable value has a problem.
+    """
+
+    place: Location
+    scalar: Scalar = None
+    entries: dict[str, tuple[Location, Node]] | None = None
+    items: list[Node] | None = None
+    size: int = 1
+    height: int = 1
+    unreadable: bool = False
+
+    def child(self, step: str | int) -> Node | None:
+        if self.entries is not None and step in self.entries:
+            return self.entries[str(step)][1]
+        if self.items is not None and isinstance(step, int) and 0 <= step < len(self.items):
+            return self.items[step]
+        return None
+
+    def plain(self) -> Any:
+        """Return the value as dicts, lists, text, numbers, booleans and None; each time a fresh one."""
+        if self.entries is not None:
+            return {key: node.plain() for key, (_, node) in self.entries.items()}
+        if self.items is not None:
+            return [node.plain() for node in self.items]
+        return self.scalar
+
+    def unreadable_paths(self, path: KeyPath = ()) -> Iterator[KeyPath]:
+        if self.unreadable:
+            yield path
+        for key, (_, node) in (self.entries or {}).items():
+            yield from node.unreadable_paths((*path, key))
+        for index, node in enumerate(self.items or ()):
+            yield from node.unreadable_paths((*path, index))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document: its root, and what is wrong with it beyond its syntax."""
+
+    source: str
+    root: Node
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def values(self) -> Any:
+        return self.root.plain()
+
+    def is_scalar(self, path: KeyPath) -> bool:
+        """Tell whether a single value stands at `path`."""
+        node: Node | None = self.root
+        for step in path:
+            node = node.child(step) if node else None
+        return node is not None and node.entries is None and node.items is None
+
+    def locate(self, path: KeyPath, *, key: bool = False) -> Location | None:
+        """Return where the value at `path` stands, or its key; None where there is no such value."""
+        node, place = self.root, self.root.place
+        for step in path:
+            child = node.child(step)
+            if child is None:
+                return None
+            place = node.entries[str(step)][0] if key and node.entries is not None else child.place
+            node = child
+        return place
+
+
+def nowhere(source: str) -> Location:
+    """Return a location that names a source and no line in it."""
+    return Location(source, 0, 0)
+
+
+Scalar: TypeAlias = "str | int | float | bool | None"
+
+MAX_DIGITS = 100
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_DECIMAL = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+def resolve(text: str) -> Scalar:
+    """Return what a plain scalar means in YAML 1.2's core schema; a ValueError says what is wrong with a number."""
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if _NOT_FINITE.fullmatch(text):
+        raise ValueError(f"must be a finite number, not {text}")
+    if text[0] not in "+-.0123456789":
+        return text
+    if _OCTAL.fullmatch(text) or _HEXADECIMAL.fullmatch(text) or _FLOAT.fullmatch(text):
+        return _number(text)
+    return text
+
+
+def _number(text: str) -> int | float:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"is a number of {len(text):,} characters; at most {MAX_DIGITS} are read")
+    if text.startswith(("0o", "0x")):
+        return int(text[2:], 8 if text[1] == "o" else 16)
+    if _DECIMAL.fullmatch(text):
+        return int(text)
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"must be a finite number, and {text} is too large for one")
+    return value
+
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def decode(data: bytes, source: str) -> str:
+    """Return the text of UTF-8 bytes; a RecipeError names the first byte that is not, and the likely encoding."""
+    if data.startswith(_UTF16):
+        raise _refusal("is UTF-16 (a byte order mark at byte 0), not UTF-8; save it as UTF-8", source, 1, 1)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, len(before.rpartition(b"\n")[2].decode("utf-8")) + 1
+        byte = f"byte 0x{data[error.start]:02x} at offset {error.start}"
+        message = f"{byte} is not UTF-8; it looks like {_guess(data)}; save it as UTF-8"
+        raise _refusal(message, source, line, column) from None
+    if "\0" in text:
+        offset = data.index(b"\0")
+        what = "it looks like UTF-16; save it as UTF-8" if _guess(data) == "UTF-16" else "a recipe is plain text"
+        raise _refusal(f"a NUL stands at byte offset {offset}; {what}", source, 1, 1)
+    return text.removeprefix("\ufeff")
+
+
+def _guess(data: bytes) -> str:
+    return "UTF-16" if data.count(b"\0") * 4 > len(data) else "Latin-1"
+
+
+def _refusal(message: str, source: str, line: int, column: int) -> RecipeError:
+    return RecipeError([Problem(message, (), Location(source, line, column))])
+
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50
@@ -243,3 +388,34 @@ def _size(nodes: list[Node]) -> int:
 
 def _height(nodes: list[Node]) -> int:
     return 1 + max((node.height for node in nodes), default=0)
+
+
+_BREAKS = frozenset("\r\n\x85\u2028\u2029\ufeff")
+_TEXT = "tag:yaml.org,2002:str"
+
+
+class _Writer(yaml.SafeDumper):
+    """PyYAML quotes what YAML 1.1 would not read as text; `1e3` is text there, and a number in YAML 1.2."""
+
+    def represent_scalar(self, tag: str, value: str, style: str | None = None) -> yaml.ScalarNode:
+        if tag == _TEXT and style is None and not _is_text(value):
+            style = '"'
+        return super().represent_scalar(tag, value, style)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def write(values: Mapping[str, Any]) -> str:
+    """Return a recipe's values as YAML, in their order."""
+    return yaml.dump(dict(values), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether a text may stand without quotes; unusual line breaks would be lost even in single ones."""
+    if not _BREAKS.isdisjoint(value):
+        return False
+    try:
+        return resolve(value) == value
+    except ValueError:
+        return False

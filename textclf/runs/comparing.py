@@ -11,7 +11,7 @@ from ..data.predictions import Predictions
 from ..errors import ArtefactError, DataError, RecipeError
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
-from ..recipe.fit import unfit_for
+from ..recipe.plan import unfit_for
 from ..recipe.restoring import restored_step
 from .checked import CheckedMetric
 from .comparison import Comparison, Difference

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..errors import ArtefactError, DataError, Problem, RecipeError, listing
-from ..recipe.recipe import Recipe, parse
+from ..recipe.recipe import Recipe, Source, parse
 from ..recipe.settings import StepSettings
-from ..recipe.source import Source
 from .finding import find_whole
 from .folder import RECIPE, RECORD, RunFolder, open_run
 

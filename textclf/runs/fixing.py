@@ -11,7 +11,7 @@ from ..files import digest, write_text
 from ..plugin.options import options_as_json
 from ..plugin.step import validate
 from ..recipe.plan import Plan
-from ..recipe.writing import write
+from ..recipe.yaml12 import write
 from .folder import RECIPE, RunFolder
 
 

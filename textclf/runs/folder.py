@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..errors import ArtefactError, ResourceError, TextclfError
 from ..files import clear_parts, digest, disk_errors, read_json, write_file, write_text
 from ..plugin.events import Event
-from ..recipe.writing import write
+from ..recipe.yaml12 import write
 from ..version import VERSION
 from .report import finite
 
