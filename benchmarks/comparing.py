@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textclf import Engine, Labels, Metric, Predictions, Texts
+from textclf.evaluation.metrics import bootstrap_together, interval
 from textclf.runs.comparing import weigh
 from textclf.runs.comparison import Comparison
 from textclf.runs.contenders import Contender
-from textclf.runs.metrics import bootstrap_together, interval
 from textclf.runs.reading import usual_metrics
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from textclf import Engine, Metric, Predictions, Report
-from textclf.runs import comparing, metrics
+from textclf.evaluation import metrics
+from textclf.runs import comparing
 from textclf.runs.contenders import Contender
 from textclf.runs.folder import open_run
 from textclf.runs.reading import read_predictions, usual_metrics

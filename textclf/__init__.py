@@ -40,7 +40,7 @@ _HOMES = {
     "Recipe": "recipe.recipe",
     "Classifier": "classifier",
     "Comparison": "runs.comparison",
-    "Report": "runs.report",
+    "Report": "evaluation.report",
     "Engine": "engine", "Result": "engine",
 }  # fmt: skip
 
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from .errors import Stopped as Stopped
     from .errors import TextclfError as TextclfError
     from .errors import did_you_mean as did_you_mean
+    from .evaluation.report import Report as Report
     from .plugin.component import Component as Component
     from .plugin.component import NoOptions as NoOptions
     from .plugin.component import Options as Options
@@ -123,7 +124,6 @@ if TYPE_CHECKING:
     from .plugin.protocols import Trainer as Trainer
     from .recipe.recipe import Recipe as Recipe
     from .runs.comparison import Comparison as Comparison
-    from .runs.report import Report as Report
     from .tables.reader import Row as Row
     from .tables.reader import Table as Table
     from .tables.reader import read_table as read_table

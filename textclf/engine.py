@@ -13,6 +13,8 @@ from .data import inputs
 from .data.dataset import Dataset
 from .data.html import escaped
 from .errors import ArtefactError, DataError
+from .evaluation import evaluate
+from .evaluation.report import Report, Summary
 from .plugin.component import Kind
 from .plugin.context import never
 from .plugin.discovery import discover, observing, trace_writer
@@ -21,11 +23,10 @@ from .plugin.registry import Registry
 from .recipe.plan import Plan, make_plan
 from .recipe.recipe import Recipe, locate, parse
 from .recipe.restoring import restored_step
-from .runs import arguments, asked, changes, comparing, evaluation, execution, finding, folder, reading, study
+from .runs import arguments, asked, changes, comparing, execution, finding, folder, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison
 from .runs.journal import logged
-from .runs.report import Report, Summary
 from .runs.translating import in_todays_terms, refuse_unreadable
 
 
@@ -186,9 +187,9 @@ class Engine:
         files = dict if trained is None else partial(changes.files_of, trained)
         metrics, missing = reading.metrics_of(classifier, self.registry, files)
         predictions = reading.predict(classifier, split)
-        judged = evaluation.evaluate(predictions, metrics, split.labels, enough)
+        judged = evaluate.evaluate(predictions, metrics, split.labels, enough)
         seen = () if trained is None else reading.seen_in_training(trained, classifier, split)
-        return evaluation.report(
+        return evaluate.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=(*missing, *seen)
         )
 

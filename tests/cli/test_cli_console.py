@@ -9,7 +9,7 @@ from dataclasses import replace
 from textclf.cli.console import report_parts, summary_parts
 from textclf.cli.terminal import Terminal, console, plain
 from textclf.cli.words import clock, cut
-from textclf.runs.report import Estimate, LabelRow, Member, Report, Spread, Summary
+from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 
 
 def report(labels: tuple[str, ...]) -> Report:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Answer, install
-from textclf.runs.report import Report
+from textclf.evaluation.report import Report
 
 Call = Callable[..., Answer]
 Shell = Callable[..., object]

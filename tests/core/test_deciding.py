@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tests.core.toys import engine, recipe
 from textclf import Decision, Labels, Predictions, Texts
-from textclf.runs.deciding import tune
+from textclf.evaluation.evaluate import tune
 from textclf.testing.toy.verdicts import ToyAccuracy
 
 AB = Labels(("neg", "pos"))

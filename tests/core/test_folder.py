@@ -10,9 +10,9 @@ import pytest
 
 from tests.core.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, Stopped
+from textclf.evaluation.evaluate import learned
 from textclf.plugin.events import Chosen, EpochFinished, Warned
 from textclf.runs import finding, folder
-from textclf.runs.evaluation import learned
 
 
 def made(name: str = "toy", **record: Any) -> folder.RunFolder:

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from tests.core.places import placeless
 from textclf import Labels, NoOptions, PluginError, Predictions, Texts
-from textclf.plugin.component import Component
-from textclf.plugin.registry import Offer, Plugin
-from textclf.plugin.step import Step
-from textclf.runs.checked import CheckedMetric
-from textclf.runs.metrics import (
+from textclf.evaluation.metrics import (
+    CheckedMetric,
     average_rows,
     bootstrap,
     commonest,
@@ -25,8 +22,11 @@ from textclf.runs.metrics import (
     headline_first,
     interval,
     judge,
-    label_rows,  # fmt: skip
+    label_rows,
 )
+from textclf.plugin.component import Component
+from textclf.plugin.registry import Offer, Plugin
+from textclf.plugin.step import Step
 from textclf.testing.toy.verdicts import ToyAccuracy
 
 AB = Labels(("neg", "pos"))

@@ -12,7 +12,7 @@ from tests.hostile import HOSTILE
 from textclf import Answers, Engine, Labels, Prediction
 from textclf.data.html import visible
 from textclf.data.predictions import answers
-from textclf.runs.report import Estimate, LabelRow, Member, Report, Spread, Summary
+from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 from textclf.testing import toy
 
 RECIPE = {"dataset": "toy_texts", "encoder": "toy_words", "trainer": "toy_linear", "metrics": ["toy_accuracy"]}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.core.toys import engine, recipe
 from textclf import ArtefactError, Report
-from textclf.runs.report import Estimate, Spread, Summary, finite
+from textclf.evaluation.report import Estimate, Spread, Summary, finite
 
 
 def report() -> Report:

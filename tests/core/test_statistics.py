@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from textclf.runs.metrics import Draws
+from textclf.evaluation.metrics import Draws
 from textclf.runs.statistics import Gap, between_classifiers, between_recipes, holm, mcnemar
 
 

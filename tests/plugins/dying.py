@@ -23,9 +23,9 @@ from tests.core.killing import KILLED, Death, forked
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
 from textclf import Engine
 from textclf.classifier import Classifier
+from textclf.evaluation.report import Report
 from textclf.recipe.saving import Saved
 from textclf.runs.checkpoints import CheckpointStore
-from textclf.runs.report import Report
 
 # Where changes count: in the whole run, in one save of a checkpoint, or from the last checkpoint to the end.
 Place = Callable[[Death], None]

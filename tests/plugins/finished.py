@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from textclf import Finished, Labels, Predictions, Report, Texts
-from textclf.runs import evaluation
+from textclf.evaluation import evaluate
 from textclf.testing.toy.verdicts import ToyAccuracy
 
 RECIPE = {"name": "made", "trainer": {"use": "toy_linear", "epochs": 2}, "report": {"texts": True}}
@@ -43,8 +43,8 @@ def several(size: int = 240, names: Sequence[str] = ("art", "law", "war"), seed:
 def finished(
     predicted: Predictions, *, epochs: int = 3, recipe: Mapping[str, Any] = RECIPE, name: str = "made", **rest: Any
 ) -> Finished:
-    judged = evaluation.evaluate(predicted, {"toy_accuracy": ToyAccuracy()}, predicted.truth, 100)
-    report: Report = evaluation.report(name, judged, {"train": 900, "test": len(predicted)}, gates={}, **rest)
+    judged = evaluate.evaluate(predicted, {"toy_accuracy": ToyAccuracy()}, predicted.truth, 100)
+    report: Report = evaluate.report(name, judged, {"train": 900, "test": len(predicted)}, gates={}, **rest)
     history = [
         {"event": "EpochFinished", "time": 0.0, "epoch": n, "epochs": epochs, "step": 10 * n, "loss": 1 / n,
          "validation": {"accuracy": 0.5 + 0.1 * min(n, 4 - n), "log_loss": 0.7 - 0.1 * min(n, 4 - n)}, "best": n <= 2}

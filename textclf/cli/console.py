@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..runs.report import Estimate, LabelRow, Report, Spread, Summary
+from ..evaluation.report import Estimate, LabelRow, Report, Spread, Summary
 from .words import clock, cut, fixed, plural, share, thousands
 
 # Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.

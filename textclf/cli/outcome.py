@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GateError
-from ..runs.report import Gate, Report
+from ..evaluation.report import Gate, Report
 from .console import report_parts, summary_parts
 from .session import Session
 from .words import fixed

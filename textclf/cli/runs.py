@@ -56,7 +56,7 @@ def _table(infos: list[RunInfo]) -> Table:
 def _json(info: RunInfo) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ..runs.report import finite
+    from ..evaluation.report import finite
 
     headline = {name: finite(asdict(estimate)) for name, estimate in info.headline.items()}
     about = {name: getattr(info, name) for name in ("name", "id", "state", "started", "source", "kind")}
@@ -65,8 +65,8 @@ def _json(info: RunInfo) -> dict[str, Any]:
 
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
+    from ..evaluation.report import SUMMARY_FILE, Report, Summary
     from ..runs.finding import locate
-    from ..runs.report import SUMMARY_FILE, Report, Summary
     from .console import report_parts, summary_parts
 
     session = Session.of(ctx)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from ..data.predictions import Predictions
 from ..errors import ArtefactError, DataError, RecipeError
+from ..evaluation.metrics import CheckedMetric, Draws, bootstrap_together, units_of
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
 from ..recipe.plan import unfit_for
 from ..recipe.restoring import restored_step
-from .checked import CheckedMetric
 from .comparison import Comparison, Difference
 from .contenders import Contender, Reference, gather, metrics_named
-from .metrics import Draws, bootstrap_together, units_of
 from .reading import read_predictions, usual_metrics
 from .statistics import Gap, McNemar, between_classifiers, between_recipes, holm, mcnemar
 from .study import seedless

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data.html import Markup, escaped, quoted, table
+from ..evaluation.report import finite
 from .contenders import Contender
-from .report import finite
 from .statistics import McNemar
 
 

@@ -13,6 +13,9 @@ from typing import Any
 from ..classifier import Classifier
 from ..data.dataset import Dataset
 from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
+from ..evaluation.evaluate import Evaluation, evaluate, learned, report, sizes_of
+from ..evaluation.metrics import judge
+from ..evaluation.report import Report
 from ..files import disk_errors
 from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
@@ -22,13 +25,10 @@ from ..recipe.saving import Saved
 from . import pipeline
 from .checkpoints import CheckpointStore
 from .ending import kept
-from .evaluation import Evaluation, evaluate, learned, report, sizes_of
 from .fixing import fix
 from .folder import EVENTS, RunFolder
 from .journal import Journal
-from .metrics import judge
 from .outputs import write_outputs
-from .report import Report
 from .rereading import unlike
 from .splitting import Parts, part
 from .tryout import try_out

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ArtefactError, RecipeError, TextclfError, did_you_mean, listing
+from ..evaluation.report import Estimate, Report
 from .folder import MODEL, RECIPE, RECORD, STUDY, look_at, open_run
-from .report import Estimate, Report
 
 
 @dataclass(frozen=True, slots=True)

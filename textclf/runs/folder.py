@@ -18,11 +18,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import ArtefactError, ResourceError, TextclfError
+from ..evaluation.report import finite
 from ..files import clear_parts, digest, disk_errors, read_json, write_file, write_text
 from ..plugin.events import Event
 from ..recipe.yaml12 import write
 from ..version import VERSION
-from .report import finite
 
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
 # 16 bytes for each distinct training text, in order: tells later which texts a classifier has seen.

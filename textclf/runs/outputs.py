@@ -12,13 +12,13 @@ from stat import S_ISDIR
 from typing import Any
 
 from ..errors import TextclfError, said
+from ..evaluation.report import FILE, SUMMARY_FILE
 from ..files import disk_errors
 from ..plugin.guard import put_back
 from ..plugin.protocols import Finished, Output
 from ..plugin.step import Step
 from .changes import PLUGINS
 from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
-from .report import FILE, SUMMARY_FILE
 from .writing import PREDICTIONS, SCORES
 
 # What else stands in a run folder, or is looked for there; a study's summary would be taken for this run's.

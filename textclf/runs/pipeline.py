@@ -12,13 +12,14 @@ from ..data.cleaning import clean, strings_digest, texts_digest
 from ..data.dataset import Dataset, Labels, Split, Texts, unlike_traits, unsound
 from ..data.predictions import Decision, Encoded, Predictions
 from ..errors import DataError, PluginError, RecipeError, kind_of
+from ..evaluation import metrics
+from ..evaluation.evaluate import tune
 from ..plugin.context import Judge, RunContext
 from ..plugin.protocols import Encoder, Judgement, Metric, Model
 from ..plugin.step import MODEL
 from ..plugin.validation import checked_features, checked_scores
 from ..recipe.plan import Plan
-from . import cache, metrics
-from .deciding import tune
+from . import cache
 from .probing import same_as_kept
 from .splitting import Parts
 

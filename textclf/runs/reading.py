@@ -14,6 +14,9 @@ from ..data.dataset import Labels, Split, Texts
 from ..data.predictions import ABSTAINED, Predictions
 from ..data.splits import text_keys
 from ..errors import ArtefactError, DataError, PluginError, counted
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.metrics import CheckedMetric, bootstrap
+from ..evaluation.report import Report
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
 from ..plugin.validation import fault_of_scores
@@ -21,11 +24,7 @@ from ..recipe.plan import Plan
 from ..recipe.restoring import restored_step
 from ..recipe.settings import DEFAULT_METRICS
 from ..tables.reader import Row, read_table
-from .checked import CheckedMetric
-from .evaluation import Evaluation
 from .folder import open_run
-from .metrics import bootstrap
-from .report import Report
 from .writing import PREDICTIONS, SCORES
 
 if TYPE_CHECKING:

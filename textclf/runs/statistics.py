@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .metrics import CONFIDENCE, Draws, interval
+from ..evaluation.metrics import CONFIDENCE, Draws, interval
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .evaluation import Evaluation
-from .metrics import Draws, interval
-from .report import Member, Spread, Summary
+from ..evaluation.evaluate import Evaluation
+from ..evaluation.metrics import Draws, interval
+from ..evaluation.report import Member, Spread, Summary
 
 if TYPE_CHECKING:
     import numpy as np

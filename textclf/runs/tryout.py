@@ -9,11 +9,10 @@ from typing import Any
 from ..data.dataset import Labels, Task, Texts
 from ..data.predictions import Predictions
 from ..errors import PluginError, TextclfError
+from ..evaluation.metrics import CheckedMetric, bootstrap, measure
 from ..plugin.protocols import Metric
 from ..plugin.step import Step
 from ..recipe.plan import Plan
-from .checked import CheckedMetric
-from .metrics import bootstrap, measure
 
 _NOTE = "; seen with texts that were made up, before the run"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Texts
 from ...data.predictions import ABSTAINED, Predictions
 from ...errors import kind_of
+from ...evaluation.metrics import cells_of
 from ...plugin.protocols import Metric
-from ...runs.metrics import cells_of
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from .predicted import TEXTS, abstaining, all_right, all_wrong, mixed, take, tasks, truth_of, weights_of, writable
 from .subject import Subject

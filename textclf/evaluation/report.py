@@ -1,4 +1,4 @@
-"""Owns the Report of a run and the Summary of a study, and their JSON form."""
+"""The Report of a run and the Summary of a study, and their JSON form."""
 
 from __future__ import annotations
 
