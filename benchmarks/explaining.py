@@ -24,7 +24,7 @@ import numpy as np
 from measuring import say
 
 from textclf import Classifier, Engine, Explanation, Word
-from textclf.data.words import without, words_of
+from textclf.model.explain import without, words_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

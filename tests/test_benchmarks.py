@@ -234,7 +234,7 @@ def test_the_benchmark_of_a_gpu_refuses_in_one_sentence_where_there_is_none():
 
 def test_explanations_are_judged_on_the_sentences_of_a_run(tmp_path):
     done = Engine(runs=tmp_path).run("reviews_tfidf", overrides=["split.limit=600", "report.draws=100"])
-    said = run("explaining.py", str(done.folder), "--texts", "30")
+    said = run("model/explain.py", str(done.folder), "--texts", "30")
     assert "method: exact; log-odds against a text without known words" in said
     assert "at most 0.01 in 30 of 30: met" in said
     assert re.search(r"by \d\.\d{3} without the top 5 words, by \d\.\d{3} without random ones", said)

@@ -38,7 +38,7 @@ _HOMES = {
     "Warned": "plugin.events",
     "hookimpl": "plugin.hookspecs",
     "Recipe": "recipe.recipe",
-    "Classifier": "classifier",
+    "Classifier": "model.classifier",
     "Comparison": "runs.comparison",
     "Report": "evaluation.report",
     "Engine": "engine", "Result": "engine",
@@ -52,7 +52,6 @@ _DEPRECATED: dict[str, tuple[str, str]] = {}
 if TYPE_CHECKING:
     from pydantic import Field as Field
 
-    from .classifier import Classifier as Classifier
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Labels as Labels
     from .data.dataset import Split as Split
@@ -91,6 +90,7 @@ if TYPE_CHECKING:
     from .errors import TextclfError as TextclfError
     from .errors import did_you_mean as did_you_mean
     from .evaluation.report import Report as Report
+    from .model.classifier import Classifier as Classifier
     from .plugin.component import Component as Component
     from .plugin.component import NoOptions as NoOptions
     from .plugin.component import Options as Options

@@ -8,13 +8,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from .classifier import Classifier
 from .data import inputs
 from .data.dataset import Dataset
 from .data.html import escaped
 from .errors import ArtefactError, DataError
 from .evaluation import evaluate
 from .evaluation.report import Report, Summary
+from .model.classifier import Classifier
+from .model.folder import restored_step
 from .plugin.component import Kind
 from .plugin.context import never
 from .plugin.discovery import discover, observing, trace_writer
@@ -22,7 +23,6 @@ from .plugin.events import Event
 from .plugin.registry import Registry
 from .recipe.plan import Plan, make_plan
 from .recipe.recipe import Recipe, locate, parse
-from .recipe.restoring import restored_step
 from .runs import arguments, asked, changes, comparing, execution, finding, folder, reading, study
 from .runs import cache as caches
 from .runs.comparison import Comparison

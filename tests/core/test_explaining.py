@@ -24,7 +24,7 @@ from textclf import (
     RecipeError,
     Texts,
 )
-from textclf.data.words import words_of
+from textclf.model.explain import words_of
 
 VOCABULARY = {"good": 2.0, "bad": -3.0, "not": -0.5, "plot": 0.25}
 BIAS = 0.75

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr, computed_field, create_model, field_validator
 
 from textclf import Component, Field, Options, Traits
-from textclf.recipe.restoring import restored_step
+from textclf.model.folder import restored_step
 from textclf.testing import check_component
 
 from .sample import SOUND, build, complaints, plan_of, plugin, refusal, registry

@@ -12,8 +12,8 @@ from tests.core.sample import SOUND, build, complaints, plan_of, plugin, registr
 from tests.core.toys import BOTH
 from tests.culprits.making import WORDS
 from textclf import Component, Field, NoOptions, Options, Traits
+from textclf.model.folder import restored_step
 from textclf.plugin.discovery import discover
-from textclf.recipe.restoring import restored_step
 from textclf.testing import check_component
 from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
 

@@ -17,7 +17,7 @@ import yaml
 
 from tests.core.toys import contents, engine, plugin, recipe, weights
 from tests.packages import ROOT
-from textclf.runs import rereading
+from textclf.model import self_check
 from textclf.runs.folder import RunFolder
 from textclf.runs.outputs import RESERVED
 
@@ -246,7 +246,7 @@ def test_a_file_too_large_for_a_copy_is_told_of_and_the_others_are_kept() -> Non
 
 
 def test_where_no_copies_can_be_made_at_all_the_outputs_write_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rereading, "LARGEST_BYTES", 0)  # which has a corner of its own there
+    monkeypatch.setattr(self_check, "LARGEST_BYTES", 0)  # which has a corner of its own there
     monkeypatch.setattr(tempfile, "tempdir", "/dev/null/none")
     done = engine().run(recipe(outputs=["toy_summary"]))
     assert done.report.warnings == (NO_COPY.format(": Not a directory"),)  # type: ignore[union-attr]

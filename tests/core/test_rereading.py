@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.toys import engine, plugin, recipe
 from textclf import ArtefactError, ResourceError, Texts, Warned
-from textclf.runs import rereading
+from textclf.model import self_check
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
 
@@ -193,7 +193,7 @@ def test_models_of_each_task_are_read_again_in_peace(data: Any):
 
 
 def test_nothing_that_is_too_large_is_held_twice(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rereading, "LARGEST_BYTES", 100)
+    monkeypatch.setattr(self_check, "LARGEST_BYTES", 100)
     assert trained_by(Swapped).report.warnings == ()
 
 
@@ -208,4 +208,4 @@ def test_where_memory_ends_nothing_is_said():
         return load
 
     for error in (MemoryError(), ResourceError("out of memory")):
-        assert rereading.unlike(result.classifier, result.folder / "model", ending(error), texts) == ""
+        assert self_check.unlike(result.classifier, result.folder / "model", ending(error), texts) == ""

@@ -13,7 +13,7 @@ from tests.core.places import placeless
 from tests.core.toys import engine, plugin, recipe
 from textclf import DownloadError, Traits
 from textclf.data.dataset import Texts
-from textclf.runs import rereading
+from textclf.model import self_check
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 from textclf.testing.toy.words import ToyWords, WordsOptions
 
@@ -167,7 +167,7 @@ def test_a_model_that_answers_by_chance_is_held_to_no_more_than_its_chance(devia
     for _ in range(25):
         texts = Texts(["a good text", "a bad text", "good", "bad"])
         model = done.folder / "model"
-        assert rereading.unlike(done.classifier, model, lambda folder: done.classifier, texts) == ""
+        assert self_check.unlike(done.classifier, model, lambda folder: done.classifier, texts) == ""
 
 
 def test_one_that_is_restored_wrongly_is_still_found():
@@ -196,7 +196,7 @@ def test_a_doubt_that_fails_itself_is_a_warning():
     def load(folder: Path) -> Any:
         raise AttributeError("no such thing")
 
-    warning = rereading.unlike(done.classifier, done.folder / "model", load, Texts(["good", "bad"]))
+    warning = self_check.unlike(done.classifier, done.folder / "model", load, Texts(["good", "bad"]))
     assert warning.startswith(
         "it could not be seen whether the saved model answers as the one that was trained, a bug in textclf: "
         "AttributeError: no such thing (test_rereading_odd.py:"

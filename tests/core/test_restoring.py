@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from textclf import Component, Field, Options, PluginError, Traits
+from textclf.model.folder import restored_step
 from textclf.plugin.registry import Offer, Plugin, Registry, older, to_install
 from textclf.plugin.step import Step
-from textclf.recipe.restoring import restored_step
 
 from .places import placeless
 from .sample import build

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from textclf import ArtefactError, Component, DataError, Field, Options, PluginError, ResourceError, Traits
+from textclf.model.folder import restored_step
 from textclf.plugin.step import Step
-from textclf.recipe.restoring import restored_step
 
 from .places import placeless
 from .sample import SOUND, Built, build, plan_of, plugin, registry

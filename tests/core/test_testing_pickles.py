@@ -15,7 +15,7 @@ import zlib
 import numpy as np
 import pytest
 
-from textclf.data.pickles import pickle_in
+from textclf.model.folder import pickle_in
 from textclf.testing.checks.comparing import demand_no_pickle
 from textclf.testing.clauses import Broken
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hostile import HOSTILE
-from textclf.data.words import without, words_of
+from textclf.model.explain import without, words_of
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from textclf_torch import snapshots
 from tests.core.killing import KILLED, Death, forked
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
 from textclf import Engine
-from textclf.classifier import Classifier
 from textclf.evaluation.report import Report
-from textclf.recipe.saving import Saved
+from textclf.model.classifier import Classifier
+from textclf.model.folder import Saved
 from textclf.runs.checkpoints import CheckpointStore
 
 # Where changes count: in the whole run, in one save of a checkpoint, or from the last checkpoint to the end.

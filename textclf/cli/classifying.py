@@ -24,7 +24,7 @@ from .words import thousands
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from ..classifier import Classifier
+    from ..model.classifier import Classifier
     from ..plugin.context import RunContext
     from .session import Session
 

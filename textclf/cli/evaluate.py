@@ -12,7 +12,7 @@ from .columns import Columns, Role, dataset_options, is_model
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier
+    from ..model.classifier import Classifier
 
 
 def evaluate(

@@ -13,8 +13,8 @@ from .arguments import Json, RunArgument, Runs, as_text
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier
     from ..data.explanation import Explanation
+    from ..model.classifier import Classifier
     from ..plugin.events import Event
     from .progress import Watcher
 
@@ -51,7 +51,7 @@ def explain(
 
     Several labels that are predicted are explained one after the other.
     """
-    from ..explaining import checked_method
+    from ..model.explain import checked_method
     from .explained import explanation_parts
     from .progress import Watcher
 

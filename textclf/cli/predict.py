@@ -16,7 +16,7 @@ from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier
+    from ..model.classifier import Classifier
 
 
 TextArguments = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to classify.")]

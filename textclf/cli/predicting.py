@@ -14,8 +14,8 @@ from .terminal import Terminal
 from .words import cut, fixed
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier
     from ..data.predictions import Prediction
+    from ..model.classifier import Classifier
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 Write = Callable[[tuple[Any, ...], "Prediction"], None]

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..classifier import Classifier
 from ..data.dataset import Dataset
 from ..errors import RecipeError, kind_of
+from ..model.classifier import Classifier
 from ..plugin import single_file
 from ..plugin.component import KINDS, Kind, Traits, has_hooks
 from ..plugin.events import Event

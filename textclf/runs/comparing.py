@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ..data.predictions import Predictions
 from ..errors import ArtefactError, DataError, RecipeError
 from ..evaluation.metrics import CheckedMetric, Draws, bootstrap_together, units_of
+from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
 from ..recipe.plan import unfit_for
-from ..recipe.restoring import restored_step
 from .comparison import Comparison, Difference
 from .contenders import Contender, Reference, gather, metrics_named
 from .reading import read_predictions, usual_metrics

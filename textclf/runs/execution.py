@@ -10,18 +10,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..classifier import Classifier
 from ..data.dataset import Dataset
 from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
 from ..evaluation.evaluate import Evaluation, evaluate, learned, report, sizes_of
 from ..evaluation.metrics import judge
 from ..evaluation.report import Report
 from ..files import disk_errors
+from ..model.classifier import Classifier
+from ..model.folder import Saved
+from ..model.self_check import unlike
 from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
 from ..plugin.protocols import Finished
 from ..recipe.plan import Plan
-from ..recipe.saving import Saved
 from . import pipeline
 from .checkpoints import CheckpointStore
 from .ending import kept
@@ -29,7 +30,6 @@ from .fixing import fix
 from .folder import EVENTS, RunFolder
 from .journal import Journal
 from .outputs import write_outputs
-from .rereading import unlike
 from .splitting import Parts, part
 from .tryout import try_out
 from .writing import write_predictions

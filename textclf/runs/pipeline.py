@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..classifier import Classifier, silent
 from ..data.cleaning import clean, strings_digest, texts_digest
 from ..data.dataset import Dataset, Labels, Split, Texts, unlike_traits, unsound
 from ..data.predictions import Decision, Encoded, Predictions
 from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..evaluation import metrics
 from ..evaluation.evaluate import tune
+from ..model.classifier import Classifier, silent
+from ..model.self_check import same_as_kept
 from ..plugin.context import Judge, RunContext
 from ..plugin.protocols import Encoder, Judgement, Metric, Model
 from ..plugin.step import MODEL
 from ..plugin.validation import checked_features, checked_scores
 from ..recipe.plan import Plan
 from . import cache
-from .probing import same_as_kept
 from .splitting import Parts
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..classifier import Classifier
 from ..data.cleaning import clean
 from ..data.dataset import Labels, Split, Texts
 from ..data.predictions import ABSTAINED, Predictions
@@ -17,11 +16,12 @@ from ..errors import ArtefactError, DataError, PluginError, counted
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.metrics import CheckedMetric, bootstrap
 from ..evaluation.report import Report
+from ..model.classifier import Classifier
+from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
 from ..plugin.validation import fault_of_scores
 from ..recipe.plan import Plan
-from ..recipe.restoring import restored_step
 from ..recipe.settings import DEFAULT_METRICS
 from ..tables.reader import Row, read_table
 from .folder import open_run

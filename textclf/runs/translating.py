@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ArtefactError, PluginError, Problem
+from ..model.folder import migrated
 from ..plugin.component import Kind
 from ..plugin.registry import Offer, Registry
 from ..plugin.step import validate
 from ..recipe.recipe import Recipe
-from ..recipe.restoring import migrated
 from . import changes
 from .folder import RunFolder
 

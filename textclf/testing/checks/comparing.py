@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...data.pickles import pickle_in
 from ...data.tokens import Tokens
 from ...files import no_file_in
+from ...model.folder import pickle_in
 from ..clauses import Broken, NotApplicable
 
 if TYPE_CHECKING:

@@ -1,7 +1,9 @@
-"""Owns how a classifier's parts explain a text: what units of features contributed becomes what its words did."""
+"""Explanations of a classifier: contributions of features become contributions of words."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +11,62 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from .data.batching import Window
-from .data.dataset import Labels, Texts
-from .data.explanation import Attributions, Explanation, Method, Span, Word
-from .data.words import Range, without, words_of
-from .errors import PluginError, RecipeError, counted, did_you_mean, kind_of, listing
-from .plugin.events import Progress
-from .plugin.step import Step
+from ..data.batching import Window
+from ..data.dataset import Labels, Texts
+from ..data.explanation import Attributions, Explanation, Method, Span, Word
+from ..errors import PluginError, RecipeError, counted, did_you_mean, kind_of, listing
+from ..plugin.events import Progress
+from ..plugin.step import Step
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+Range = tuple[int, int]
+
+# Scripts that put no spaces between words: each of their characters is a word of its own.
+_ALONE = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+_JOINERS = "\u200c\u200d"
+# Over kinds of characters: w of words, a alone, s signs, m marks on what is before them, j joiners.
+_WORD = re.compile(r"w[wmj]*(?:'w[wmj]*)*|[as'](?:m|j[as]?)*|[mj]+")
+
+
+def words_of(text: str) -> list[Range]:
+    """Return the ranges of a text's words, in order: runs of letters and digits, and every other visible character."""
+    kinds = {char: _kind(char) for char in set(text)}
+    return [found.span() for found in _WORD.finditer("".join(map(kinds.__getitem__, text)))]
+
+
+def without(text: str, ranges: Iterable[Range]) -> str:
+    """Return the text without the ranges, nor the spaces that would be left over."""
+    kept, at = "", 0
+    pieces = []
+    for start, end in sorted(ranges):
+        pieces.append(text[at:start])
+        kept, at = pieces[-1] or kept, end
+        if at < len(text) and text[at].isspace() and (not kept or kept[-1].isspace()):
+            at += 1
+    return "".join([*pieces, text[at:]])
+
+
+def _kind(char: str) -> str:
+    if char in "'\u2019":
+        return "'"
+    if char in _JOINERS:
+        return "j"
+    category = unicodedata.category(char)
+    if char.isspace() or category in ("Cc", "Cf", "Cs"):
+        return " "
+    if category[0] == "M":
+        return "m"
+    if char == "_" or char.isalnum():
+        return "a" if _ALONE.match(char) else "w"
+    return "s"
+
 
 Asked = Literal["auto", "exact", "gradients", "occlusion"]
 ASKED: tuple[Asked, ...] = get_args(Asked)

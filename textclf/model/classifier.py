@@ -1,4 +1,4 @@
-"""Owns the Classifier: encoder, model, labels, cleaning and decision; it predicts, saves and loads."""
+"""The Classifier: encoder, model, labels, cleaning and decision. It predicts, saves and loads."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data.batching import WINDOW
-from .data.cleaning import clean
-from .data.dataset import Labels, Texts
-from .data.explanation import Explanations
-from .data.inputs import checked, column_of, columns_of, rows_of
-from .data.predictions import Answers, Decision, Prediction, answers, shortest
-from .errors import ArtefactError, DataError
-from .explaining import Parts, Wish, checked_method, explain
-from .files import differs, disk_errors, read_json, write_folder
-from .plugin.component import Kind
-from .plugin.context import RunContext
-from .plugin.events import Event, Warned
-from .plugin.protocols import Encoder, Model
-from .plugin.registry import Registry
-from .plugin.step import MODEL, Step
-from .plugin.validation import checked_features, checked_scores
-from .recipe.restoring import noted_anew, restored_step
-from .recipe.saving import FILE, Saved, save_parts
+from ..data.batching import WINDOW
+from ..data.cleaning import clean
+from ..data.dataset import Labels, Texts
+from ..data.explanation import Explanations
+from ..data.inputs import checked, column_of, columns_of, rows_of
+from ..data.predictions import Answers, Decision, Prediction, answers, shortest
+from ..errors import ArtefactError, DataError
+from ..files import differs, disk_errors, read_json, write_folder
+from ..plugin.component import Kind
+from ..plugin.context import RunContext
+from ..plugin.events import Event, Warned
+from ..plugin.protocols import Encoder, Model
+from ..plugin.registry import Registry
+from ..plugin.step import MODEL, Step
+from ..plugin.validation import checked_features, checked_scores
+from .explain import Parts, Wish, checked_method, explain
+from .folder import FILE, Saved, noted_anew, restored_step, save_parts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 FORMAT = 1
 

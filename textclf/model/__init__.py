@@ -1,0 +1,1 @@
+"""The trained classifier: prediction, its folder, its check and its explanations."""
