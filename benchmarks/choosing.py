@@ -18,8 +18,8 @@ from typing import Any
 from textclf import Engine
 from textclf.data.dataset import Dataset, Split
 from textclf.plugin.context import RunContext
-from textclf.runs import pipeline
-from textclf.runs.splitting import Parts, part
+from textclf.run import pipeline
+from textclf.run.splitting import Parts, part
 
 Step = Mapping[str, Any]
 

@@ -22,10 +22,10 @@ import numpy as np
 
 from textclf import Engine, Labels, Metric, Predictions, Texts
 from textclf.evaluation.metrics import bootstrap_together, interval
+from textclf.run.predictions_file import usual_metrics
 from textclf.runs.comparing import weigh
 from textclf.runs.comparison import Comparison
 from textclf.runs.contenders import Contender
-from textclf.runs.reading import usual_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -55,8 +55,8 @@ def load(checkpoint: Path, folder: Path, rows: int) -> float:
 def _load(checkpoint: Path, folder: Path, rows: int) -> float:
     from textclf import Engine
     from textclf.plugin.context import RunContext
-    from textclf.runs import pipeline
-    from textclf.runs.splitting import part
+    from textclf.run import pipeline
+    from textclf.run.splitting import part
 
     sentences, file = texts.short(folder)[0], folder / "rows.csv"
     folder.mkdir(exist_ok=True)

@@ -25,12 +25,12 @@ import numpy as np
 
 from textclf import Engine, Metric, Predictions, Report
 from textclf.evaluation import metrics
+from textclf.run.folder import open_run
+from textclf.run.predictions_file import read_predictions, usual_metrics
+from textclf.run.study import spread
 from textclf.runs import comparing
 from textclf.runs.contenders import Contender
-from textclf.runs.folder import open_run
-from textclf.runs.reading import read_predictions, usual_metrics
 from textclf.runs.statistics import LEVEL, holm
-from textclf.runs.study import spread
 
 MAJORITY = "majority"
 SYSTEMS = {

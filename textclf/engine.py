@@ -23,11 +23,12 @@ from .plugin.events import Event
 from .plugin.registry import Registry
 from .recipe.plan import Plan, make_plan
 from .recipe.recipe import Recipe, locate, parse
-from .runs import arguments, asked, changes, comparing, execution, finding, folder, reading, study
-from .runs import cache as caches
+from .run import feature_cache as caches
+from .run import folder, predictions_file, resume, runner, study
+from .run.journal import logged
+from .run.resume import in_todays_terms, refuse_unreadable
+from .runs import arguments, asked, comparing
 from .runs.comparison import Comparison
-from .runs.journal import logged
-from .runs.translating import in_todays_terms, refuse_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,14 @@ class Engine:
         have changed migrate their options.
         """
         allow_changed = arguments.flag_of("allow_changed", allow_changed)
-        path = finding.locate(self.runs, asked.reference_of(run))
+        path = folder.locate(self.runs, asked.reference_of(run))
         opened = folder.open_run(path)
         if opened.state == "finished":
             return self._finished(opened)
         dataset = None if data is None else inputs.dataset_of(data)
         if opened.record.get("given") and dataset is None:
             raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
-        changes.refuse_absent(opened, self.registry)
+        resume.refuse_absent(opened, self.registry)
         read = parse(locate(path / folder.RECIPE, self.registry))
         if allow_changed:
             read = in_todays_terms(opened, read, self.registry)
@@ -146,8 +147,8 @@ class Engine:
             refuse_unreadable(opened, read, self.registry)
         plan = self._plan_of(read, dataset)
         if not allow_changed:
-            changes.refuse_changes(opened, plan)
-        changes.keep_plugins(opened, plan)
+            resume.refuse_changes(opened, plan)
+        resume.keep_plugins(opened, plan)
         if opened.record.get("kind") == folder.STUDY:
             settings = plan.settings
             each = study.members(settings.seed, settings.seeds, settings.split.folds)
@@ -184,11 +185,11 @@ class Engine:
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
         trained = None if run is None else self.find(run)
-        files = dict if trained is None else partial(changes.files_of, trained)
-        metrics, missing = reading.metrics_of(classifier, self.registry, files)
-        predictions = reading.predict(classifier, split)
+        files = dict if trained is None else partial(resume.files_of, trained)
+        metrics, missing = predictions_file.metrics_of(classifier, self.registry, files)
+        predictions = predictions_file.predict(classifier, split)
         judged = evaluate.evaluate(predictions, metrics, split.labels, enough)
-        seen = () if trained is None else reading.seen_in_training(trained, classifier, split)
+        seen = () if trained is None else predictions_file.seen_in_training(trained, classifier, split)
         return evaluate.report(
             "evaluation", judged, {"test": len(split)}, gates={}, draws=enough, warnings=(*missing, *seen)
         )
@@ -208,11 +209,11 @@ class Engine:
 
     def find(self, run: asked.One) -> Path:
         """Return a finished run's folder: a Result, a path, its model folder, NAME (the newest), NAME/ID, "latest"."""
-        return finding.find(self.runs, asked.reference_of(run))
+        return folder.find(self.runs, asked.reference_of(run))
 
-    def runs_list(self) -> list[finding.RunInfo]:
+    def runs_list(self) -> list[folder.RunInfo]:
         """Return all runs, the newest first."""
-        return finding.infos(self.runs)
+        return folder.infos(self.runs)
 
     def _planned(
         self,
@@ -232,32 +233,32 @@ class Engine:
     def _plan_of(self, recipe: Recipe, data: Dataset | None) -> Plan:
         return make_plan(recipe, self.registry, data_traits=None if data is None else arguments.traits_of(data))
 
-    def _around(self) -> execution.Surroundings:
+    def _around(self) -> runner.Surroundings:
         say = trace_writer()
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]
         ways = {name: by.without for name, by, _ in found}
-        return execution.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
+        return runner.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
 
     def _cache_folder(self) -> Path:
         return caches.default_folder() if self._cache is None else self._cache
 
     def _loaded(self, model: Path) -> Classifier:
-        return Classifier.load(model, self.registry, self._cache_folder(), partial(changes.files_of, model.parent))
+        return Classifier.load(model, self.registry, self._cache_folder(), partial(resume.files_of, model.parent))
 
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
         made = folder.create(
             self.runs, plan.settings.name, plan.resolved(), suffix=suffix, source=plan.recipe.source,
-            given=data is not None, **changes.made_with(plan), **record,
+            given=data is not None, **resume.made_with(plan), **record,
         )  # fmt: skip
-        changes.keep_plugins(made, plan)
+        resume.keep_plugins(made, plan)
         return made
 
     def _execute(
         self, plan: Plan, into: folder.RunFolder, data: Dataset | None, fold: int | None, *, allow_changed: bool = False
     ) -> Result:
-        done = execution.execute(plan, into, self._around(), data=data, fold=fold, allow_changed=allow_changed)
+        done = runner.execute(plan, into, self._around(), data=data, fold=fold, allow_changed=allow_changed)
         return Result(done.report, into.path, (), replace(done.classifier, cache=self._cache_folder()))
 
     def _study(
@@ -265,10 +266,10 @@ class Engine:
         *, allow_changed: bool = False,
     ) -> Result:  # fmt: skip
         """Run each member that is not finished, and summarise."""
-        with whole.locked(), execution.recorded(whole):
+        with whole.locked(), runner.recorded(whole):
             whole.update(state="running", error=None)
             results = [self._member(plan, whole, member, data, allow_changed) for member in each]
-            judged = [reading.evaluation_of(r.folder, self.registry, plan) for r in results]
+            judged = [predictions_file.evaluation_of(r.folder, self.registry, plan) for r in results]
             summary = study.summarise(plan.settings.name, each, [str(r.folder) for r in results], judged)
             summary.save(whole.path)
             whole.update(state="finished")

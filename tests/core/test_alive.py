@@ -15,8 +15,8 @@ import pytest
 
 from tests.core.toys import engine, recipe
 from textclf import ArtefactError, StageStarted
-from textclf.runs import folder as folders
-from textclf.runs.finding import locate
+from textclf.run import folder as folders
+from textclf.run.folder import locate
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from textclf import PluginError, Texts, Tokens
-from textclf.runs import cache
+from textclf.run import feature_cache
 
 TEXTS = Texts(["one", "two", "three"])
 
@@ -27,7 +27,7 @@ class Making:
 
 
 def features(folder: Path | None, making: Callable[[], Any], fingerprint: str = "f", texts: Texts = TEXTS) -> Any:
-    return cache.features(folder, fingerprint, texts, making)
+    return feature_cache.features(folder, fingerprint, texts, making)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -166,6 +166,6 @@ def test_of_two_processes_one_makes_and_the_other_waits(tmp_path: Path) -> None:
 
 def test_the_folder_is_the_named_one_or_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTCLF_CACHE", "/some/where")
-    assert cache.default_folder() == Path("/some/where")
+    assert feature_cache.default_folder() == Path("/some/where")
     monkeypatch.delenv("TEXTCLF_CACHE")
-    assert cache.default_folder().name == "textclf"
+    assert feature_cache.default_folder().name == "textclf"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.core.killing import deaths
 from textclf import ArtefactError
-from textclf.runs.checkpoints import CheckpointStore
+from textclf.run.checkpoints import CheckpointStore
 
 
 class Heard:
@@ -137,7 +137,7 @@ def test_where_no_checkpoint_is_whole_the_run_cannot_go_on(tmp_path: Path) -> No
 _FILL = """
 import numpy, sys
 from pathlib import Path
-from textclf.runs.checkpoints import CheckpointStore
+from textclf.run.checkpoints import CheckpointStore
 store = CheckpointStore(Path("checkpoints"), print, lambda *_: None)
 try:
     store.save(int(sys.argv[1]), lambda p: numpy.save(p / "w.npy", numpy.zeros(100_000)))

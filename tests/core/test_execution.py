@@ -217,7 +217,7 @@ def test_a_run_is_held_by_one_process_at_a_time() -> None:
     ready = os.pipe()
     child = os.fork()
     if child == 0:
-        from textclf.runs.folder import open_run
+        from textclf.run.folder import open_run
 
         with open_run(folder).locked():
             os.write(ready[1], b"x")

@@ -13,9 +13,9 @@ from tests.core.killing import deaths
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import Chosen, Stopped
 from textclf.files import digest
-from textclf.runs.changes import refuse_changes
-from textclf.runs.fixing import fix
-from textclf.runs.folder import create, open_run
+from textclf.run.folder import create, open_run
+from textclf.run.resume import refuse_changes
+from textclf.run.runner import fix
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, linear_traits
 
 RATE = Chosen(what="rate", choice=0.5, options={"trainer.rate": 0.5})

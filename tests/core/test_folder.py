@@ -12,7 +12,7 @@ from tests.core.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, Stopped
 from textclf.evaluation.evaluate import learned
 from textclf.plugin.events import Chosen, EpochFinished, Warned
-from textclf.runs import finding, folder
+from textclf.run import folder
 
 
 def made(name: str = "toy", **record: Any) -> folder.RunFolder:
@@ -43,7 +43,7 @@ def test_what_is_not_finished_is_resumed_first_and_never_loaded() -> None:
     done = ready.run(recipe())
     with pytest.raises(Stopped):
         engine(stopping=Stopping(5)).run(recipe())
-    waiting = finding.locate(Path("runs"), "toy")
+    waiting = folder.locate(Path("runs"), "toy")
     assert waiting != done.folder
     assert ready.find("toy") == done.folder
     with pytest.raises(ArtefactError) as raised:
@@ -66,7 +66,7 @@ def test_a_damaged_folder_is_listed_as_such_and_harms_no_other(record: str) -> N
     run = made()
     good = made("good")
     (run.path / "record.json").write_text(record)
-    assert [(i.name, i.state) for i in finding.infos(Path("runs"))] == [("good", "interrupted"), ("toy", "damaged")]
+    assert [(i.name, i.state) for i in folder.infos(Path("runs"))] == [("good", "interrupted"), ("toy", "damaged")]
     assert good.state == "running"
 
 

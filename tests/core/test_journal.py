@@ -16,7 +16,7 @@ from tests.core.places import placeless
 from textclf import Accounted, Chosen, EpochFinished, Event, Forecast, Progress
 from textclf.plugin.events import Warned
 from textclf.plugin.registry import Plugin
-from textclf.runs.journal import Journal
+from textclf.run.journal import Journal
 
 
 def test_events_are_kept_and_told_and_the_reports_share_is_remembered() -> None:

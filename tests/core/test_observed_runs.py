@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.core.toys import engine, recipe
 from textclf import Event, Progress, RunFinished, RunStarted, StageFinished, Warned
-from textclf.runs.journal import Journal
+from textclf.run.journal import Journal
 
 
 def test_one_engine_at_two_runs_tells_of_each_event_which_it_belongs_to() -> None:

@@ -18,8 +18,8 @@ import yaml
 from tests.core.toys import contents, engine, plugin, recipe, weights
 from tests.packages import ROOT
 from textclf.model import self_check
-from textclf.runs.folder import RunFolder
-from textclf.runs.outputs import RESERVED
+from textclf.run.folder import RunFolder
+from textclf.run.outputs import RESERVED
 
 OWN = ("events.jsonl", "metrics.json", "model", "predictions.csv", "recipe.yaml", "record.json", "scores.npy",
        "trained_on.bin")  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 
 from tests.core.toys import engine, plugin, recipe
 from textclf import Accounted, Chosen, EpochFinished, Event, Options, Progress, Result, Warned
-from textclf.runs.journal import Journal
+from textclf.run.journal import Journal
 from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.core.toys import engine, plugin, recipe
 from textclf import ArtefactError
 from textclf.recipe.settings import DEFAULT_METRICS
-from textclf.runs.reading import read_predictions
+from textclf.run.predictions_file import read_predictions
 from textclf.testing.toy.verdicts import ToyAccuracy
 
 ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", " ", "NA", "[x]"]

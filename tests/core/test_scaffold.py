@@ -17,7 +17,7 @@ from tests.packages import ROOT
 from textclf.errors import RecipeError
 from textclf.plugin import single_file
 from textclf.recipe.schema import FILE, modeline, names_schema
-from textclf.runs.outputs import RESERVED, is_reserved
+from textclf.run.outputs import RESERVED, is_reserved
 from textclf.scaffold import KINDS, LICENCES, Package, package
 from textclf.testing import finished_run
 

@@ -10,7 +10,7 @@ import pytest
 
 from textclf import DataError, Dataset, Labels, RecipeError, Split, Texts
 from textclf.recipe.settings import SplitSettings
-from textclf.runs.splitting import Parts, part
+from textclf.run.splitting import Parts, part
 
 AB = Labels(("a", "b"))
 

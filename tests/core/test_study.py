@@ -14,7 +14,7 @@ import pytest
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import ArtefactError, RecipeError, Result, Stopped
 from textclf.evaluation.report import Summary
-from textclf.runs.study import members
+from textclf.run.study import members
 from textclf.tables.reader import read_table
 from textclf.testing.toy.linear import LinearOptions, ToyLinear
 

@@ -25,7 +25,7 @@ from textclf import Engine
 from textclf.evaluation.report import Report
 from textclf.model.classifier import Classifier
 from textclf.model.folder import Saved
-from textclf.runs.checkpoints import CheckpointStore
+from textclf.run.checkpoints import CheckpointStore
 
 # Where changes count: in the whole run, in one save of a checkpoint, or from the last checkpoint to the end.
 Place = Callable[[Death], None]

@@ -19,7 +19,7 @@ from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import Task, sentiment
 from textclf import EpochFinished, ResourceError, Stopped
-from textclf.runs.checkpoints import CheckpointStore
+from textclf.run.checkpoints import CheckpointStore
 
 CPU = torch.device("cpu")
 

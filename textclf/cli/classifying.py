@@ -182,7 +182,7 @@ def _about(
     work: Work, model: Path, source: Path, wanted: Wanted, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return all that the scores of a job depend on, by the name under which a change of it is told."""
-    from ..runs.folder import versions
+    from ..run.folder import versions
 
     columns = wanted.columns
     return {

@@ -87,7 +87,7 @@ def dataset_options(engine: Engine, run: str) -> dict[str, Any]:
     """Return the options of the dataset that a run was trained on; none where only its model folder is left."""
     import yaml
 
-    from ..runs.folder import RECIPE
+    from ..run.folder import RECIPE
 
     try:
         recipe = yaml.safe_load((engine.find(run) / RECIPE).read_text(encoding="utf-8"))

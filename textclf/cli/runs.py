@@ -14,7 +14,7 @@ from .session import Command, Group, Session
 from .words import cut, fixed
 
 if TYPE_CHECKING:
-    from ..runs.finding import RunInfo
+    from ..run.folder import RunInfo
 
 
 def make() -> typer.Typer:
@@ -66,7 +66,7 @@ def _json(info: RunInfo) -> dict[str, Any]:
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
     from ..evaluation.report import SUMMARY_FILE, Report, Summary
-    from ..runs.finding import locate
+    from ..run.folder import locate
     from .console import report_parts, summary_parts
 
     session = Session.of(ctx)

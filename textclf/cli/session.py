@@ -79,7 +79,7 @@ class Session:
 
 def _whole(run: str) -> str:
     """Return the study's folder where the run is a member of one."""
-    from ..runs.folder import open_run
+    from ..run.folder import open_run
 
     try:
         study = open_run(Path(run)).record.get("study")

@@ -14,11 +14,11 @@ from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
 from ..recipe.plan import unfit_for
+from ..run.predictions_file import read_predictions, usual_metrics
+from ..run.study import seedless
 from .comparison import Comparison, Difference
 from .contenders import Contender, Reference, gather, metrics_named
-from .reading import read_predictions, usual_metrics
 from .statistics import Gap, McNemar, between_classifiers, between_recipes, holm, mcnemar
-from .study import seedless
 
 if TYPE_CHECKING:
     import numpy as np

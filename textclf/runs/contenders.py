@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 from ..errors import ArtefactError, DataError, Problem, RecipeError, listing
 from ..recipe.recipe import Recipe, Source, parse
 from ..recipe.settings import StepSettings
-from .finding import find_whole
-from .folder import RECIPE, RECORD, RunFolder, open_run
+from ..run.folder import RECIPE, RECORD, RunFolder, find_whole, open_run
 
 # What tells runs of one recipe apart, or only how they are judged and what they leave.
 _BESIDE = ("version", "name", "seed", "seeds", "metrics", "outputs", "report", "gates")

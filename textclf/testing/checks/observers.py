@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...plugin import events
 from ...plugin.discovery import discover
-from ...runs.outputs import is_reserved
+from ...run.outputs import is_reserved
 from ..clauses import Broken, Check, Clause, NotApplicable
 from ..elsewhere import written_here
 from .module import PluginModule

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...data.dataset import Task, Texts
 from ...plugin.protocols import Finished
-from ...runs.outputs import is_reserved
+from ...run.outputs import is_reserved
 from ..clauses import Broken, Check, Clause, NotApplicable, raised
 from ..elsewhere import written_here
 from ..finished import finished_run as toy_finished_run

@@ -1,4 +1,4 @@
-"""Owns what is heard of a run: events go to its folder and its observers, and what the report needs is kept."""
+"""The journal of a run: events go to its folder and to observers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Owns one run from its plan to its finished folder: the stages in order, and what is left behind by each outcome."""
+"""One run, from its plan to its finished folder: the stages in order."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import inspect
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,29 +12,122 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..data.dataset import Dataset
-from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
+from ..data.dataset import Dataset, Labels, Task, Texts
+from ..data.predictions import Predictions
+from ..errors import ArtefactError, Cancelled, PluginError, ResourceError, Stopped, TextclfError
 from ..evaluation.evaluate import Evaluation, evaluate, learned, report, sizes_of
-from ..evaluation.metrics import judge
+from ..evaluation.metrics import CheckedMetric, bootstrap, judge, measure
 from ..evaluation.report import Report
-from ..files import disk_errors
+from ..files import digest, disk_errors, write_text
 from ..model.classifier import Classifier
 from ..model.folder import Saved
 from ..model.self_check import unlike
 from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
-from ..plugin.protocols import Finished
+from ..plugin.options import options_as_json
+from ..plugin.protocols import Finished, Metric
+from ..plugin.step import Step, validate
 from ..recipe.plan import Plan
+from ..recipe.yaml12 import write
 from . import pipeline
 from .checkpoints import CheckpointStore
-from .ending import kept
-from .fixing import fix
-from .folder import EVENTS, RunFolder
+from .folder import EVENTS, RECIPE, RunFolder
 from .journal import Journal
-from .outputs import write_outputs
+from .outputs import kept, write_outputs
+from .predictions_file import write_predictions
 from .splitting import Parts, part
-from .tryout import try_out
-from .writing import write_predictions
+
+_NOTE = "; seen with texts that were made up, before the run"
+
+
+def try_out(plan: Plan, task: Task | None = None) -> None:
+    """Build every component of a plan, and ask its metrics about predictions that are made up.
+
+    task: that of the data, where they are given; else the dataset's, where its options tell it.
+    """
+    steps: tuple[Step[Any], ...] = (*plan.metrics, *plan.outputs, plan.trainer, plan.encoder)
+    for step in steps if plan.dataset is None else (plan.dataset, *steps):
+        step.build()
+    tasks = plan.dataset.traits.tasks if plan.dataset is not None else frozenset()
+    known = task or (next(iter(tasks)) if len(tasks) == 1 else None)
+    if known is not None:
+        for step in plan.metrics:
+            if known in step.traits.tasks:
+                _try_metric(step, known)
+
+
+def _try_metric(step: Step[Metric], task: Task) -> None:
+    """Refuse a metric for what it takes and returns, but not for what it raises: it may know the labels of its data."""
+    metric = CheckedMetric(step)
+    metric.step = replace(step, note=step.note + _NOTE)
+    try:
+        # Without weights first: there nothing of the predictions can be written into.
+        measure(metric, made_up(task))
+        bootstrap({step.name: metric}, made_up(task), 2)
+    except PluginError as fault:
+        if fault.__cause__ is None or not _takes_weights(metric.inner):
+            raise
+    except TextclfError:
+        return
+
+
+def _takes_weights(metric: Metric) -> bool:
+    try:
+        inspect.signature(metric).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # it is not of Python's making and cannot be asked
+    return True
+
+
+def made_up(task: Task) -> Predictions:
+    """Return predictions of six texts with two labels, two of them wrong, that nobody can write into."""
+    import numpy as np
+
+    truth: Any = np.array([0, 0, 0, 1, 1, 1])
+    predicted: Any = np.array([0, 0, 1, 1, 1, 0])
+    scores = np.array([[0.9, 0.1], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8], [0.4, 0.6], [0.6, 0.4]], np.float32)
+    if task == "multi-label":
+        truth, predicted = (np.eye(2, dtype=np.bool_)[column] for column in (truth, predicted))
+    for array in (truth, predicted, scores):
+        array.flags.writeable = False
+    words = [f"text {number}" for number in range(len(truth))]
+    return Predictions(Labels(("a", "b"), task), truth, predicted, scores, Texts(words), words)
+
+
+def fix(folder: RunFolder, plan: Plan, warn: Callable[[str], None]) -> Plan:
+    """Return the plan with the options that fix the run's choices, and write it into the run's recipe.
+
+    The record tells of both recipes before the new one is written: a run that is killed in between can be resumed.
+    """
+    fixed = with_options(plan, folder.fixing(), warn)
+    text = write(fixed.resolved())
+    if text != write(plan.resolved()):
+        new = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        folder.update(recipe_sha256=new, recipe_asked_sha256=digest(folder.path / RECIPE))
+        write_text(folder.path / RECIPE, text)
+    return fixed
+
+
+def with_options(plan: Plan, options: Mapping[str, Any], warn: Callable[[str], None]) -> Plan:
+    """Return the plan with some options of its steps changed, {"trainer.precision": "bf16"}.
+
+    One that a step does not know or take costs a warning, and not the run that came so far.
+    """
+    for place, value in options.items():
+        kind, _, name = place.partition(".")
+        step = {"dataset": plan.dataset, "encoder": plan.encoder, "trainer": plan.trainer}.get(kind)
+        told = {} if step is None else options_as_json(step.options)
+        if step is None or name not in told:
+            warn(f"a choice names the option '{place}', which the recipe does not have; it is left out of the recipe")
+            continue
+        taken, problems = validate(step.offer, {**told, name: value})
+        if taken is None:
+            warn(f"a choice cannot be written into the recipe: {'; '.join(str(p.under(kind)) for p in problems)}")
+            continue
+        plan = replace(plan, **{kind: replace(step, options=taken)})  # type: ignore[arg-type]
+    return plan
 
 
 @dataclass(frozen=True, slots=True)

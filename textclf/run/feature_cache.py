@@ -1,4 +1,4 @@
-"""Owns the cache of encoded features: by fingerprint of encoder and texts, under a lock, shared between processes."""
+"""The cache of encoded features, by fingerprint of encoder and texts, shared between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns studies: several seeds or folds of one recipe, each an ordinary run, and the summary over them."""
+"""Studies: several seeds or folds of one recipe, each an ordinary run, and their summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns what is read back of finished runs: their predictions, their measures, and which texts they have seen."""
+"""The predictions of a run as files, predictions.csv and scores.npy, written and read back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.cleaning import clean
 from ..data.dataset import Labels, Split, Texts
-from ..data.predictions import ABSTAINED, Predictions
+from ..data.predictions import ABSTAINED, Predictions, named, shortest
 from ..data.splits import text_keys
 from ..errors import ArtefactError, DataError, PluginError, counted
 from ..evaluation.evaluate import Evaluation
 from ..evaluation.metrics import CheckedMetric, bootstrap
 from ..evaluation.report import Report
+from ..files import disk_errors, write_file
 from ..model.classifier import Classifier
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
@@ -24,11 +25,52 @@ from ..plugin.validation import fault_of_scores
 from ..recipe.plan import Plan
 from ..recipe.settings import DEFAULT_METRICS
 from ..tables.reader import Row, read_table
+from ..tables.writer import write_table
 from .folder import open_run
-from .writing import PREDICTIONS, SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+PREDICTIONS, SCORES = "predictions.csv", "scores.npy"
+
+
+def write_predictions(folder: Path, predictions: Predictions, *, texts: bool) -> None:
+    """Write predictions.csv (id, label, predicted, score, one score a label, the texts) and scores.npy."""
+    import numpy as np
+
+    labels = predictions.labels
+    columns = ["id", "label", "predicted", "score", *(f"score_{name}" for name in labels.names)]
+    second, groups = predictions.texts.second, predictions.groups
+    columns += [] if groups is None else ["group"]
+    if texts:
+        columns += ["text"] if second is None else ["text", "pair"]
+    truth, decided = named(predictions.truth, labels), named(predictions.predicted, labels)
+    with disk_errors(folder / PREDICTIONS), write_table(folder / PREDICTIONS, columns) as write:
+        for row, scores in enumerate(predictions.scores):
+            best: Any = None if labels.task == "multi-label" else shortest(_decided_score(predictions, row))
+            values = [predictions.ids[row], _cell(truth[row]), _cell(decided[row]), best, *map(shortest, scores)]
+            values += [] if groups is None else [groups[row]]
+            if texts:
+                values.append(predictions.texts.first[row])
+                values += [] if second is None else [second[row]]
+            write(values)
+
+    def save(part: Path) -> None:
+        with part.open("wb") as file:
+            np.save(file, predictions.scores, allow_pickle=False)
+
+    write_file(folder / SCORES, save)
+
+
+def _decided_score(predictions: Predictions, row: int) -> Any:
+    column, scores = predictions.predicted[row], predictions.scores[row]
+    return scores.max() if column < 0 else scores[column]
+
+
+def _cell(names: str | list[str]) -> str:
+    """Write several labels as JSON, since a label may hold any separator."""
+    return names if isinstance(names, str) else json.dumps(names, ensure_ascii=False)
 
 
 def usual_metrics(registry: Registry) -> dict[str, Metric]:

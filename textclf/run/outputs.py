@@ -1,11 +1,11 @@
-"""Owns how outputs write into a run folder: what a run writes itself, and another output has written, is kept."""
+"""Outputs of a run, written into its folder."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISDIR
@@ -17,9 +17,9 @@ from ..files import disk_errors
 from ..plugin.guard import put_back
 from ..plugin.protocols import Finished, Output
 from ..plugin.step import Step
-from .changes import PLUGINS
 from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
-from .writing import PREDICTIONS, SCORES
+from .predictions_file import PREDICTIONS, SCORES
+from .resume import PLUGINS
 
 # What else stands in a run folder, or is looked for there; a study's summary would be taken for this run's.
 RESERVED = (
@@ -206,3 +206,35 @@ def named(names: Sequence[str]) -> str:
 
 def _first(name: str) -> str:
     return Path(name).parts[0]
+
+
+Around = Callable[[str], AbstractContextManager[object]]
+_ANYONE = 0  # what is not the run's own, observers may share
+
+
+@contextmanager
+def kept(folder: Path, warn: Callable[[str, str], None], *anew: Callable[[], object]) -> Iterator[Around]:
+    """Yield what to call each observer in, by its name, while the run's own files must stay as they are.
+
+    warn: told the name of one that takes some, and what is said of that. anew: as in `write_outputs`.
+    """
+    try:
+        copies = tempfile.TemporaryDirectory(prefix="textclf-", ignore_cleanup_errors=True)
+    except OSError:  # a run that is whole does not fail for want of room for copies
+        yield nullcontext
+        return
+    with copies as place:
+        keeping = Keeping(folder, Path(place), anew)
+
+        @contextmanager
+        def around(name: str) -> Iterator[None]:
+            keeping.copy()
+            try:
+                yield
+            finally:
+                taken = keeping.mend(_ANYONE).get(OURS, [])
+                if taken:
+                    gone = "what it did there is undone; write under other names"
+                    warn(name, f"observer {name} takes {named(taken)}, which textclf keeps for itself; {gone}")
+
+        yield around

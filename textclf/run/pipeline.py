@@ -1,4 +1,4 @@
-"""Owns the stages of a run, as functions from plan, values and context to values; none of them makes a folder."""
+"""The stages of a run, as functions from plan, values and context to values. None of them makes a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..plugin.protocols import Encoder, Judgement, Metric, Model
 from ..plugin.step import MODEL
 from ..plugin.validation import checked_features, checked_scores
 from ..recipe.plan import Plan
-from . import cache
+from . import feature_cache
 from .splitting import Parts
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
 
     def features(texts: Texts) -> Any:
         make = partial(_encode, plan, encoder, texts, context)
-        return cache.features(context.cache, key, texts, make, partial(doubt.sound, texts))
+        return feature_cache.features(context.cache, key, texts, make, partial(doubt.sound, texts))
 
     encoded = {name: Encoded(features(split.texts), split.labels) for name, split in parts.splits().items()}
     if parts.unlabelled is not None:

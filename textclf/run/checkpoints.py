@@ -1,4 +1,4 @@
-"""Owns the crash-safe store behind `context.checkpoints`.
+"""The crash-safe store behind `context.checkpoints`.
 
 A checkpoint is a folder `ck-000400` with a manifest of digests that is written last. It is filled under a temporary
 name, synced and renamed; older ones are pruned only afterwards. A kill between any two writes leaves the last good one.
