@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textclf import Engine, Labels, Metric, Predictions, Texts
+from textclf.compare.compare import weigh
+from textclf.compare.comparison import Comparison, Contender
 from textclf.evaluation.metrics import bootstrap_together, interval
 from textclf.run.predictions_file import usual_metrics
-from textclf.runs.comparing import weigh
-from textclf.runs.comparison import Comparison
-from textclf.runs.contenders import Contender
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,13 +24,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from textclf import Engine, Metric, Predictions, Report
+from textclf.compare import compare
+from textclf.compare.comparison import Contender
+from textclf.compare.statistics import LEVEL, holm
 from textclf.evaluation import metrics
 from textclf.run.folder import open_run
 from textclf.run.predictions_file import read_predictions, usual_metrics
 from textclf.run.study import spread
-from textclf.runs import comparing
-from textclf.runs.contenders import Contender
-from textclf.runs.statistics import LEVEL, holm
 
 MAJORITY = "majority"
 SYSTEMS = {
@@ -148,7 +148,7 @@ def alike(systems: Sequence[System], accuracy: dict[str, Metric], of: dict[str, 
     sides = [Contender(system.name, (Path(system.name),), tuple(range(len(system.predictions)))) for system in systems]
     gaps = []
     for one, other in pairs:
-        compared = comparing.weigh(
+        compared = compare.weigh(
             [sides[one], sides[other]],
             [systems[one].predictions, systems[other].predictions],
             accuracy,

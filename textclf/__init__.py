@@ -39,7 +39,7 @@ _HOMES = {
     "hookimpl": "plugin.hookspecs",
     "Recipe": "recipe.recipe",
     "Classifier": "model.classifier",
-    "Comparison": "runs.comparison",
+    "Comparison": "compare.comparison",
     "Report": "evaluation.report",
     "Engine": "engine", "Result": "engine",
 }  # fmt: skip
@@ -52,6 +52,7 @@ _DEPRECATED: dict[str, tuple[str, str]] = {}
 if TYPE_CHECKING:
     from pydantic import Field as Field
 
+    from .compare.comparison import Comparison as Comparison
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Labels as Labels
     from .data.dataset import Split as Split
@@ -123,7 +124,6 @@ if TYPE_CHECKING:
     from .plugin.protocols import TokenEncoder as TokenEncoder
     from .plugin.protocols import Trainer as Trainer
     from .recipe.recipe import Recipe as Recipe
-    from .runs.comparison import Comparison as Comparison
     from .tables.reader import Row as Row
     from .tables.reader import Table as Table
     from .tables.reader import read_table as read_table

@@ -17,8 +17,7 @@ from rich.console import Console
 
 from tests.cli.conftest import RECIPE, Answer
 from textclf.cli.compare import table
-from textclf.runs.comparison import Comparison, Difference
-from textclf.runs.contenders import Contender
+from textclf.compare.comparison import Comparison, Contender, Difference
 
 Call = Callable[..., Answer]
 

@@ -12,9 +12,8 @@ import pytest
 
 from tests.core.toys import engine, recipe
 from textclf import Labels, Predictions, Texts
-from textclf.runs.comparing import judge
-from textclf.runs.comparison import Comparison
-from textclf.runs.contenders import Contender
+from textclf.compare.compare import judge
+from textclf.compare.comparison import Comparison, Contender
 from textclf.testing.toy.verdicts import ToyAccuracy
 
 AB = Labels(("neg", "pos"))

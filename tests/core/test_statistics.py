@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from textclf.compare.statistics import Gap, between_classifiers, between_recipes, holm, mcnemar
 from textclf.evaluation.metrics import Draws
-from textclf.runs.statistics import Gap, between_classifiers, between_recipes, holm, mcnemar
 
 
 def right(*counts: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from .terminal import plain, whole
 from .words import cut, fixed, plural, thousands
 
 if TYPE_CHECKING:
-    from ..runs.comparison import Comparison, Difference
+    from ..compare.comparison import Comparison, Difference
 
 _VERSUS = "vs"
 # Columns of a terminal: of a name at most and at least, of a metric's name at most, of the numbers with their gaps.

@@ -1,4 +1,4 @@
-"""Owns Comparison: each metric's difference from the first run or recipe, and the sentences a person can quote."""
+"""The Comparison: each metric's difference from the first side, and sentences to quote."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ..data.html import Markup, escaped, quoted, table
 from ..evaluation.report import finite
-from .contenders import Contender
 from .statistics import McNemar
 
 
@@ -133,3 +133,16 @@ def _fixed(*numbers: float, signed: bool = False) -> list[str]:
     shown = [n for n in numbers if n and math.isfinite(n)]
     digits = next((d for d in (3, 4, 5) if all(round(abs(n), d) for n in shown)), 6)
     return ["undefined" if math.isnan(n) else f"{n:{'+' if signed else ''}.{digits}f}" for n in numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One run, which stands for its classifier, or several seeds' runs, which stand for their recipe."""
+
+    name: str
+    folders: tuple[Path, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        return self.name if len(self.folders) == 1 else f"{self.name} ({len(self.folders)} seeds)"

@@ -1,4 +1,4 @@
-"""Owns the statistics of comparing: paired intervals, McNemar's exact test, Holm's correction, what is different.
+"""The statistics of comparisons: paired intervals, McNemar's exact test, Holm's correction.
 
 What is compared is either two classifiers, one run each, whose score varies with the test texts alone, or two recipes,
 several seeds each, whose mean score varies with the texts and with the seeds.
@@ -16,6 +16,7 @@ from ..evaluation.metrics import CONFIDENCE, Draws, interval
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 LEVEL = 0.05
 
