@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from textclf import Accounted, Forecast
-from textclf.cli.console import account
 from textclf.cli.progress import sentence
+from textclf.cli.render import account
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import io
 import math
 from dataclasses import replace
 
-from textclf.cli.console import report_parts, summary_parts
-from textclf.cli.terminal import Terminal, console, plain
-from textclf.cli.words import clock, cut
+from textclf.cli.render import report_parts, summary_parts
+from textclf.cli.terminal import Terminal, clock, console, cut, plain
 from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 
 

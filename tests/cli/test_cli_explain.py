@@ -18,8 +18,7 @@ from rich.console import Console
 from tests.cli.conftest import Answer
 from tests.hostile import HOSTILE
 from textclf import Engine
-from textclf.cli.explain import _Told
-from textclf.cli.explained import explanation_parts
+from textclf.cli.explain import _Told, explanation_parts
 from textclf.cli.progress import Watcher
 from textclf.data.explanation import Explanation, Word
 from textclf.plugin.events import Chosen, Warned

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Answer
-from textclf.cli import pace as paces
-from textclf.cli.pace import Pace
+from textclf.cli import progress as paces
+from textclf.cli.progress import Pace
 from textclf.cli.terminal import console
 from textclf.plugin.events import Chosen, Progress, Warned
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.core.loose_files import SHAPE, write
-from textclf.cli.anywhere import taken
+from textclf.cli.session import taken
 
 Call = Callable[..., Any]
 RECIPE = """\

@@ -14,14 +14,12 @@ import pytest
 from tests.cli.conftest import Answer
 from tests.core.killing import die_at
 from textclf import Engine
-from textclf.cli import spool
-from textclf.cli.classifying import Work, from_file_to_file
-from textclf.cli.columns import Columns
+from textclf.cli import predict_job
 from textclf.cli.main import main
-from textclf.cli.pace import Pace
-from textclf.cli.predicting import Wanted
+from textclf.cli.predict_job import Spool, Work, from_file_to_file
+from textclf.cli.progress import Pace
+from textclf.cli.rows import Columns, Wanted
 from textclf.cli.session import Session
-from textclf.cli.spool import Spool
 
 Call = Callable[..., Answer]
 ROWS = 400  # windows of 64, 256 and 80 rows
@@ -32,7 +30,7 @@ JOB = ("predict", "toys", "--input", "in.csv", "--output")
 def _at_hand(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runs").symlink_to(trained)
     (tmp_path / "in.csv").write_text("id,text\n" + "".join(f"{n},dabe fine {n}\n" for n in range(ROWS)), "utf-8")
-    monkeypatch.setattr(spool, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(predict_job, "SAVE_EVERY", 0.0)
 
 
 def left(folder: Path) -> list[str]:
@@ -167,7 +165,7 @@ def test_a_signal_says_where_the_job_will_go_on(
     call: Call, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
     """T04, T05: Ctrl-C and SIGTERM keep what was scored."""
-    monkeypatch.setattr(spool, "SAVE_EVERY", 1e9)
+    monkeypatch.setattr(predict_job, "SAVE_EVERY", 1e9)
     whole = Spool.append
     dying(2, number)()
     try:
@@ -195,7 +193,7 @@ def test_a_disk_that_fills_keeps_what_was_scored(call: Call, tmp_path: Path) -> 
 
 def test_two_jobs_never_write_one_file(call: Call, tmp_path: Path) -> None:
     """C09: the second process is refused with exit code 7, and the first one is not disturbed."""
-    with spool.spool(tmp_path / "out.csv", {}, 2):
+    with predict_job.spool(tmp_path / "out.csv", {}, 2):
         answer = call(*JOB, "out.csv")
     assert answer == Answer(
         7, "", "textclf: out.csv is being written by another process; wait for it, or name another file\n"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import check, compare, copy, evaluate, explain, plugins, predict, recipes, resume, run, runs, schema
+from . import check, compare, evaluate, explain, plugins, predict, recipes, run, runs
 from .session import Command
 
 _CODES = (
@@ -61,8 +61,8 @@ def make() -> typer.Typer:
         epilog=_EPILOG,
     )
     app.callback()(textclf)
-    commands: list[Callable[..., None]] = [run.run, resume.resume, check.check, predict.predict, evaluate.evaluate]
-    commands += [explain.explain, compare.compare, recipes.recipes, copy.copy, schema.schema]
+    commands: list[Callable[..., None]] = [run.run, run.resume, check.check, predict.predict, evaluate.evaluate]
+    commands += [explain.explain, compare.compare, recipes.recipes, recipes.copy, recipes.schema]
     for command in commands:
         app.command(cls=Command)(command)
     app.add_typer(plugins.make())

@@ -12,8 +12,7 @@ from rich.text import Text
 
 from .arguments import Json, Runs, complete_run
 from .session import Session
-from .terminal import plain, whole
-from .words import cut, fixed, plural, thousands
+from .terminal import cut, fixed, plain, plural, thousands, whole
 
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison, Difference

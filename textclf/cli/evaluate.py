@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .arguments import Encoding, Json, RunArgument, Runs, TextColumn
-from .columns import Columns, Role, dataset_options, is_model
+from .rows import Columns, Role, dataset_options, is_model
 from .session import Session
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge a trained classifier on other labelled texts."""
-    from .console import report_parts
+    from .render import report_parts
 
     session = Session.of(ctx)
     engine = session.engine(runs=runs)

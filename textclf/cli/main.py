@@ -1,24 +1,89 @@
-"""Owns `main`: arguments to exit code; the only place that prints errors and installs signal handlers."""
+"""The entry point of the command: arguments to exit code. Only this file prints errors."""
 
 from __future__ import annotations
 
 import errno
 import io
 import os
+import re
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.main import get_command
 
-from ..errors import Cancelled, RecipeError, ResourceError, Stopped, TextclfError
+from ..errors import Cancelled, RecipeError, ResourceError, Stopped, TextclfError, did_you_mean
 from .app import make
-from .lingering import end_without_threads
 from .session import Session
-from .usage import UsageError, usage_message
+
+# typer carries its own click since 0.26 and used the installed one before: only the family of its public
+# BadParameter is the right class in both.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def usage_message(error: Any) -> str:
+    """Return one sentence: the command, what is wrong, what was meant, and where help is."""
+    ctx = getattr(error, "ctx", None)
+    command = ctx.command_path if ctx else "textclf"
+    sentence = _unknown(error, ctx) or _house_style(error.format_message())
+    return f"{sentence}; see '{command} --help'"
+
+
+def _unknown(error: Any, ctx: Any) -> str:
+    """Return the sentence for an option or command that does not exist, or nothing."""
+    option = getattr(error, "option_name", None)
+    if option and type(error).__name__ == "NoSuchOption":
+        known = [name for param in ctx.command.get_params(ctx) for name in param.opts] if ctx else []
+        return f"'{ctx.command_path if ctx else 'textclf'}' has no option '{option}'{did_you_mean(option, known)}"
+    found = re.match(r"No such command '(.*?)'\.", error.message, re.DOTALL)
+    if found and ctx:
+        word = found.group(1)
+        return f"'{ctx.command_path}' has no command '{word}'{did_you_mean(word, ctx.command.commands)}"
+    return ""
+
+
+def _house_style(message: str) -> str:
+    sentence = " ".join(message.split()).rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
+
+
+PATIENCE = 5.0  # seconds that a thread has to end by itself, such as one that sends the last of something
+
+
+def end_without_threads(code: int, note: Callable[[str], None]) -> None:
+    """See to it that this process ends with the exit code soon after its main thread, whatever other threads do.
+
+    The pools of `concurrent.futures` are no such threads: the interpreter ends them, once it waits for all.
+    """
+    if _lingering():
+        threading.Thread(target=_end, args=(code, note), daemon=True, name="textclf: end").start()
+
+
+def _lingering() -> list[threading.Thread]:
+    """Return the threads, but for the main one, that Python waits for."""
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+
+
+def _end(code: int, note: Callable[[str], None]) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        if not _lingering():
+            return
+    names = ", ".join(f"'{thread.name}'" for thread in _lingering()[:3])
+    with suppress(OSError, ValueError):
+        note(f"warning: textclf ends without the threads {names}, which go on; a plugin starts them with daemon=True")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
 
 # What the machine or the user's folders refuse; any other OSError is a fault of ours.
 _REFUSED = {

@@ -1,23 +1,156 @@
-"""Owns `textclf plugins`: the list of what is installed, and the group of its commands."""
+"""`textclf plugins` and `textclf plugins show`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..plugin import events
 from .arguments import Json
 from .plugins_check import check
 from .plugins_new import new
-from .plugins_show import show
 from .session import Command, Group, Session
 from .terminal import plain
 
 if TYPE_CHECKING:
     from ..plugin.registry import Offer, Plugin, Registry
+
+
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component, such as bert, or a plugin.")],
+    as_json: Json = False,
+) -> None:
+    """Print every option of a component, what it makes and reads, and a piece of a recipe to paste."""
+    session = Session.of(ctx)
+    registry = session.engine().registry
+    plugin, offers = registry.named(name)
+    if as_json:
+        session.terminal.document(_shown_json(plugin, offers, registry))
+        return
+    if plugin is not None:
+        session.terminal.answer(*_about(plugin, registry))
+    for number, offer in enumerate(offers):
+        session.terminal.answer(*([""] if number or plugin else []), *_component(offer))
+
+
+def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
+    yield f"plugin {plugin.name}: module {plugin.module}, from {plugin.origin or 'no distribution'}"
+    if plugin.broken:
+        yield f"broken: {plugin.reason}"
+    recipes = registry.recipes_of(plugin)
+    if recipes:
+        yield f"recipes: {', '.join(recipes)}"
+    for note in plugin.notes:
+        yield f"deprecated: {note}"
+    for observer in _observers(plugin, registry):
+        yield ""
+        yield f"observer {observer['function']}: {observer['summary'] or 'no summary'}"
+        yield "it sees every run while the plugin is there; no recipe names it"
+        yield f"events: {', '.join(observer['events'])}"
+
+
+def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
+    """Return where each observer of a plugin stands, how it or its module is described, and which events it is told."""
+    import inspect
+
+    from ..plugin.component import first_line
+
+    kinds = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, events.Event)]
+    told = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
+    found = []
+    for by, observer in registry.observers:
+        if by == plugin:
+            said = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
+            place = first_line(inspect.unwrap(observer), observer)
+            function = f"textclf_event ({place})" if place else "textclf_event"
+            found.append({"function": function, "summary": said.partition("\n")[0], "events": told})
+    return found
+
+
+def _component(offer: Offer) -> Iterator[RenderableType]:
+    from ..recipe.schema import fragment, options_of
+
+    component = offer.component
+    yield f"{offer.kind} '{component.name}' of {offer.plugin}: {component.summary or 'no summary'}"
+    yield from _traits(offer)
+    options = options_of(component)
+    if options:
+        table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+        for heading in ("option", "type", "default", "what it is"):
+            table.add_column(heading, no_wrap=heading == "option", overflow="fold")
+        for option in options:
+            bounds = f" ({option.bounds})" if option.bounds else ""
+            cells = (option.name, option.type + bounds, option.default or "required", option.description)
+            table.add_row(*(Text(plain(cell)) for cell in cells))
+        yield ""
+        yield table
+    yield ""
+    yield fragment(offer.kind, component)
+
+
+def _traits(offer: Offer) -> Iterator[str]:
+    from ..plugin.step import lacking_libraries, pip_command
+
+    component = offer.component
+    told = [f"{key}: {_said(value)}" for key, value in _told(offer).items() if value]
+    if callable(component.traits) and told:
+        told.append("(by its options)")
+    if told:
+        yield "  ".join(told)
+    if component.needs:
+        lacking = lacking_libraries(component)
+        state = f"not installed: {', '.join(lacking)}; {pip_command(component, lacking)}" if lacking else "installed"
+        yield f"needs: {', '.join(component.needs)} ({state})"
+
+
+def _told(offer: Offer) -> dict[str, Any]:
+    """Return the traits of a component with its defaults; nothing where they hang on options that must be given."""
+    from ..plugin.step import default_traits
+
+    traits = default_traits(offer)
+    if traits is None:
+        return {}
+    about: dict[str, Any] = {"makes": traits.makes, "reads": sorted(traits.reads), "tasks": sorted(traits.tasks)}
+    flags = ("pairs", "uses_validation", "uses_unlabelled", "objectives")
+    return about | {name: getattr(traits, name) for name in flags}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "yes" if value is True else str(value)
+
+
+def _shown_json(plugin: Plugin | None, offers: list[Offer], registry: Registry) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ..recipe.schema import fragment, options_of
+
+    about: dict[str, Any] = {}
+    if plugin is not None:
+        about["plugin"] = {
+            "name": plugin.name, "module": plugin.module, "distribution": plugin.distribution,
+            "version": plugin.version, "file": plugin.file or None, "sha256": plugin.sha256 or None,
+            "broken": plugin.reason or None, "deprecated": list(plugin.notes), "recipes": registry.recipes_of(plugin),
+            "observers": _observers(plugin, registry),
+        }  # fmt: skip
+    about["components"] = [
+        {
+            "kind": offer.kind, "name": offer.component.name, "plugin": offer.plugin.module,
+            "summary": offer.component.summary, "traits": _told(offer), "needs": list(offer.component.needs),
+            "install": offer.component.install, "options": [asdict(option) for option in options_of(offer.component)],
+            "recipe": fragment(offer.kind, offer.component),
+        }
+        for offer in offers
+    ]  # fmt: skip
+    return about
+
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     show,

@@ -11,8 +11,7 @@ import typer
 
 from ..errors import RecipeError, did_you_mean, listing
 from .arguments import Encoding, RunArgument, Runs, TextColumn, as_text
-from .columns import Columns, dataset_options
-from .predicting import FORMATS, Rows, Wanted, rows_of_lines, rows_of_table
+from .rows import FORMATS, Columns, Rows, Wanted, dataset_options, rows_of_lines, rows_of_table
 from .session import Session
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ def predict(
 
     From file to file, the same command goes on where it was interrupted.
     """
-    from .classifying import Work, from_file_to_file, is_resumable, straight, trickling
-    from .pace import Pace
+    from .predict_job import Work, from_file_to_file, is_resumable, straight, trickling
+    from .progress import Pace
 
     _check(texts, pair, source, target, format)
     texts, pair = [as_text(word) for word in texts or ()], pair if pair is None or source else as_text(pair)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .arguments import Json, RunArgument, Runs
 from .session import Command, Group, Session
-from .words import cut, fixed
+from .terminal import cut, fixed
 
 if TYPE_CHECKING:
     from ..run.folder import RunInfo
@@ -67,7 +67,7 @@ def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: J
     """Print the report of a finished run, or the summary of a study."""
     from ..evaluation.report import SUMMARY_FILE, Report, Summary
     from ..run.folder import locate
-    from .console import report_parts, summary_parts
+    from .render import report_parts, summary_parts
 
     session = Session.of(ctx)
     path = locate(Path(folder), run)

@@ -1,25 +1,112 @@
-"""Owns what one call of the command carries along: its terminal, its signals and how it makes an engine."""
+"""The session of one call: its terminal, signals, global options, and the engine it makes."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import signal
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import Cancelled, RecipeError, Stopped, TextclfError
-from .anywhere import taken
-from .interrupts import Interrupts
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     from ..engine import Engine
     from .progress import Watcher
+
+
+_PLUGIN = "--plugin"
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """What of a call's arguments was such an option, and the words that are left.
+
+    options: all words before `--`.
+    """
+
+    options: tuple[str, ...]
+    words: tuple[str, ...]
+    debug: bool
+    plugins: tuple[str, ...]
+
+
+def taken(arguments: Sequence[str]) -> Anywhere:
+    """Take the options out of the arguments; a `--plugin` that names no file is left as the only word."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    options, words, plugins = tuple(arguments[:end]), [], []
+    rest = iter(options)
+    for word in rest:
+        if word == _PLUGIN:
+            file = next(rest, None)
+            if file is None:
+                return Anywhere(options, (_PLUGIN,), "--debug" in options, ())
+            plugins.append(file)
+        elif word.startswith(f"{_PLUGIN}="):
+            plugins.append(word.removeprefix(f"{_PLUGIN}="))
+        elif word != "--debug":
+            words.append(word)
+    return Anywhere(options, (*words, *arguments[end:]), "--debug" in options, tuple(plugins))
+
+
+_FIRST = "\nstopping after this step, and saving; {} to stop now\n"
+
+
+class Interrupts:
+    """The signals a command received. Outside of `patiently` the first one already stops the command."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._patient = False
+
+    def stopping(self) -> bool:
+        return self.received is not None
+
+    @property
+    def exit_code(self) -> int:
+        return 75 if self.received == signal.SIGTERM else 130
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Receive signals in this block; only a process's main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Let the first signal in this block ask the run to stop by itself."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        first, self.received = self.received is None, number
+        if first and self._patient:
+            # Not print: the signal may have come in the middle of another write to the same stream.
+            again = "press Ctrl-C again" if number == signal.SIGINT else "signal again"
+            with suppress(OSError):
+                os.write(2, _FIRST.format(again).encode())
+            return
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
 
 
 class Session:

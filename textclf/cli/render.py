@@ -1,4 +1,4 @@
-"""Owns how reports and summaries look on a terminal."""
+"""Reports and summaries as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..evaluation.report import Estimate, LabelRow, Report, Spread, Summary
-from .words import clock, cut, fixed, plural, share, thousands
+from .terminal import clock, cut, fixed, plural, share, thousands
 
 # Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.
 _LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
