@@ -152,7 +152,7 @@ def test_what_to_type_next_names_the_file(call: Call) -> None:
 
 
 def test_what_to_type_next_names_no_file_that_the_model_does_not_need(call: Call) -> None:
-    odd = "from textclf import Component\nfrom textclf.testing.toy.verdicts import ToyAccuracy\n\n\n"
+    odd = "from textclf import Component\nfrom textclf.testing.toy import ToyAccuracy\n\n\n"
     write("odd.py", odd + "def textclf_metrics():\n    return [Component(name='odd', build=lambda _: ToyAccuracy())]\n")
     write("watch.py", "def textclf_event(event):\n    pass\n")
     given = ["--plugin", "watch.py", "--plugin", "mine.py", "--plugin", "odd.py"]

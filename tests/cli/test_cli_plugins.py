@@ -205,7 +205,7 @@ def test_a_component_without_its_library_is_not_found_sound_and_the_command_that
 
 CHECKED = """
 from textclf import Component, Field, Options, Problem
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 
 class Range(Options):

@@ -14,7 +14,7 @@ Call = Callable[..., Answer]
 
 METRIC = '''
 from textclf import Component, Field, Options
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 
 class Wide(Options):

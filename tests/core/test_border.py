@@ -13,7 +13,7 @@ from tests.core.places import placeless
 from tests.core.toys import engine, plugin, recipe
 from textclf import PluginError
 from textclf.plugin.validation import fault_of_features
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import ToyWords, WordsOptions
 
 SOUND = np.arange(12, dtype=np.float32).reshape(4, 3)
 

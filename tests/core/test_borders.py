@@ -11,8 +11,7 @@ import pytest
 
 from textclf import Component, Engine, PluginError, Traits
 from textclf.testing import toy
-from textclf.testing.toy.linear import LinearOptions, ToyLinear
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import LinearOptions, ToyLinear, ToyWords, WordsOptions
 
 from .places import placeless
 

@@ -15,9 +15,7 @@ import pytest
 from textclf import Component, Engine, Options, PluginError, Problem, RecipeError, Traits
 from textclf.plugin.discovery import discover
 from textclf.testing import toy
-from textclf.testing.toy.linear import LinearOptions, ToyLinear
-from textclf.testing.toy.verdicts import ToyAccuracy
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import LinearOptions, ToyAccuracy, ToyLinear, ToyWords, WordsOptions
 
 from .places import placeless
 from .test_borders import blamed, plugin, recipe, run

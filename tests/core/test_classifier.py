@@ -16,8 +16,8 @@ import pytest
 
 from tests.core.toys import BOTH, engine, plugin, recipe
 from textclf import ArtefactError, Classifier, DataError, Decision, Field, Options, PluginError, Texts, Traits
-from textclf.testing.texts import HOSTILE
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.samples import HOSTILE
+from textclf.testing.toy import ToyWords, WordsOptions
 
 TEXTS = ["baba dada is good", "", "gaga", "the of and"]
 LINEAR = {"encoder": "tfidf", "trainer": "logistic", "metrics": ["accuracy"]}

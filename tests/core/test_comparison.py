@@ -14,7 +14,7 @@ from tests.core.toys import engine, recipe
 from textclf import Labels, Predictions, Texts
 from textclf.compare.compare import judge
 from textclf.compare.comparison import Comparison, Contender
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 AB = Labels(("neg", "pos"))
 WEAK = {"trainer": {"use": "toy_linear", "epochs": 1, "rate": 0.001}}

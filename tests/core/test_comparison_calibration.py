@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PAIRS, DRAWS, TEXTS = 200, 200, 500

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tests.core.toys import engine, recipe
 from textclf import Decision, Labels, Predictions, Texts
 from textclf.evaluation.evaluate import tune
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 AB = Labels(("neg", "pos"))
 

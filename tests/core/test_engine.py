@@ -13,7 +13,7 @@ import pytest
 from tests.core.toys import Stopping, contents, engine, plugin, recipe
 from textclf import DataError, Dataset, Engine, Labels, RecipeError, Report, Split, Stopped, TextclfError, Texts
 from textclf.testing import toy
-from textclf.testing.toy.linear import LinearOptions, ToyLinear
+from textclf.testing.toy import LinearOptions, ToyLinear
 
 TEXTS = [f"{'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
 LABELS = ["pos" if i % 2 else "neg" for i in range(40)]

@@ -20,7 +20,7 @@ from tests.core.toys import Stopping, contents, engine, plugin, recipe, weights
 from textclf import ArtefactError, Engine, PluginError, ResourceError, Stopped
 from textclf.plugin.single_file import digest_of
 from textclf.testing import toy
-from textclf.testing.toy.linear import LinearOptions, ToyLinear
+from textclf.testing.toy import LinearOptions, ToyLinear
 
 
 def record(folder: Path) -> dict[str, Any]:

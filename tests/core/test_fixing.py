@@ -16,7 +16,7 @@ from textclf.files import digest
 from textclf.run.folder import create, open_run
 from textclf.run.resume import refuse_changes
 from textclf.run.runner import fix
-from textclf.testing.toy.linear import LinearOptions, ToyLinear, linear_traits
+from textclf.testing.toy import LinearOptions, ToyLinear, linear_traits
 
 RATE = Chosen(what="rate", choice=0.5, options={"trainer.rate": 0.5})
 

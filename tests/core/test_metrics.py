@@ -27,7 +27,7 @@ from textclf.evaluation.metrics import (
 from textclf.plugin.component import Component
 from textclf.plugin.registry import Offer, Plugin
 from textclf.plugin.step import Step
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 AB = Labels(("neg", "pos"))
 

@@ -15,7 +15,7 @@ from textclf import Component, Field, NoOptions, Options, Traits
 from textclf.model.folder import restored_step
 from textclf.plugin.discovery import discover
 from textclf.testing import check_component
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import ToyWords, WordsOptions, restore_words
 
 SOURCE = """\
 from textclf import Field, Options

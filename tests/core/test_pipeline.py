@@ -11,8 +11,7 @@ import pytest
 from tests.core.places import placeless
 from tests.core.toys import BOTH, contents, engine, plugin, recipe
 from textclf import DataError, Dataset, Labels, PluginError, RecipeError, Split, Texts, Traits
-from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel, ToyWords, WordsOptions
 
 AB = Labels(("a", "b"))
 TEXTS = Texts(["p", "q", "r", "s"])

@@ -15,7 +15,7 @@ import pytest
 from tests.core.toys import engine, plugin, recipe
 from textclf import Accounted, Chosen, EpochFinished, Event, Options, Progress, Result, Warned
 from textclf.run.journal import Journal
-from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
+from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel
 
 
 class Color(StrEnum):

@@ -12,7 +12,7 @@ from scipy import sparse
 from tests.core.toys import contents, engine, plugin, recipe
 from textclf import Texts, Tokens
 from textclf.model.self_check import probed_rows, same_as_kept
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import ToyWords, WordsOptions, restore_words
 
 TEXTS = Texts([f"text of {n} words" for n in range(50)])
 

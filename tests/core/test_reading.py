@@ -14,7 +14,7 @@ from tests.core.toys import engine, plugin, recipe
 from textclf import ArtefactError
 from textclf.recipe.settings import DEFAULT_METRICS
 from textclf.run.predictions_file import read_predictions
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 ODD = ["=cmd|' /C calc'!A0", "'quoted", "-dash", "a,b\n\"c\"", " ", "NA", "[x]"]
 

@@ -11,8 +11,7 @@ import pytest
 from tests.core.toys import engine, plugin, recipe
 from textclf import ArtefactError, ResourceError, Texts, Warned
 from textclf.model import self_check
-from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel, ToyWords, WordsOptions, restore_words
 
 SENTENCE = "the saved model does not answer as the one that was trained, whose figures these are: "
 WORDS = WordsOptions()

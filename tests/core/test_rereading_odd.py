@@ -14,8 +14,7 @@ from tests.core.toys import engine, plugin, recipe
 from textclf import DownloadError, Traits
 from textclf.data.dataset import Texts
 from textclf.model import self_check
-from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel, ToyWords, WordsOptions
 
 SENTENCE = "the saved model does not answer as the one that was trained, whose figures these are: "
 WORDS = WordsOptions()

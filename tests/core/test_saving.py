@@ -16,8 +16,7 @@ import pytest
 
 from tests.core.toys import engine, plugin, recipe
 from textclf import Event, PluginError, ResourceError, Warned
-from textclf.testing.toy.linear import LinearOptions, ToyLinear, ToyModel
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel, ToyWords, WordsOptions, restore_words
 
 LOST = (
     r"fails: FileNotFoundError: \[Errno 2\] No such file or directory: '\S+/inner/words.json' \(test_saving.py:\d+\)"

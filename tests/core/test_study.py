@@ -16,7 +16,7 @@ from textclf import ArtefactError, RecipeError, Result, Stopped
 from textclf.evaluation.report import Summary
 from textclf.run.study import members
 from textclf.tables.reader import read_table
-from textclf.testing.toy.linear import LinearOptions, ToyLinear
+from textclf.testing.toy import LinearOptions, ToyLinear
 
 NOISY = {"dataset": {"use": "toy_texts", "size": 60, "labels": 3}, "trainer": {"use": "toy_linear", "epochs": 1}}
 

@@ -25,9 +25,7 @@ from textclf.testing import (
     toy,
 )
 from textclf.testing.checks.subject import toy_dataset
-from textclf.testing.toy.linear import LinearOptions, ToyLinear
-from textclf.testing.toy.texts import TextsOptions, ToyTexts
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import LinearOptions, TextsOptions, ToyLinear, ToyTexts, ToyWords, WordsOptions
 
 
 def offered(hook):

@@ -12,8 +12,7 @@ from tests.core.toys import engine, plugin, recipe
 from tests.culprits.making import LINEAR, TEXTS
 from textclf import PluginError, Texts, Traits
 from textclf.testing import check_component
-from textclf.testing.toy.linear import ToyLinear
-from textclf.testing.toy.texts import TextsOptions, ToyTexts
+from textclf.testing.toy import TextsOptions, ToyLinear, ToyTexts
 
 
 class Lonely(ToyTexts):

@@ -11,8 +11,7 @@ import pytest
 from tests.culprits.making import ACCURACY, LINEAR, SUMMARY, TEXTS
 from textclf import Dataset, Field, Labels, Options, Split, Texts, Traits
 from textclf.testing import check_component, require
-from textclf.testing.toy.texts import ToyTexts
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy, ToyTexts
 
 
 def failed(component, kind, **given):

@@ -12,8 +12,7 @@ import pytest
 from tests.core.test_testing import SUMMARY, TEXTS
 from textclf import Field
 from textclf.testing import check_component
-from textclf.testing.toy.texts import TextsOptions, ToyTexts
-from textclf.testing.toy.verdicts import ToySummary
+from textclf.testing.toy import TextsOptions, ToySummary, ToyTexts
 
 
 class ReadingOptions(TextsOptions):

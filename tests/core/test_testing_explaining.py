@@ -14,8 +14,7 @@ from tests.culprits.making import LINEAR, WORDS
 from tests.plugins.letters import Letters, textclf_encoders
 from textclf import Attributions, Component, Field, Options, Traits
 from textclf.testing import ContractBroken, check_component, contract
-from textclf.testing.toy.linear import ToyLinear, ToyModel
-from textclf.testing.toy.words import ToyWords
+from textclf.testing.toy import ToyLinear, ToyModel, ToyWords
 
 CLAUSES = ("encoder.spans", "encoder.reads", "tokens.seen", "trainer.attributions")
 

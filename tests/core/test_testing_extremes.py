@@ -11,10 +11,9 @@ from pydantic import model_validator
 from tests.culprits.making import ACCURACY, WORDS
 from textclf import Component, DataError, Field, Options, Problem, Traits
 from textclf.testing import check_component
-from textclf.testing.checks.extremes import at_ends, crossed
+from textclf.testing.checks.component import at_ends, crossed
 from textclf.testing.checks.subject import StandIns, Subject
-from textclf.testing.toy.verdicts import ToyAccuracy
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import ToyAccuracy, ToyWords, WordsOptions, restore_words
 
 HERE = "test_testing_extremes.py"
 WAY = "; if options do not go together, refuse them: in Component(check=...), or by a pydantic model_validator"

@@ -11,8 +11,7 @@ import pytest
 from tests.culprits.making import LINEAR, TEXTS, WORDS
 from textclf import DownloadError
 from textclf.testing import StandIns, check_component, contract
-from textclf.testing.toy.texts import ToyTexts
-from textclf.testing.toy.words import ToyWords
+from textclf.testing.toy import ToyTexts, ToyWords
 
 ABSENT = "'far/away' is not here, and this run is offline"
 SAID = f"{ABSENT}; a check fetches nothing: name a copy that is here by an option (--set)"

@@ -12,9 +12,7 @@ import pytest
 from tests.culprits.making import ACCURACY, LINEAR, WORDS
 from tests.culprits.trainers import TRAINERS
 from textclf.testing import check_component
-from textclf.testing.toy.linear import ToyLinear, ToyModel
-from textclf.testing.toy.verdicts import ToyAccuracy
-from textclf.testing.toy.words import ToyWords
+from textclf.testing.toy import ToyAccuracy, ToyLinear, ToyModel, ToyWords
 
 
 def failed(component, kind, **given):

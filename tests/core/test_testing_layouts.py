@@ -9,7 +9,7 @@ import pytest
 
 from tests.culprits.making import WORDS
 from textclf.testing import check_component
-from textclf.testing.toy.words import ToyWords, restore_words
+from textclf.testing.toy import ToyWords, restore_words
 
 
 def failed(made_of, layout="matrix"):

@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.culprits.making import LINEAR
 from textclf import Encoded, Field, Options, Traits
 from textclf.testing import ContractBroken, contract
-from textclf.testing.toy.linear import ToyLinear
+from textclf.testing.toy import ToyLinear
 
 BOTH = frozenset({"single-label", "multi-label"})
 SOUND = {
@@ -170,7 +170,7 @@ class Idle(Wired):
     turn = staticmethod(WRONG["the same for every text"]["turn"])
 
     def __init__(self, options):
-        from textclf.testing.toy.linear import LinearOptions
+        from textclf.testing.toy import LinearOptions
 
         super().__init__(LinearOptions(epochs=1))
 

@@ -10,7 +10,7 @@ from tests.culprits.making import ACCURACY
 from textclf import Field, Options
 from textclf.plugin.discovery import discover
 from textclf.testing import check_component
-from textclf.testing.checks.migrating import _version
+from textclf.testing.checks.component import _version
 from textclf.version import VERSION
 
 FILE = "test_testing_migrating.py"

@@ -8,9 +8,7 @@ import pytest
 
 from tests.culprits.making import ACCURACY, LINEAR, SUMMARY, TEXTS, WORDS
 from textclf.testing import check_component
-from textclf.testing.toy.linear import ToyLinear, ToyModel
-from textclf.testing.toy.verdicts import ToyAccuracy
-from textclf.testing.toy.words import ToyWords, restore_words
+from textclf.testing.toy import ToyAccuracy, ToyLinear, ToyModel, ToyWords, restore_words
 
 
 def fails(*given, **named):

@@ -9,7 +9,7 @@ import pytest
 from tests.culprits.making import WORDS
 from textclf import DataError, Texts
 from textclf.testing import check_component
-from textclf.testing.toy.words import ToyWords, words_traits
+from textclf.testing.toy import ToyWords, words_traits
 
 
 class Compared(ToyWords):

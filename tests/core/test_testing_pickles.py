@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from textclf.model.folder import pickle_in
-from textclf.testing.checks.comparing import demand_no_pickle
-from textclf.testing.clauses import Broken
+from textclf.testing.checks.subject import demand_no_pickle
+from textclf.testing.contract import Broken
 
 WORDS = {"good": 1, "bad": 2, "weights": np.arange(5.0), "more": [str(n) for n in range(50)]}
 PICKLED = pickle.dumps(WORDS)

@@ -9,7 +9,7 @@ import pytest
 from tests.culprits.making import WORDS
 from textclf.plugin import single_file
 from textclf.testing import check_component, check_plugin
-from textclf.testing.toy.words import ToyWords
+from textclf.testing.toy import ToyWords
 
 FILE = '''
 """An encoder of words, numbered as {order} gives them."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from textclf import Texts
 from textclf.data.cleaning import CLEANERS, clean, normal_form, normal_key, strings_digest, texts_digest, whole
-from textclf.testing.texts import HOSTILE
+from textclf.testing.samples import HOSTILE
 
 ANY = st.text(st.characters(), max_size=30)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from textclf import Field, Options
 from textclf.testing.toy import textclf_encoders as offered
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import ToyWords, WordsOptions, restore_words
 
 
 class BandOptions(WordsOptions):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, field_serializer, field_validator
 
 from textclf import Field, Options, Problem, Traits
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 from .making import Culprit, wrong
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from textclf import Dataset, Field, Labels, Options, Split, Texts, Traits
-from textclf.testing.toy.texts import ToyTexts
+from textclf.testing.toy import ToyTexts
 
 from .making import Culprit, wrong
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from textclf import Field, Texts
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import ToyWords, WordsOptions, restore_words
 
 from .making import Culprit, offered, wrong
 from .unordered import textclf_encoders as unordered_encoders

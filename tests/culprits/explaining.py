@@ -8,8 +8,7 @@ import numpy as np
 
 from tests.plugins.letters import Letters
 from textclf import Attributions
-from textclf.testing.toy.linear import ToyLinear, ToyModel
-from textclf.testing.toy.words import ToyWords
+from textclf.testing.toy import ToyLinear, ToyModel, ToyWords
 
 from .encoders import encoder
 from .making import Culprit

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 from .making import Culprit, wrong
 

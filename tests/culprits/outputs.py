@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from textclf.testing.toy.verdicts import ToySummary
+from textclf.testing.toy import ToySummary
 
 from .making import Culprit, wrong
 

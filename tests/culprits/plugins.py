@@ -22,7 +22,7 @@ def more():
 ''',
     "plugin.layouts": '''
 from textclf import Component, Traits
-from textclf.testing.toy.words import ToyWords, WordsOptions
+from textclf.testing.toy import ToyWords, WordsOptions
 def textclf_encoders():
     traits = Traits(makes="count")
     return [Component(name="counted", summary="counts", options=WordsOptions, build=ToyWords, traits=traits)]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from textclf import ArtefactError, Encoded
-from textclf.testing.checks.comparing import dense
-from textclf.testing.toy.linear import ToyLinear, ToyModel
+from textclf.testing.checks.subject import dense
+from textclf.testing.toy import ToyLinear, ToyModel
 
 from .making import Culprit, wrong
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from textclf import Component
-from textclf.testing.toy.words import ToyWords, WordsOptions, restore_words
+from textclf.testing.toy import ToyWords, WordsOptions, restore_words
 
 from .making import WORDS
 

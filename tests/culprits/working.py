@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from textclf.testing.toy.texts import ToyTexts
-from textclf.testing.toy.verdicts import ToyAccuracy
-from textclf.testing.toy.words import ToyWords
+from textclf.testing.toy import ToyAccuracy, ToyTexts, ToyWords
 
 from .making import Culprit, wrong
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from textclf import Finished, Labels, Predictions, Report, Texts
 from textclf.evaluation import evaluate
-from textclf.testing.toy.verdicts import ToyAccuracy
+from textclf.testing.toy import ToyAccuracy
 
 RECIPE = {"name": "made", "trainer": {"use": "toy_linear", "epochs": 2}, "report": {"texts": True}}
 

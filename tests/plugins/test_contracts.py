@@ -17,7 +17,7 @@ from textclf import Dataset, Task
 from textclf.plugin.discovery import discover
 from textclf.testing import LocalContext, StandIns, check_component, require
 from textclf.testing.checks import examine_plugin
-from textclf.testing.toy.texts import TextsOptions, ToyTexts
+from textclf.testing.toy import TextsOptions, ToyTexts
 
 OFFERS = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
 MODULES = sorted({offer.plugin.module for offer in OFFERS})

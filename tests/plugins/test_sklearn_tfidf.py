@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from textclf import ArtefactError, DataError, Split, Texts
 from textclf.testing.context import LocalContext
-from textclf.testing.texts import HOSTILE
+from textclf.testing.samples import HOSTILE
 
 from .sentences import TWO, build, component, encoded, options, sentences
 

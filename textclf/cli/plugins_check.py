@@ -20,7 +20,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..plugin.registry import Offer, Plugin, Registry
-    from ..testing.clauses import Finding
+    from ..testing.contract import Finding
 
 _MARKS = {
     "passed": "holds", "failed": "FAILS", "not applicable": "-", "not tried": "not tried",
@@ -165,7 +165,7 @@ def _absence(offer: Offer) -> str:
 
 def _untried(offers: Iterable[Offer], findings: Iterable[Finding]) -> Iterator[str]:
     """Say what has to be installed, or named, before the clauses of components can be tried; once of each."""
-    from ..testing.clauses import NOT_FETCHED
+    from ..testing.contract import NOT_FETCHED
 
     yield from filter(None, map(_absence, offers))
     lacking: dict[str, str] = {}
@@ -177,7 +177,7 @@ def _untried(offers: Iterable[Offer], findings: Iterable[Finding]) -> Iterator[s
 
 def _expected(flags: Iterable[str]) -> Mapping[str, str]:
     from ..testing.checks import clauses
-    from ..testing.clauses import checked_expectations
+    from ..testing.contract import checked_expectations
 
     said = (as_text(flag).partition("=") for flag in flags)
     try:

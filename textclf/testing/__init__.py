@@ -2,10 +2,10 @@
 
 from . import toy
 from .checks import Case, check_component, check_plugin, contract, require
+from .checks.output import finished_run
 from .checks.subject import StandIns
-from .clauses import Clause, ContractBroken, Finding
 from .context import FolderCheckpoints, LocalContext, judge_against
-from .finished import finished_run
+from .contract import Clause, ContractBroken, Finding
 
 __all__ = [
     "Case",

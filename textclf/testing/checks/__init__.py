@@ -13,27 +13,19 @@ from ...errors import did_you_mean
 from ...plugin.component import Component, Kind
 from ...plugin.discovery import discover
 from ...plugin.registry import Offer
-from ..clauses import Check, ContractBroken, Examination, Finding, checked_expectations
-from ..elsewhere import leads_out
-from .components import COMPONENT
-from .datasets import DATASET
-from .encoders import ENCODER
-from .explaining import EXPLAINED_ENCODER, EXPLAINED_TRAINER
-from .fingerprints import FINGERPRINT
-from .lessons import TAUGHT_TRAINER
-from .metrics import METRIC
-from .module import PluginModule
-from .otherwise import OTHERWISE
-from .outputs import OUTPUT
-from .plugins import MODULE
-from .processes import PROCESS
-from .resuming import RESUMED_TRAINER
-from .sparse import SPARSE_TRAINER
-from .spelling import SPELT
+from ..contract import Check, ContractBroken, Examination, Finding, checked_expectations
+from ..sandbox import leads_out
+from .component import COMPONENT
+from .dataset import DATASET
+from .encoder import ENCODER, FINGERPRINT, OTHERWISE, PROCESS
+from .explain import EXPLAINED_ENCODER, EXPLAINED_TRAINER
+from .metric import METRIC
+from .output import OUTPUT
+from .plugin import MODULE, SPELT, PluginModule
+from .side_effects import WORK
 from .subject import StandIns, Subject
-from .token_encoders import TOKEN_ENCODER
-from .trainers import TRAINER
-from .working import WORK
+from .token_encoder import TOKEN_ENCODER
+from .trainer import RESUMED_TRAINER, SPARSE_TRAINER, TAUGHT_TRAINER, TRAINER
 
 PLUGIN: tuple[Check[PluginModule], ...] = MODULE + SPELT
 CONTRACTS: Mapping[Kind, tuple[Check[Subject], ...]] = {

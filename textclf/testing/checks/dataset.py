@@ -1,4 +1,4 @@
-"""Owns the clauses of dataset providers."""
+"""The clauses of dataset providers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ...data.cleaning import texts_digest
 from ...data.dataset import Dataset, Split, unlike_traits, unsound, unsound_labels, unsound_names, unsound_texts
 from ...errors import TextclfError, counted, kind_of, said
-from ..clauses import Broken, Check, Clause, NotApplicable, line_of
+from ..contract import Broken, Check, Clause, NotApplicable, line_of
 from .subject import Subject, read_options
 
 

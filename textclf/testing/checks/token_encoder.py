@@ -1,4 +1,4 @@
-"""Owns the clauses of token encoders: what any network trainer relies on. torch is imported inside functions only."""
+"""The clauses of token encoders. torch is imported inside functions only."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Labels, Texts
 from ...data.tokens import Tokens
 from ...plugin.protocols import Layout
-from ..clauses import Broken, Check, Clause, NotApplicable, NotTried
-from .comparing import demand_no_pickle, demand_same
-from .encoded import fitted
-from .subject import Subject
+from ..contract import Broken, Check, Clause, NotApplicable, NotTried
+from .encoder import fitted
+from .subject import Subject, demand_no_pickle, demand_same
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
 
 _ROWS = (3, 0, 7, 5)
 _ROUNDING = 1e-4

@@ -1,4 +1,4 @@
-"""Owns the texts that every encoder must live with: as people write them, and empty, very long and hostile ones."""
+"""Sample texts that every encoder must accept: ordinary, empty, very long and hostile ones."""
 
 from __future__ import annotations
 

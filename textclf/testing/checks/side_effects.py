@@ -1,4 +1,4 @@
-"""Owns the clauses of what a component does beside its work, while it does all of it once."""
+"""The clauses on side effects of a component at work."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from ...errors import DownloadError, said
 from ...plugin.component import Kind
-from ..clauses import Broken, Check, Clause, NotApplicable
-from ..watching import Watched, watch
-from .outputs import finished_run
-from .predicted import mixed, tasks
+from ..contract import Broken, Check, Clause, NotApplicable
+from ..sandbox import Watched, watch
+from .metric import mixed, tasks
+from .output import finished_for
 from .subject import Subject
-from .training import train_once
+from .trainer import train_once
 
 
 def _load(subject: Subject) -> None:
@@ -43,7 +43,7 @@ def _measure(subject: Subject) -> None:
 
 
 def _write(subject: Subject) -> None:
-    subject.build().write(finished_run(subject), subject.folder())
+    subject.build().write(finished_for(subject), subject.folder())
 
 
 _WORK: Mapping[Kind, Callable[[Subject], None]] = {

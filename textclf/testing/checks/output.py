@@ -1,25 +1,80 @@
-"""Owns the clauses of outputs."""
+"""The clauses of outputs."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from ...data.dataset import Task, Texts
+from ...engine import Engine, Result
+from ...plugin.component import Component, Traits
+from ...plugin.events import Event
 from ...plugin.protocols import Finished
+from ...recipe.settings import DEFAULT_METRICS
 from ...run.outputs import is_reserved
-from ..clauses import Broken, Check, Clause, NotApplicable, raised
-from ..elsewhere import written_here
-from ..finished import finished_run as toy_finished_run
-from ..texts import HOSTILE
+from .. import toy
+from ..contract import Broken, Check, Clause, NotApplicable, raised
+from ..samples import HOSTILE
+from ..sandbox import written_here
 from .subject import Subject
 
+_RECIPE: Mapping[str, Any] = {
+    "name": "finished", "dataset": {"use": "toy_texts", "size": 90, "labels": 3, "names": ["bad", "[b]fair[/b]", "=1"]},
+    "encoder": "toy_words", "trainer": {"use": "toy_linear", "epochs": 5}, "report": {"draws": 100},
+}  # fmt: skip
+_BOTH: frozenset[Task] = frozenset({"single-label", "multi-label"})
 
-def finished_run(subject: Subject) -> Finished:
+
+@dataclass(slots=True)
+class _Kept:
+    """An output that keeps what it is given."""
+
+    given: list[Finished] = field(default_factory=list)
+
+    def write(self, finished: Finished, folder: Path) -> None:
+        self.given.append(finished)
+
+
+def _unheard(event: Event) -> None:
+    """Take what is told of the run: its warnings are no findings."""
+
+
+def finished_run(task: Task = "single-label") -> Finished:
+    """Return a finished run of three labels, one with markup in its name, and of a text without a label."""
+    kept = _Kept()
+    keeping = types.ModuleType("textclf_kept")
+    component: Component[Any, Any] = Component(name="kept", build=lambda options: kept, traits=Traits(tasks=_BOTH))
+    keeping.textclf_outputs = lambda: [component]  # type: ignore[attr-defined]
+    with TemporaryDirectory(prefix="textclf-finished-") as folder:
+        _run(Path(folder), keeping, task=task, outputs=["kept"])
+    return kept.given[0]
+
+
+def finished_folder(runs: Path) -> Path:
+    """Return the folder of such a run, made among the given ones."""
+    return _run(runs).folder
+
+
+def _run(runs: Path, *plugins: types.ModuleType, task: Task = "single-label", **changes: Any) -> Result:
+    around: dict[str, Any] = {"runs": runs, "cache": runs / "cache", "offline": True}
+    engine = Engine(plugins=[toy, *plugins], observers=[_unheard], **around)
+    offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
+    usual = [name for name in DEFAULT_METRICS if name in offered]
+    dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}
+    decide = {"abstain_below": 0.7} if task == "single-label" else {}
+    metrics = [*usual, "toy_accuracy"]
+    return engine.run({**_RECIPE, "dataset": dataset, "decide": decide, "metrics": metrics, **changes})
+
+
+def finished_for(subject: Subject) -> Finished:
     """Return the run to write of: the one given, else the toy's."""
     if "finished" not in subject.memory:
-        given = subject.stand_ins.finished or toy_finished_run(_tasks(subject)[0])
+        given = subject.stand_ins.finished or finished_run(_tasks(subject)[0])
         subject.memory["finished"], subject.memory["content"] = given, _content(given)
     finished: Finished = subject.memory["finished"]
     return finished
@@ -39,7 +94,7 @@ def _write(subject: Subject, finished: Finished) -> Path:
 
 
 def _writes_into_its_folder(subject: Subject) -> None:
-    finished = finished_run(subject)
+    finished = finished_for(subject)
     with written_here() as astray:
         folder = _write(subject, finished)
     if not any(folder.iterdir()):
@@ -52,19 +107,19 @@ def _writes_into_its_folder(subject: Subject) -> None:
 
 
 def _leaves_names_to_the_run(subject: Subject) -> None:
-    folder = _write(subject, finished_run(subject))
+    folder = _write(subject, finished_for(subject))
     taken = sorted(path.name for path in folder.iterdir() if is_reserved(path.name))
     if taken:
         raise Broken(f"it writes {', '.join(taken)}, which the run writes itself: choose another name")
 
 
 def _writes_again(subject: Subject) -> None:
-    folder = _write(subject, finished_run(subject))
-    subject.build().write(finished_run(subject), folder)
+    folder = _write(subject, finished_for(subject))
+    subject.build().write(finished_for(subject), folder)
 
 
 def _leaves_its_input(subject: Subject) -> None:
-    finished = finished_run(subject)
+    finished = finished_for(subject)
     _write(subject, finished)
     if _content(finished) != subject.memory["content"]:
         raise Broken("write changes the predictions, the history or the recipe it is given")
@@ -79,7 +134,7 @@ def _content(finished: Finished) -> tuple[object, ...]:
 
 
 def _takes_hostile_texts(subject: Subject) -> None:
-    finished = finished_run(subject)
+    finished = finished_for(subject)
     predictions = finished.predictions
     texts = [HOSTILE[row % len(HOSTILE)][:2000] for row in range(len(predictions))]
     second = None if predictions.texts.second is None else texts
@@ -95,7 +150,7 @@ def _does_several(subject: Subject) -> None:
 
 def _writes_of_every_task(subject: Subject) -> None:
     for task in _tasks(subject)[1:]:
-        finished = toy_finished_run(task)
+        finished = finished_run(task)
         try:
             _write(subject, finished)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Owns the clauses of what encoders and models may offer for explanations; who offers nothing need not keep them."""
+"""The clauses of spans and attributions, which are optional."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from ...data.dataset import Texts
 from ...data.explanation import Span
 from ...data.tokens import Tokens
 from ...errors import PluginError, kind_of
-from ..clauses import Broken, Check, Clause, NotApplicable
-from ..texts import HOSTILE, ORDINARY
-from .encoded import fitted
+from ..contract import Broken, Check, Clause, NotApplicable
+from ..samples import HOSTILE, ORDINARY
+from .encoder import fitted
 from .subject import Subject
-from .training import train_once
+from .trainer import train_once
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 _TOLERANCE = 0.01
 # Letters that become two when they are folded, lowered or decomposed, and two that become one.

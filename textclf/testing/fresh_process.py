@@ -1,4 +1,4 @@
-"""Owns an encoder's work in another process, which hashes strings otherwise: `python -m textclf.testing.afresh`."""
+"""An encoder at work in a fresh interpreter: `python -m textclf.testing.fresh_process`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ..plugin import single_file
 from ..plugin.component import Component
 from ..plugin.discovery import discover
 from ..plugin.options import read_options
-from .clauses import raised
 from .context import LocalContext
+from .contract import raised
 
 _ASKED, _LABELS, _ANSWER, _FEATURES = "asked.json", "labels.npy", "answer.json", "features.npz"
 

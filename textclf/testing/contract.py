@@ -1,4 +1,4 @@
-"""Owns how a contract is checked: clauses, the findings about them, and what a broken one says."""
+"""Clauses of contracts, and findings about them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Generic, Literal, TypeVar
 
 from ..errors import DownloadError, did_you_mean, said
 from ..plugin.component import called_line, first_line, own_line
-from .elsewhere import Elsewhere
-from .watching import put_right
+from .sandbox import Elsewhere, put_right
 
 State = Literal["passed", "failed", "not applicable", "not tried", "expected failure"]
 S = TypeVar("S")
