@@ -17,8 +17,8 @@ import torch
 from textclf import DivergedError
 
 if TYPE_CHECKING:
-    from . import TorchOptions
-    from .states import State
+    from .options import TorchOptions
+    from .state import State
 
 # Between two looks at a GPU, at most.
 SECONDS, STEPS = 0.3, 64

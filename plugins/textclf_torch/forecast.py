@@ -16,14 +16,14 @@ import torch
 
 from textclf import Forecast
 
-from .flops import TRAINING, Products, products_of
+from .accounts import TRAINING, Products, products_of
 from .runtime import PACKED_BUDGET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .job import Job
-    from .states import State
+    from .state import State
 
 # Checkpoints on the disk at once, at most: two that are kept while a third is written.
 CHECKPOINTS = 3

@@ -12,20 +12,20 @@ import torch
 
 from textclf import Context, Encoded, Labels, Layout, TokenEncoder
 
-from . import lanes
-from .arithmetic import Arithmetic
 from .batches import order
+from .cpu import lanes
+from .distributed.team import Team
 from .divergence import Watch
 from .layers import Thaw
-from .lessons import Lesson
+from .loss import Lesson
 from .meter import Meter
-from .team import Team
+from .precision import Arithmetic
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from . import TorchOptions
+    from .options import TorchOptions
 
 
 @dataclass(frozen=True, slots=True)

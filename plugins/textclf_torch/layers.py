@@ -13,7 +13,7 @@ import torch
 from textclf import PluginError, TokenEncoder
 
 if TYPE_CHECKING:
-    from . import TorchOptions
+    from .options import TorchOptions
 
 Layers = Sequence[Sequence[torch.nn.Parameter]]
 

@@ -15,15 +15,16 @@ from textclf import (
     Stopped,
 )
 
-from . import optimizer, states
+from . import optimizer
+from . import state as states
 from .accounts import accounted
 from .batches import micro_batches, packed_batches
-from .casting import in_halves, in_wholes
+from .checkpoint import Saver
 from .forecast import Forecaster
 from .job import Job
+from .precision import in_halves, in_wholes
 from .runtime import PACKED_BUDGET, Reporter, out_of_memory, score
-from .saving import Saver
-from .states import State
+from .state import State
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,19 +1,47 @@
-"""Owns the counts of a training: its tokens, its padding, and the time that each of its parts takes."""
+"""Counts and clocks of a training, and its progress events."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from textclf import Context, Progress
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from textclf import Layout
+
+
+class Reporter:
+    """Progress events, at most three a second, with the real tokens a second since the last."""
+
+    def __init__(self, context: Context, stage: str, total: int, unit: str) -> None:
+        self._context, self._stage, self._total, self._unit = context, stage, total, unit
+        self._at, self._tokens = time.monotonic(), 0
+
+    def __call__(self, done: int, tokens: int, loss: Callable[[], float] | None = None) -> None:
+        self._tokens += tokens
+        passed = time.monotonic() - self._at
+        if passed < 0.34:
+            return
+        self._context.emit(
+            Progress(
+                stage=self._stage,
+                done=done,
+                total=self._total,
+                unit=self._unit,
+                loss=loss() if loss else None,
+                tokens_per_second=self._tokens / passed,
+            )
+        )
+        self._at, self._tokens = time.monotonic(), 0
 
 
 class Meter:

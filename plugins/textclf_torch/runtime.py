@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .arithmetic import float32_products
 from .batches import PACKED_BUDGET
-from .devices import (
+from .cpu.lanes import for_scoring as threads_for_scoring
+from .device import (
     Device,
     Precision,
     choose_device,
@@ -14,9 +14,9 @@ from .devices import (
     out_of_memory,
     own_randomness,
 )
-from .reporting import Reporter
+from .meter import Reporter
+from .precision import float32_products
 from .scoring import SCORING_BUDGET, in_batches, logits_of, score
-from .threads import for_scoring as threads_for_scoring
 
 __all__ = [
     "PACKED_BUDGET",

@@ -15,9 +15,9 @@ import torch
 from textclf import Context, Labels, ResourceError, Stopped, TokenEncoder, Tokens
 
 from .batches import scoring_batches
-from .devices import choose_layout, out_of_memory
-from .reporting import Reporter
-from .threads import abreast, for_scoring
+from .cpu.lanes import abreast, for_scoring
+from .device import choose_layout, out_of_memory
+from .meter import Reporter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,23 +23,24 @@ from textclf import (
     Tokens,
 )
 
-from . import arithmetic, attributing, lanes, loop, snapshots
+from . import checkpoint, explain, loop, precision
 from .accounts import scored
-from .crew import gathered
-from .halves import working_copy
+from .cpu import lanes
+from .distributed.leader import gathered
+from .distributed.team import Alone, Team
 from .job import Job, equipped, steps_of
 from .layers import NOTHING, Thaw, layers_of
-from .lessons import objectives_of, options_of, taught_by
+from .loss import objectives_of, options_of, taught_by
 from .optimizer import make_optimizer
+from .precision import working_copy
 from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
-from .states import State
-from .team import Alone, Team
+from .state import State
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from . import TorchOptions
+    from .options import TorchOptions
 
 FORMAT = 1
 
@@ -60,17 +61,17 @@ class TorchTrainer:
             network = tokens.build_network(labels).to(device)
             found = context.checkpoints.latest() if context.checkpoints else None
             numbers = (
-                snapshots.arithmetic_of(found)
+                checkpoint.arithmetic_of(found)
                 if found
-                else arithmetic.choose(self._options.precision, self._options.matmul, network, device, context)
+                else precision.choose(self._options.precision, self._options.matmul, network, device, context)
             )
             if found:
-                layout = snapshots.layout_of(found)
+                layout = checkpoint.layout_of(found)
             else:
                 layout, why = choose_layout(tokens, device, network.train(), numbers.dtype)
                 context.emit(Chosen(what="layout", choice=layout, why=why))
                 numbers = lanes.choose(self._options, numbers, network, tokens, train.features, layout, context)
-            phase, before = snapshots.phase_of(found) if found else 0, 0
+            phase, before = checkpoint.phase_of(found) if found else 0, 0
             for at, objective in enumerate([*objectives_of(tokens, train), None]):
                 options = self._options if objective is None else options_of(self._options, objective)
                 if objective is not None and at < phase:
@@ -88,7 +89,7 @@ class TorchTrainer:
         """Carry one phase to its end, from a checkpoint of that phase where there is one."""
         first = State(job.options.micro_batch or job.options.batch_size, job.phase)
         with gathered(job, found) as shared, matmul_precision(job.arithmetic.matmul, job.device):
-            state = snapshots.resume(shared, found) if found else first
+            state = checkpoint.resume(shared, found) if found else first
             with equipped(shared) as ready:
                 loop.run(ready, state)
 
@@ -129,7 +130,7 @@ class TorchModel:
         self._encoder = encoder
         self._labels = labels
         self._exact = exact
-        self._numbers: tuple[arithmetic.Arithmetic, str] | None = None
+        self._numbers: tuple[precision.Arithmetic, str] | None = None
         self._half: torch.nn.Module | None = None
 
     def scores(self, features: Tokens, context: Context) -> NDArray[np.float32]:
@@ -137,7 +138,7 @@ class TorchModel:
 
         Float32 products are computed in the way that was measured to be the fastest of those without an error.
         """
-        self._numbers = numbers, why = self._numbers or arithmetic.for_scoring(self.network, self.device, context)
+        self._numbers = numbers, why = self._numbers or precision.for_scoring(self.network, self.device, context)
         network = self.network
         if context.fast:
             half = numbers.precision == "bf16"
@@ -149,12 +150,12 @@ class TorchModel:
 
     def opaque(self) -> str:
         """Say why the network cannot be explained by gradients, or return an empty string."""
-        return attributing.opaque(self.network, self._encoder)
+        return explain.opaque(self.network, self._encoder)
 
     def attributions(self, features: Tokens, columns: NDArray[np.int64], context: Context) -> list[Attributions]:
         """Return what each token contributed, by integrated gradients, in float32."""
         told = (self.network, self._encoder, features, columns, self._labels, self.device, context)
-        return attributing.attribute(*told)
+        return explain.attribute(*told)
 
     def _in_bf16(self) -> torch.nn.Module:
         if self._half is None:
@@ -174,7 +175,7 @@ def make_job(
     train: Encoded,
     validation: Encoded | None,
     labels: Labels,
-    numbers: arithmetic.Arithmetic,
+    numbers: precision.Arithmetic,
     device: torch.device,
     layout: Layout,
     context: Context,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from textclf_torch import snapshots
+from textclf_torch import checkpoint
 
 from tests.core.killing import KILLED, Death, forked
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
@@ -85,7 +85,7 @@ def mortal(act: Callable[[str], None], runs: str, place: Place, moment: int) -> 
     def acting() -> None:
         death = Death(moment, armed=False)
         death.installed()
-        snapshots.save_file = death.in_file(snapshots.save_file)
+        checkpoint.save_file = death.in_file(checkpoint.save_file)
         place(death)
         act(runs)
 

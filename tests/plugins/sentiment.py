@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from textclf_torch import TorchOptions
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import TorchTrainer
 from textclf_transformers import TransformerOptions, build
 

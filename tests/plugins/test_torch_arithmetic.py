@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from textclf_torch import arithmetic, calibration
-from textclf_torch.arithmetic import Arithmetic
+from textclf_torch import precision as arithmetic
+from textclf_torch.precision import Arithmetic
 
 from textclf import Chosen
 from textclf.testing import LocalContext
@@ -39,7 +39,7 @@ def change(file: Path, **values: Any) -> None:
 
 
 def test_a_machine_is_measured_once_and_the_choice_is_kept_without_its_timing(network, context):
-    first = calibration.find(network, context)
+    first = arithmetic.find(network, context)
     assert first is not None
     told = json.loads(kept(context).read_text())
     assert {name: told.pop(name) for name in KEPT} == {
@@ -51,15 +51,15 @@ def test_a_machine_is_measured_once_and_the_choice_is_kept_without_its_timing(ne
     }  # fmt: skip
     # What another run kept is taken as it is, though this machine would measure otherwise.
     change(kept(context), **KEPT)
-    assert calibration.find(network, context) == calibration.Found(**KEPT, how="measured before at 256x256")
+    assert arithmetic.find(network, context) == arithmetic.Found(**KEPT, how="measured before at 256x256")
     assert arithmetic.for_scoring(network, CPU, context) == (Arithmetic("bf16", "medium"), "measured before at 256x256")
 
 
 @pytest.mark.parametrize("torn", ["", "[]", "{}", '{"medium": 1, "bf16": true, "fastest": "bf16"}'])
 def test_a_torn_note_is_measured_anew_and_mended(torn: str, network, context):
-    calibration.find(network, context)
+    arithmetic.find(network, context)
     kept(context).write_text(torn)
-    found = calibration.find(network, context)
+    found = arithmetic.find(network, context)
     assert found is not None
     assert found.how.startswith("speed of 256x256 products: highest 1.0, medium ")
     assert json.loads(kept(context).read_text())["fastest"] == found.fastest
@@ -69,18 +69,18 @@ def test_without_a_cache_or_with_one_that_cannot_be_written_it_is_measured_each_
     (tmp_path / "file").write_text("")
     for cache in (None, tmp_path / "file"):
         context.cache = cache
-        found = calibration.find(network, context)
+        found = arithmetic.find(network, context)
         assert found is not None
         assert found.how.startswith("speed of 256x256 products: ")
 
 
 def test_another_shape_or_other_threads_are_another_measurement(network, context):
-    calibration.find(network, context)
-    calibration.find(torch.nn.Linear(256, 512), context)
+    arithmetic.find(network, context)
+    arithmetic.find(torch.nn.Linear(256, 512), context)
     assert context.cache is not None
     assert len(list((context.cache / "arithmetic").iterdir())) == 2
-    assert calibration.shape_of(torch.nn.Linear(256, 512)) == (512, 256)
-    assert calibration.find(torch.nn.Linear(8, 8), context) is None
+    assert arithmetic.shape_of(torch.nn.Linear(256, 512)) == (512, 256)
+    assert arithmetic.find(torch.nn.Linear(8, 8), context) is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_another_shape_or_other_threads_are_another_measurement(network, context
     ],
 )
 def test_options_fix_the_choice_by_hand(precision, matmul, chosen, why, network, context):
-    calibration.find(network, context)
+    arithmetic.find(network, context)
     change(kept(context), **KEPT)
     assert arithmetic.choose(precision, matmul, network, CPU, context) == chosen
     [event] = context.events
@@ -115,7 +115,7 @@ def test_options_fix_the_choice_by_hand(precision, matmul, chosen, why, network,
     ],
 )
 def test_only_what_is_exact_enough_and_half_as_fast_again_is_chosen(medium, bf16, error, pays):
-    found = calibration.judge({"highest": 1.0, "medium": medium, "bf16": bf16}, error, (8, 9))
+    found = arithmetic.judge({"highest": 1.0, "medium": medium, "bf16": bf16}, error, (8, 9))
     assert (found.medium, found.bf16, found.fastest) == pays
     assert found.how == f"speed of 9x8 products: highest 1.0, medium {1 / medium:.1f}, bf16 {1 / bf16:.1f}"
 
@@ -123,6 +123,6 @@ def test_only_what_is_exact_enough_and_half_as_fast_again_is_chosen(medium, bf16
 def test_measuring_leaves_torchs_settings_as_they_were(network, context):
     torch.manual_seed(3)
     before, precision = torch.get_rng_state(), torch.get_float32_matmul_precision()
-    calibration.find(network, context)
+    arithmetic.find(network, context)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_float32_matmul_precision() == precision

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch.crew import devices_of
-from textclf_torch.team import Alone
+from textclf_torch.distributed.leader import devices_of
+from textclf_torch.distributed.team import Alone
 
 from tests.plugins import letters
 from tests.plugins.sentiment import TEXTS, TRUTH
@@ -126,7 +126,7 @@ def wait_for(come: Any, seconds: float = 120) -> None:
 def test_a_worker_ends_with_its_orders_even_where_it_waits_for_something_else(tmp_path: Path):
     os.mkfifo(tmp_path / "outline.json")
     worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "textclf_torch.worker", str(tmp_path), "1"], stdin=subprocess.PIPE
+        [sys.executable, "-P", "-m", "textclf_torch.distributed.worker", str(tmp_path), "1"], stdin=subprocess.PIPE
     )
     assert worker.stdin is not None
     worker.stdin.close()

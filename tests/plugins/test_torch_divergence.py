@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import divergence, loop, states
+from textclf_torch import divergence, loop
+from textclf_torch import state as states
 from textclf_torch.job import Job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment

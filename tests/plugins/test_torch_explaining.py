@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import attributing
+from textclf_torch import explain
 from textclf_torch.trainer import TorchModel
 
 from tests.plugins import letters
@@ -116,7 +116,7 @@ def test_contributions_add_up_for_every_kind_of_network_packed_or_not(maker: Any
     found = model.attributions(tokens, np.array([1, 1, 0]), context)
     for told, length, scores, column in zip(found, tokens.lengths(), before, (1, 1, 0), strict=True):
         difference = told.logit - told.baseline
-        assert abs(told.values.sum() - difference) <= attributing.TOLERANCE * max(abs(difference), 1)
+        assert abs(told.values.sum() - difference) <= explain.TOLERANCE * max(abs(difference), 1)
         assert len(told.units) == length
         assert told.logit == pytest.approx(float(np.log(scores[column] / scores[1 - column])), abs=1e-4)
     assert np.abs(found[0].values).max() > 1e-3
@@ -132,7 +132,7 @@ def test_the_line_is_halved_where_it_is_steep_and_what_is_too_steep_is_said(tmp_
         model, tokens = summing(labels, lambda states, s=steepness: torch.tanh(s * (states - 0.05)), blank=None)
         (told, _) = model.attributions(tokens, np.array([1, 1]), context)
         errors[steepness] = abs(told.logit - told.baseline - told.values.sum())
-    assert max(errors[3], errors[300]) <= attributing.TOLERANCE * 2
+    assert max(errors[3], errors[300]) <= explain.TOLERANCE * 2
     assert errors[1e6] > 0.01
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from textclf_torch import TorchOptions, runtime
+from textclf_torch import runtime
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import TorchTrainer
 
 from tests.plugins.sentiment import LABELS, Task, sentiment

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, forecast, loop, states
-from textclf_torch.arithmetic import Arithmetic
+from textclf_torch import forecast, loop
+from textclf_torch import state as states
 from textclf_torch.job import Job
+from textclf_torch.options import TorchOptions
+from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from textclf_torch import divergence, loop, snapshots, states
+from textclf_torch import checkpoint, divergence, loop
+from textclf_torch import state as states
 from textclf_torch.job import Job
 from textclf_transformers.resident import Resident, Residents
 
@@ -187,17 +188,17 @@ def test_a_checkpoint_written_beside_the_training_holds_the_weights_of_its_step(
     task = sentiment(tmp_path)
     context = task.context(checkpoints=task.store())
     seen: dict[str, dict[str, torch.Tensor]] = {}
-    kept = snapshots.snapshot
+    kept = checkpoint.snapshot
 
     def remember(job: Any, state: Any) -> Any:
         seen[f"ck-{state.step:06d}"] = {name: t.cpu() for name, t in job.network.state_dict().items()}
         return kept(job, state)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshots, "snapshot", remember)
+        patch.setattr(checkpoint, "snapshot", remember)
         task.train(context, device="cuda", precision="bf16", checkpoint_every=1)
     newest = task.store().latest()
-    saved = load_file(newest / snapshots.NETWORK)
+    saved = load_file(newest / checkpoint.NETWORK)
     assert set(saved) == set(seen[newest.name])
     assert all(torch.equal(saved[name], seen[newest.name][name]) for name in saved)
 

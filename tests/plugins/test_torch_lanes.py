@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, lanes, loop, scoring, states, threads
-from textclf_torch.dropout import LEVELS, Masks, drawn
+from textclf_torch import loop, scoring
+from textclf_torch import precision as arithmetic
+from textclf_torch import state as states
+from textclf_torch.cpu import lanes
+from textclf_torch.cpu.dropout import LEVELS, Masks, drawn
 from textclf_torch.job import Job, equipped
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
@@ -67,8 +71,8 @@ def test_a_batch_of_one_text_leaves_a_lane_empty(tmp_path: Path):
 def test_large_tables_get_their_rows_from_all_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     task = sentiment(tmp_path, dropout=0.0)
     one, _ = gradient(job_of(task, 1))
-    monkeypatch.setattr("textclf_torch.embeddings.LARGE", 0)
-    monkeypatch.setattr("textclf_torch.embeddings.gradients_by_row.__wrapped__.__defaults__", (0,))
+    monkeypatch.setattr("textclf_torch.cpu.embeddings.LARGE", 0)
+    monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (0,))
     two, _ = gradient(job_of(task, 2))
     assert float((two - one).norm() / one.norm()) <= 1e-6
 
@@ -145,7 +149,7 @@ def test_lanes_are_chosen_where_they_are_safe_and_pay(task: Task, monkeypatch: p
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert chosen(task) == (1, "the network is small")
     assert chosen(task, devices=4) == (1, "there is one thread")
-    monkeypatch.setattr(threads, "LARGE", 1)
+    monkeypatch.setattr(lanes, "LARGE", 1)
     assert chosen(task) == (2, "one product on all threads makes them wait")
 
 
@@ -234,8 +238,8 @@ def test_scoring_in_threads_ends_with_the_first_error_or_when_asked(task: Task, 
 def test_as_many_threads_score_as_there_are_where_the_network_is_large(task: Task, monkeypatch: pytest.MonkeyPatch):
     network = job_of(task, 1).network
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert threads.for_scoring(network, task.encoder, CPU) == 1
-    monkeypatch.setattr(threads, "LARGE", 1)
-    assert threads.for_scoring(network, task.encoder, CPU) == 4
-    assert threads.for_scoring(network, Plain(task.encoder), CPU) == 1
-    assert threads.for_scoring(network, task.encoder, torch.device("meta")) == 1
+    assert lanes.for_scoring(network, task.encoder, CPU) == 1
+    monkeypatch.setattr(lanes, "LARGE", 1)
+    assert lanes.for_scoring(network, task.encoder, CPU) == 4
+    assert lanes.for_scoring(network, Plain(task.encoder), CPU) == 1
+    assert lanes.for_scoring(network, task.encoder, torch.device("meta")) == 1

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, forecast, layers, loop, optimizer, states
+from textclf_torch import forecast, layers, loop, optimizer, precision, state
+from textclf_torch.distributed.team import Shared
 from textclf_torch.job import Job, equipped
 from textclf_torch.layers import Thaw
-from textclf_torch.team import Shared
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
@@ -34,7 +35,7 @@ def job_of(task: Task, *, lanes: int = 1, frozen: tuple[str, ...] = (), **option
     for name in frozen:
         network.get_parameter(name).requires_grad_(False)
     given = TorchOptions(**{"batch_size": 6, "device": "cpu", "epochs": 8, "learning_rate": 1e-3} | options)
-    numbers, context = arithmetic.Arithmetic(lanes=lanes), task.context()
+    numbers, context = precision.Arithmetic(lanes=lanes), task.context()
     return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
 
@@ -43,7 +44,7 @@ def moved(job: Job) -> Iterator[set[str]]:
     with equipped(job) as ready:
         for step in range(job.steps):
             before = {name: p.detach().clone() for name, p in job.network.named_parameters()}
-            loop.take_step(ready, states.State(6, step=step), job.rows(step))
+            loop.take_step(ready, state.State(6, step=step), job.rows(step))
             yield {name for name, p in job.network.named_parameters() if not torch.equal(p, before[name])}
 
 
@@ -136,7 +137,7 @@ def test_processes_that_share_batches_thaw_together_and_end_where_one_does(tmp_p
 
     def train(job: Job) -> None:
         for step in range(job.steps):
-            loop.take_step(job, states.State(18, step=step), job.rows(step))
+            loop.take_step(job, state.State(18, step=step), job.rows(step))
 
     alone, jobs = job_of_letters(task, **options), [job_of_letters(task, **options) for _ in range(2)]
     train(alone)
@@ -171,7 +172,7 @@ def test_the_time_to_go_counts_that_later_steps_train_more(task: Task, monkeypat
         now = [0.0]
         monkeypatch.setattr(forecast.time, "perf_counter", lambda now=now: now[0])
         job = job_of(task, unfreeze=unfreeze, epochs=40)
-        foretell = forecast.Forecaster(job, states.State(6), soon=0.1)
+        foretell = forecast.Forecaster(job, state.State(6), soon=0.1)
         for step in range(12):
             now[0] += 0.1
             foretell(int(job.lengths[job.rows(step)].sum()))

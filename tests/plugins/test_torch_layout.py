@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from textclf_torch.devices import choose_layout, matmul_precision
+from textclf_torch.device import choose_layout, matmul_precision
 
 CPU, GPU, APPLE = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 NETWORK = torch.nn.Linear(1, 1)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from textclf_torch import TorchOptions, batches, flops, forecast, loop, states
-from textclf_torch.arithmetic import Arithmetic
+from textclf_torch import accounts, batches, forecast, loop, state
 from textclf_torch.job import Job
 from textclf_torch.meter import HostClock, Meter
+from textclf_torch.options import TorchOptions
+from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
 
@@ -69,7 +70,7 @@ def test_padding_is_the_share_of_places_without_a_token(tmp_path: Path):
     uneven = ["good film", "the plot was very good and the film was not bad", "bad", "a story"]
     task, context = wide(tmp_path, uneven)
     job = job_of(task, context, "padded", batch_size=4, epochs=1, micro_batch=4)
-    loop.run(job, states.State(4))
+    loop.run(job, state.State(4))
     [event] = told(context, Accounted)
     lengths = task.encoder.lengths(task.encoded.features)
     groups = loop.micro_batches(np.arange(4), lengths, 4, loop.OVERHEAD["cpu"])
@@ -81,9 +82,9 @@ def test_padding_is_the_share_of_places_without_a_token(tmp_path: Path):
 def test_the_share_of_the_peak_is_nominal_work_over_measured_bursts(tmp_path: Path):
     task, context = wide(tmp_path, TEXTS)
     job = job_of(task, context)
-    loop.run(job, states.State(6))
+    loop.run(job, state.State(6))
     [event] = told(context, Accounted)
-    products = flops.products_of(job.network)
+    products = accounts.products_of(job.network)
     assert products is not None
     assert event.peak_share is not None
     lengths = job.lengths
@@ -91,27 +92,27 @@ def test_the_share_of_the_peak_is_nominal_work_over_measured_bursts(tmp_path: Pa
     assert 0 < event.peak_share < 1.5
     # What the share says the peak is lies where the machine's own bursts lie.
     implied = work / (event.seconds - event.parts.get("judging", 0)) / event.peak_share
-    assert 0.1 < implied / flops.peak(products, "highest", CPU) < 10
+    assert 0.1 < implied / accounts.peak(products, "highest", CPU) < 10
 
 
 def test_the_formula_of_work_is_that_of_the_field(tmp_path: Path):
     task, _ = wide(tmp_path, TEXTS)
-    products = flops.products_of(task.encoder.build_network(LABELS))
+    products = accounts.products_of(task.encoder.build_network(LABELS))
     hidden, inner, layers = 256, 512, 2
-    assert products == flops.Products((*((hidden, hidden),) * 4, (inner, hidden), (hidden, inner)) * layers, layers)
+    assert products == accounts.Products((*((hidden, hidden),) * 4, (inner, hidden), (hidden, inner)) * layers, layers)
     per_token = 2 * layers * (4 * hidden**2 + 2 * hidden * inner) + 4 * layers * hidden * 27
     assert products.forward_flops(27, 27.0**2) == 27 * per_token
     # MiniLM-L6 at 27 tokens, forward and backward: 64 MFLOP a token.
     minilm = forecast._SMALL_PRODUCTS
     assert 3 * minilm.forward_flops(27, 27.0**2) / 27 == pytest.approx(64.4e6, rel=0.01)
-    assert flops.products_of(torch.nn.Linear(3, 3)) is None
+    assert accounts.products_of(torch.nn.Linear(3, 3)) is None
 
 
 @pytest.mark.parametrize(("maker", "inner"), [(tiny_distilbert, 64), (tiny_gpt2, 128)])
 def test_layers_of_other_architectures_are_found_by_their_shape(maker: Any, inner: int, tmp_path: Path):
     encoder = build(TransformerOptions(checkpoint=str(maker(tmp_path / "other", TEXTS))))
     encoder.fit(Split(Texts(TEXTS), TRUTH), LocalContext(tmp_path))
-    products = flops.products_of(encoder.build_network(LABELS))
+    products = accounts.products_of(encoder.build_network(LABELS))
     assert products is not None
     assert (products.layers, products.width, products.weights) == (2, 32, 2 * (4 * 32 * 32 + 2 * 32 * inner))
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, embeddings, loop, optimizer, schedule, states
+from textclf_torch import loop, optimizer, precision, state
+from textclf_torch.cpu import embeddings
 from textclf_torch.job import Job, equipped
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, sentiment
@@ -26,7 +28,7 @@ def job_of(folder: Path, **options: Any) -> Job:
     with torch.no_grad():
         network.classifier.weight.mul_(1000)
     given = TorchOptions(batch_size=18, device="cpu", learning_rate=0.01, **options)
-    numbers = arithmetic.Arithmetic()
+    numbers = precision.Arithmetic()
     return make_job(
         given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", task.context()
     )
@@ -35,7 +37,7 @@ def job_of(folder: Path, **options: Any) -> Job:
 @pytest.mark.parametrize("most", [0.01, 1000.0, None])
 @pytest.mark.parametrize("large", [0, 1 << 20])
 def test_a_step_is_that_of_clipping_and_then_adamw(most: float | None, large: int, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("textclf_torch.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
+    monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
     ours, theirs = (job_of(tmp_path / name, max_grad_norm=most) for name in ("ours", "theirs"))
     with equipped(ours) as ready:
         for step in range(3):
@@ -74,7 +76,7 @@ def test_bertadam_is_that_of_pytorch_pretrained_bert(
     most: float | None, large: int, scaled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """No bias correction, decay apart from the averages, each gradient cut by itself; also behind a gradient scaler."""
-    monkeypatch.setattr("textclf_torch.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
+    monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
     options: dict[str, Any] = {"optimizer": "bertadam", "max_grad_norm": most, "epochs": 6}
     ours, theirs = (job_of(tmp_path / name, **options) for name in ("ours", "theirs"))
     ours = replace(ours, scaler=torch.amp.GradScaler("cpu", enabled=scaled))
@@ -82,9 +84,9 @@ def test_bertadam_is_that_of_pytorch_pretrained_bert(
     with equipped(ours) as ready:
         for step in range(6):
             rows = np.arange(step, len(TEXTS))
-            loop.take_step(ready, states.State(18, step=step), rows)
+            loop.take_step(ready, state.State(18, step=step), rows)
             loop.accumulate(theirs, rows, 18)
-            now = 0.01 * schedule.rate(step, 6, 0.1, "linear")
+            now = 0.01 * optimizer.rate(step, 6, 0.1, "linear")
             for parameter, two in averages.items():
                 if parameter.grad is not None:
                     reference(parameter, two, now, most or math.inf, 0.01 if parameter.ndim > 1 else 0.0)

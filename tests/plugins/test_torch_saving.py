@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from textclf_torch import TorchOptions, arithmetic, snapshots
-from textclf_torch.nested import put_together, take_apart
-from textclf_torch.saving import Saver
-from textclf_torch.states import State
+from textclf_torch import checkpoint, precision
+from textclf_torch.checkpoint import Saver, put_together, take_apart
+from textclf_torch.options import TorchOptions
+from textclf_torch.state import State
 from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import Task, sentiment
@@ -57,7 +57,7 @@ def job_of(task: Task, store: Any, **options: Any) -> Any:
     torch.manual_seed(0)
     network = task.encoder.build_network(task.labels)
     given = TorchOptions(**{"batch_size": 6, "device": "cpu", "epochs": 2} | options)
-    numbers = arithmetic.Arithmetic()
+    numbers = precision.Arithmetic()
     context = task.context(checkpoints=store)
     return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
@@ -120,8 +120,8 @@ def test_what_is_saved_is_the_step_at_which_it_was_asked_for_while_training_goes
         gate.set()
     newest = job.context.checkpoints.latest()
     assert newest.name == "ck-000003"
-    assert {name: tensor.tolist() for name, tensor in load_file(newest / snapshots.NETWORK).items()} == before
-    assert snapshots.resume(job, newest).step == 3
+    assert {name: tensor.tolist() for name, tensor in load_file(newest / checkpoint.NETWORK).items()} == before
+    assert checkpoint.resume(job, newest).step == 3
     assert weights(job.network) == before
     assert torch.equal(torch.get_rng_state(), generator)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from textclf_torch.schedule import Schedule, rate
+from textclf_torch.optimizer import Schedule, rate
 from torch.optim import lr_scheduler
 
 STEPS = 60

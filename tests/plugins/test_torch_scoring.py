@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import calibration, halves, scoring
-from textclf_torch.arithmetic import Arithmetic
+from textclf_torch import precision, scoring
+from textclf_torch.precision import Arithmetic
 from textclf_transformers import TransformerOptions, build
 
 from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, sentiment
@@ -69,7 +69,7 @@ def test_the_working_copy_gives_nearly_the_same_scores_and_leaves_the_network_al
     encoder, tokens, network = wide(tmp_path, maker)
     context = LocalContext(tmp_path)
     before = scored(network, encoder, tokens, context)
-    half = halves.working_copy(network)
+    half = precision.working_copy(network)
     fast = scored(half, encoder, tokens, context)
     error = np.abs(fast - before).max()
     assert 0 < error < 0.05
@@ -82,7 +82,7 @@ def test_the_working_copy_gives_nearly_the_same_scores_and_leaves_the_network_al
 
 def test_the_working_copy_reads_padded_batches_as_well(tmp_path):
     encoder, tokens, network = wide(tmp_path)
-    half = halves.working_copy(network)
+    half = precision.working_copy(network)
     context = LocalContext(tmp_path)
     packed = scored(half, encoder, tokens, context)
     encoder.layouts = ("padded",)
@@ -113,7 +113,7 @@ def test_fast_scoring_is_in_bf16_where_that_was_measured_to_pay(tmp_path):
     task = sentiment(tmp_path)
     task.encoded = Encoded(encoder.encode(Texts(TEXTS), context), TRUTH)
     model = task.train(encoder=encoder, epochs=1, precision="float32", matmul="highest")
-    calibration.find(model.network, context)
+    precision.find(model.network, context)
     (kept,) = (tmp_path / "cache" / "arithmetic").iterdir()
     kept.write_text(json.dumps(json.loads(kept.read_text("utf-8")) | {"bf16": True, "medium": False}), "utf-8")
     scores = model.scores(task.encoded.features, context)
@@ -146,7 +146,7 @@ def test_progress_counts_texts_and_real_tokens(tmp_path, monkeypatch):
     encoder, tokens, network = wide(tmp_path)
     context = LocalContext(tmp_path)
     clock = iter(range(0, 10_000, 7))
-    monkeypatch.setattr("textclf_torch.reporting.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("textclf_torch.meter.time.monotonic", lambda: next(clock))
     scored(network, encoder, tokens, context)
     told = [event for event in context.events if isinstance(event, Progress)]
     assert (told[-1].done, told[-1].total, told[-1].unit) == (len(TEXTS), len(TEXTS), "texts")

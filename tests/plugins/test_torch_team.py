@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, loop, states, team
-from textclf_torch.arithmetic import Arithmetic
+from textclf_torch import loop, state
+from textclf_torch.distributed import team
+from textclf_torch.distributed.team import Shared
 from textclf_torch.job import Job
-from textclf_torch.team import Shared
+from textclf_torch.options import TorchOptions
+from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
 
 from tests.plugins.letters import Letters, LettersOptions
@@ -117,7 +119,7 @@ def test_all_processes_name_the_rows_of_a_loss_that_is_no_number(tmp_path: Path)
         job.lesson.loss.targets[4] = torch.nan
     before = [job.network.head.weight.clone() for job in jobs]
     errors = together(
-        jobs, tmp_path / "team", lambda job: loop.take_step(job, states.State(3), np.array([7, 4, 1, 9, 2]))
+        jobs, tmp_path / "team", lambda job: loop.take_step(job, state.State(3), np.array([7, 4, 1, 9, 2]))
     )
     for error, job, weight in zip(errors, jobs, before, strict=True):
         assert isinstance(error, DivergedError)
@@ -135,10 +137,10 @@ def test_a_process_without_enough_memory_halves_its_own_micro_batch(tmp_path: Pa
             raise torch.OutOfMemoryError("no memory")
 
     jobs[1].network.register_forward_pre_hook(little, with_kwargs=True)
-    many = [states.State(9), states.State(9)]
+    many = [state.State(9), state.State(9)]
     rows = np.arange(10)
     together(jobs, tmp_path / "team", lambda job: loop.take_step(job, many[job.team.rank], rows))
-    loop.take_step(alone, states.State(9), rows)
+    loop.take_step(alone, state.State(9), rows)
     assert [state.micro_batch for state in many] == [9, 2]
     for job in jobs:
         for name, tensor in job.network.state_dict().items():

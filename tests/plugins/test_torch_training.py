@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, arithmetic, batches, embeddings, loop
+from textclf_torch import batches, loop, precision
+from textclf_torch.cpu import embeddings
 from textclf_torch.job import Job
-from textclf_torch.label_loss import LabelLoss
-from textclf_torch.schedule import rate
+from textclf_torch.loss import LabelLoss
+from textclf_torch.optimizer import rate
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import TorchTrainer, make_job
 
 from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, Task, sentiment
@@ -94,7 +96,7 @@ def job_of(task: Task, **options: Any) -> Job:
         # A fresh head answers the same for all texts; gradients of balanced labels would cancel, but for rounding.
         network.classifier.weight.mul_(100)
     given = TorchOptions(**{"batch_size": 18, "device": "cpu"} | options)
-    numbers = arithmetic.Arithmetic()
+    numbers = precision.Arithmetic()
     context = task.context()
     return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
@@ -214,7 +216,7 @@ def test_biases_and_norms_do_not_decay(task: Task):
 def test_the_choice_of_arithmetic_is_measured_and_told(task: Task):
     context = task.context()
     network = torch.nn.Linear(512, 512)
-    chosen = arithmetic.choose("auto", "auto", network, CPU, context)
+    chosen = precision.choose("auto", "auto", network, CPU, context)
     assert chosen.precision in ("float32", "bf16")
     [event] = [event for event in context.events if isinstance(event, Chosen)]
     assert event.why.startswith("speed of 512x512 products: highest 1.0, medium ")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, divergence, loop, optimizer, states
-from textclf_torch.arithmetic import Arithmetic
+from textclf_torch import divergence, loop, optimizer
+from textclf_torch import state as states
+from textclf_torch.options import TorchOptions
+from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
 from textclf_transformers import attention, last_layer
 from textclf_transformers.resident import Resident

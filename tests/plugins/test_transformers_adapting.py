@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions, loop
-from textclf_torch.arithmetic import Arithmetic
-from textclf_torch.lessons import objectives_of, options_of
-from textclf_torch.states import State
+from textclf_torch import loop
+from textclf_torch.loss import objectives_of, options_of
+from textclf_torch.options import TorchOptions
+from textclf_torch.precision import Arithmetic
+from textclf_torch.state import State
 from textclf_torch.trainer import make_job
 from textclf_transformers import BertOptions, TransformerOptions, build
 from textclf_transformers.options import AdaptOptions

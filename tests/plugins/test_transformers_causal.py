@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from textclf_torch.halves import working_copy
+from textclf_torch.precision import working_copy
 from textclf_transformers import TransformerOptions, build, parity, textclf_encoders
 from textclf_transformers.attention import by_length
 from textclf_transformers.causal import is_causal

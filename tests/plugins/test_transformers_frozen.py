@@ -218,7 +218,7 @@ def test_progress_counts_texts_and_real_tokens_of_encoding(tmp_path: Path, monke
     context = LocalContext(tmp_path)
     encoder = fitted(tiny_bert(tmp_path / "m", TEXTS), context)
     clock = iter(range(0, 10_000, 7))
-    monkeypatch.setattr("textclf_torch.reporting.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("textclf_torch.meter.time.monotonic", lambda: next(clock))
     encoder.encode(Texts(TEXTS), context)
     (*_, told) = [event for event in context.events if isinstance(event, Progress)]
     assert (told.stage, told.done, told.total, told.unit) == ("encode", len(TEXTS), len(TEXTS), "texts")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from textclf_torch import attributing
+from textclf_torch import explain
 from textclf_torch.trainer import TorchModel
 
 from tests.plugins.test_vectors_network import KINDS
@@ -32,7 +32,7 @@ def test_contributions_add_up_for_every_network(kind, tmp_path):
     assert model.opaque() == ""
     for told, length in zip(model.attributions(tokens, np.array([1, 0, 1]), context), tokens.lengths(), strict=True):
         difference = told.logit - told.baseline
-        assert abs(told.values.sum() - difference) <= attributing.TOLERANCE * max(abs(difference), 1)
+        assert abs(told.values.sum() - difference) <= explain.TOLERANCE * max(abs(difference), 1)
         assert len(told.units) == length
         assert length == 0 or np.abs(told.values).max() > 1e-3
     assert (model.scores(tokens, context) == before).all()

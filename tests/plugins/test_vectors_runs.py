@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import TorchOptions
+from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import TorchTrainer
 from textclf_vectors import restore
 
@@ -93,7 +93,7 @@ def test_two_lanes_share_a_network_and_learn_as_one_does(network, tmp_path):
 
 
 def test_gradients_of_a_large_table_come_by_row_and_are_those_of_the_whole_table(tmp_path):
-    from textclf_torch.embeddings import gradients_by_row
+    from textclf_torch.cpu.embeddings import gradients_by_row
 
     made = encoder(tmp_path, train_vectors=True)
     network = made.build_network(LABELS).eval()

@@ -1,13 +1,16 @@
-"""Owns how the state of a training is kept in checkpoints, and taken up again to the same bits."""
+"""Checkpoints of a training: saved when due, resumed to the same bits."""
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -15,12 +18,44 @@ from safetensors.torch import load_file, save_file
 
 from textclf import ArtefactError, Layout, Stopped
 
-from .arithmetic import Arithmetic
-from .nested import put_together, take_apart
-from .states import State, Tensors, generators, set_generators
+from .precision import Arithmetic
+from .state import State, Tensors, generators, set_generators
 
 if TYPE_CHECKING:
     from .job import Job
+
+
+_TENSOR, _ITEMS, _TUPLE = "tensor", "items", "tuple"
+
+
+def take_apart(value: Any, tensors: dict[str, torch.Tensor], name: str) -> Any:
+    """Put the tensors of a value into `tensors`, by names that begin with `name`, and return the rest as JSON."""
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value
+        return {_TENSOR: name}
+    if isinstance(value, dict):
+        # Pairs, since JSON would make words of an optimiser's numbered parameters.
+        return {_ITEMS: [[key, take_apart(each, tensors, f"{name}.{key}")] for key, each in value.items()]}
+    if isinstance(value, (list, tuple)):
+        parts = [take_apart(each, tensors, f"{name}.{at}") for at, each in enumerate(value)]
+        return {_TUPLE: parts} if isinstance(value, tuple) else parts
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint cannot hold")
+
+
+def put_together(told: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return the value that `take_apart` took apart."""
+    if isinstance(told, list):
+        return [put_together(each, tensors) for each in told]
+    if not isinstance(told, dict):
+        return told
+    if _TENSOR in told:
+        return tensors[told[_TENSOR]]
+    if _TUPLE in told:
+        return tuple(put_together(each, tensors) for each in told[_TUPLE])
+    return {key: put_together(each, tensors) for key, each in told[_ITEMS]}
+
 
 FORMAT = 2
 NETWORK, BEST, OPTIMIZER = "network.safetensors", "best.safetensors", "optimizer.safetensors"
@@ -163,3 +198,83 @@ def _told(folder: Path) -> dict[str, Any]:
         return told
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"the checkpoint '{folder}' is no state of trainer 'torch': {error}") from None
+
+
+# The share of the time that saving may take.
+SHARE, SHARE_AT_EPOCHS = 0.01, 0.05
+# Seconds between two saves, at least and at most, whatever they cost; an epoch's end need not wait for the least.
+LEAST, MOST = 10.0, 300.0
+# Bytes that are copied and written in a second, until that was measured.
+USUAL = 500e6
+
+
+class Saver:
+    """Saves a training's state where that is due: copied at the step, written by one thread, at most one at a time.
+
+    Due is a save, unless `checkpoint_every` says how many steps lie between two, once a hundred times what the last
+    one cost has passed, at an epoch's end twenty times; at the latest such that five minutes after the last saved step
+    the next one is on the disk. What a save cost is how long it held up training, and its thread's time on a core.
+    """
+
+    def __init__(self, job: Job, state: State, clock: Callable[[], float] = time.monotonic) -> None:
+        self._job, self._clock = job, clock
+        self._store = job.context.checkpoints
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future[None] | None = None
+        self._abandoned = False
+        self._saved, self._at = (state.step, state.judged), clock()
+        size = 3 * sum(p.numel() * p.element_size() for p in job.network.parameters())
+        self._held, self._busy, self._took = 0.0, size / USUAL, size / USUAL
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the thread, so that nothing is written once the training is over; a second Ctrl-C cuts it short."""
+        self._abandoned = isinstance(error, KeyboardInterrupt)
+        self._thread.shutdown()
+        if error is None:
+            self.wait()
+        elif self._pending is not None and (failure := self._pending.exception()) and not self._abandoned:
+            self._job.context.warn(f"the last checkpoint was not saved: {failure}")
+
+    def save_if_due(self, state: State) -> None:
+        """Save where that is due; an error of the thread that it has met so far is raised here."""
+        if self._pending is not None and self._pending.done():
+            self.wait()
+        if self._due(state):
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        """Save the state, unless it is saved already."""
+        if self._store is None or self._saved == (state.step, state.judged):
+            return
+        began = self._clock()
+        self.wait()
+        kept = snapshot(self._job, state)
+        self._saved, self._at = (state.step, state.judged), self._clock()
+        self._held = self._at - began
+        self._pending = self._thread.submit(self._write, kept)
+
+    def wait(self) -> None:
+        """Wait until what was to be saved is on the disk, or raise what kept it from it."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def _due(self, state: State) -> bool:
+        every: int | None = self._job.options.checkpoint_every
+        judged = state.judged == state.step
+        if every is not None:
+            return state.step % every == 0 and (judged or not self._job.ends_epoch(state.step))
+        share, least = (SHARE_AT_EPOCHS, 0.0) if judged else (SHARE, LEAST)
+        pause = max(least, (self._held + self._busy) / share)
+        return self._clock() - self._at >= min(pause, MOST - self._took)
+
+    def _write(self, kept: Snapshot) -> None:
+        assert self._store is not None
+        began, busy = self._clock(), time.thread_time()
+        self._store.save(kept.step, lambda folder: write(kept, folder, lambda: self._abandoned))
+        self._busy, self._took = time.thread_time() - busy, self._clock() - began

@@ -1,4 +1,4 @@
-"""Owns dropout on the CPU: masks from a fast generator that a seed, the step and the lane alone decide.
+"""Dropout on the CPU: masks from seed, step and lane alone.
 
 PyTorch draws one number after the other from its global generator, which threads would share in no fixed order, and
 needs six percent of a step of BERT for it. 16 random bits an element decide as well, and a resumed step draws the same.

@@ -1,4 +1,4 @@
-"""Owns what is asked of a device: which one, its layout of batches, its products, random numbers and memory."""
+"""Devices: which one, its memory, its random numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from textclf import Layout, ResourceError, TokenEncoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 Device = Literal["auto", "cuda", "cpu", "mps"]
 Precision = Literal["float32", "bf16", "fp16"]

@@ -1,4 +1,4 @@
-"""Owns the gradient of large embedding tables on the CPU: only the rows that a batch touched are added to.
+"""Gradients of large embedding tables on the CPU: only the rows that a batch touched.
 
 PyTorch fills and adds a gradient of the whole table in each backward pass: 47 MB for the words of BERT, an eighth of a
 step on short texts. Adding rows to one table that stays gives the same sums.

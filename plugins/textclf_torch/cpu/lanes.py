@@ -1,4 +1,4 @@
-"""Owns the lanes of a training on the CPU: threads that each carry their share of a batch through the network.
+"""Two threads of the CPU that each carry half of a batch through the network.
 
 Kernels that share one product among all cores wait for each other at its end, hundreds of times a step; where another
 process holds a core for a moment, all wait for it. Two lanes with half of the cores each meet once a step. The rows of
@@ -9,28 +9,68 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from textclf import Chosen
 
+from ..distributed.team import share
+from ..precision import shapes_in
 from .dropout import Masks, drawn
 from .embeddings import Added, RowGradients, gradients_by_row
-from .team import share
-from .threads import abreast, futile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textclf import Context, Layout, TokenEncoder, Tokens
 
-    from . import TorchOptions
-    from .arithmetic import Arithmetic
+    from ..options import TorchOptions
+    from ..precision import Arithmetic
+
+
+LARGE = 1 << 16
+T = TypeVar("T")
+
+
+def abreast(pool: ThreadPoolExecutor, count: int, work: Callable[[int], T]) -> list[T]:
+    """Do the work of each lane with its share of the threads, the first in this thread; return when all have ended."""
+    threads = torch.get_num_threads()
+
+    def lane(number: int) -> T:
+        torch.set_num_threads(max(1, threads // count))  # those of the thread that calls
+        return work(number)
+
+    try:
+        others = [pool.submit(lane, number) for number in range(1, count)]
+        try:
+            found = [lane(0)]
+        finally:
+            # Nothing may run on once an error is on its way: the work may be done again.
+            wait(others)
+        return found + [other.result() for other in others]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def futile(network: torch.nn.Module, threads: int) -> str:
+    """Say why threads would gain nothing by working on texts of their own, or return an empty string."""
+    if threads < 2:
+        return "there is one thread"
+    large = any(out * into >= LARGE for out, into in shapes_in(network))
+    return "" if large else "the network is small"
+
+
+def for_scoring(network: torch.nn.Module, encoder: object, device: torch.device) -> int:
+    """Return how many threads may score batches beside one another, each with one core, where `encoder.concurrent`."""
+    threads = torch.get_num_threads()
+    alone = device.type != "cpu" or not getattr(encoder, "concurrent", False) or futile(network, threads)
+    return 1 if alone else threads
+
 
 MOST = 2  # each lane has a gradient of its own, and texts enough for products of good size
 

@@ -1,4 +1,4 @@
-"""Owns a worker process of a training: `python -m textclf_torch.worker FOLDER RANK`, started and told by rank 0.
+"""A worker process of a training: `python -m textclf_torch.distributed.worker FOLDER RANK`.
 
 It ends when its orders do, whatever it is doing: no worker outlives the process that started it.
 """
@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from textclf import Context, Encoded, Engine, Labels, PluginError, TextclfError, Tokens
 
+from .. import checkpoint, loop
+from .. import state as states
+
 if TYPE_CHECKING:
     from textclf import Event
 
-    from .job import Job
-    from .states import State
+    from ..job import Job
+    from ..state import State
 
 
 class Line:
@@ -82,7 +85,7 @@ def main(folder: Path, rank: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     line = Line()
-    from .process import LOST
+    from .leader import LOST
     from .team import LostError
 
     try:
@@ -102,10 +105,9 @@ def work(folder: Path, rank: int, line: Line) -> None:
     """Build the job as rank 0 has it, and take each step with the others."""
     import torch
 
-    from . import loop, snapshots
-    from .job import equipped
-    from .runtime import matmul_precision
-    from .states import State
+    from ..job import equipped
+    from ..runtime import matmul_precision
+    from ..state import State
     from .team import Shared, connect
 
     outline = json.loads((folder / "outline.json").read_text("utf-8"))
@@ -120,7 +122,7 @@ def work(folder: Path, rank: int, line: Line) -> None:
     job = build_job(folder, outline, device, team, context)
     state = State(job.options.micro_batch or job.options.batch_size)
     if outline["checkpoint"]:
-        state = snapshots.resume(job, Path(outline["checkpoint"]))
+        state = checkpoint.resume(job, Path(outline["checkpoint"]))
     line.say(ready=True)
     with matmul_precision(job.arithmetic.matmul, device), equipped(job) as ready:
         for order in line.orders():
@@ -140,11 +142,11 @@ def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, 
     import numpy as np
     from safetensors.torch import load_file
 
-    from . import TorchOptions
-    from .arithmetic import Arithmetic
-    from .lessons import objectives_of
-    from .process import OBJECTIVE
-    from .trainer import make_job
+    from ..loss import objectives_of
+    from ..options import TorchOptions
+    from ..precision import Arithmetic
+    from ..trainer import make_job
+    from .leader import OBJECTIVE
 
     labels = Labels(tuple(outline["labels"]["names"]), outline["labels"]["task"], outline["labels"]["positive"])
     encoder = Engine(offline=True).restore("encoder", outline["encoder"], folder / "model")
@@ -174,7 +176,6 @@ def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, 
 
 def told(job: Job, state: State) -> dict[str, Any]:
     """Return what a checkpoint holds of this process: the rest is the same in all."""
-    from . import states
 
     generators = [generator.numpy().tobytes().hex() for generator in states.generators(job.device)]
     return {"generators": generators, "micro_batch": state.micro_batch, "halvings": state.halvings}

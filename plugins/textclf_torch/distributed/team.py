@@ -1,4 +1,4 @@
-"""Owns how the processes of one training share a batch and come to the same gradient.
+"""The processes of one training: one batch shared, one gradient summed.
 
 The draw of a batch is a function of seed and step, so every process knows it and takes its share of the rows, long and
 short texts alike. Each divides its losses by what the whole batch counts, and one sum over all processes then gives the
@@ -22,12 +22,13 @@ import numpy as np
 import torch
 from torch import distributed
 
-from . import states
+from .. import state as states
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .states import State
+    from ..state import State
+
 
 # No process may be behind another by more within one step; one that is dead is noticed at once, by other means.
 PATIENCE = datetime.timedelta(hours=6)

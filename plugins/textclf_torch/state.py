@@ -1,4 +1,4 @@
-"""Owns where a training stands: what changes from step to step, and the generators that are drawn from."""
+"""The state of a training that changes from step to step, and its random generators."""
 
 from __future__ import annotations
 

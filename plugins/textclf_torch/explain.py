@@ -1,4 +1,4 @@
-"""Owns integrated gradients (Sundararajan et al. 2017): what each token's embedding contributed to a logit.
+"""Integrated gradients (Sundararajan et al. 2017): what each token's embedding contributed to a logit.
 
 Captum integrates the gradients along the straight line from a text of blank tokens to the text itself. Special tokens
 are the same at both ends, so that they contribute nothing. Of every piece of the line it is known what contributions
@@ -18,11 +18,12 @@ import torch
 
 from textclf import Attributions, Context, Labels, PluginError, Progress, Stopped, Tokens
 
-from .devices import matmul_precision
+from .device import matmul_precision
 from .scoring import logits_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 INSTALL = "captum>=0.9"
 # Points of each piece of the line (Gauss and Legendre's), and of all together at most; and the share of the difference

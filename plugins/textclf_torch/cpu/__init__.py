@@ -1,0 +1,1 @@
+"""Training on the CPU: two threads, dropout masks, gradients of large embeddings."""
