@@ -10,12 +10,12 @@ import torch
 from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
 from . import network as networks
-from . import packed, parity, places, tokenizing
-from .adapting import MaskedWords
+from . import offsets, tokenizer
+from .batch import Residents
 from .checkpoint import Checkpoint, locate
-from .masking import Masking
-from .resident import Residents
-from .vocabulary import Vocabulary, read_vocabulary
+from .masked_lm import MaskedWords, Masking
+from .packed import forward, parity
+from .tokenizer import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,11 +59,11 @@ class TransformerEncoder:
 
     def encode(self, texts: Texts, context: Context) -> Tokens:
         vocabulary = self._vocabulary()
-        return tokenizing.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+        return tokenizer.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
 
     def fingerprint(self) -> str:
         vocabulary = self._vocabulary()
-        return tokenizing.fingerprint(vocabulary.tokenizer, vocabulary.letters)
+        return tokenizer.fingerprint(vocabulary.tokenizer, vocabulary.letters)
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer such that `transformers.pipeline` reads texts as we do."""
@@ -77,18 +77,18 @@ class TransformerEncoder:
     def spans(self, texts: Texts, context: Context) -> list[dict[int, list[Span]]]:
         """Return the characters that each token came from."""
         vocabulary = self._vocabulary()
-        return places.spans(vocabulary.tokenizer, texts, vocabulary.letters)
+        return offsets.spans(vocabulary.tokenizer, texts, vocabulary.letters)
 
     def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
         """Return the characters of each text that the network sees."""
-        return places.reads(self._vocabulary(), texts, context)
+        return offsets.reads(self._vocabulary(), texts, context)
 
     def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._vocabulary().collator.seen(tokens, rows)
 
     @property
     def blank(self) -> int:
-        return places.blank(self._vocabulary().tokenizer)
+        return offsets.blank(self._vocabulary().tokenizer)
 
     def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
         return self._vocabulary().collator.lengths(tokens)
@@ -162,7 +162,7 @@ class TransformerEncoder:
 
     def _packable(self, network: torch.nn.Module) -> torch.nn.Module:
         """Offer the packed layout where the network gives the same logits with it."""
-        self.unpacked = packed.enable(network, self._vocabulary().collator) or ""
+        self.unpacked = forward.enable(network, self._vocabulary().collator) or ""
         self.layouts = ("padded",) if self.unpacked else ("packed", "padded")
         return network
 

@@ -1,11 +1,12 @@
-"""Owns the encoder `frozen`: texts to vectors of a pretrained network, float32, for trainers that read a matrix."""
+"""The encoder `frozen`: sentence embeddings of a pretrained network, for trainers that read a matrix."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,19 +18,109 @@ from textclf_torch.runtime import (
     matmul_precision,
     threads_for_scoring,
 )
+from torch.nn import functional
 
 from textclf import ArtefactError, Context, Layout, RecipeError, Span, Split, Texts, Tokens
 
 from . import network as networks
-from . import packed, places, tokenizing
+from . import offsets, tokenizer
 from .checkpoint import locate
-from .sentence import SentenceNetwork, digest
-from .vocabulary import Vocabulary, read_vocabulary
+from .network import no_mask
+from .packed import forward
+from .tokenizer import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .options import FrozenOptions
+
+
+Pooling = Literal["mean", "cls", "last"]
+# What a configuration says of files and libraries, not of the network.
+_OUTSIDE = ("architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path")
+
+
+class SentenceNetwork(torch.nn.Module):
+    """A body without a head, and what is taken of its last layers: the mean over tokens, the first, or the last.
+
+    The vectors of several layers stand side by side, as in the feature-based BERT of Devlin et al. 2019 (section 5.3).
+    """
+
+    def __init__(self, body: Any, pooling: Pooling, normalize: bool, layers: int = 1) -> None:
+        super().__init__()
+        self.body = body
+        self._pooling = pooling
+        self._normalize = normalize
+        self._layers = layers
+
+    @property
+    def width(self) -> int:
+        width: int = self.body.config.get_text_config().hidden_size
+        return width * self._layers
+
+    def forward(self, text_lasts: torch.Tensor | None = None, **batch: Any) -> torch.Tensor:
+        """Return a vector for each text of a batch, packed or padded, [texts, width]."""
+        pooled = _Row(batch) if "text_lengths" in batch else _Rows(batch)
+        if text_lasts is not None:
+            batch["attention_mask"] = no_mask(text_lasts.device)
+        vectors = [getattr(pooled, self._pooling)(states) for states in self._states(batch)]
+        return torch.cat([functional.normalize(v, dim=1) for v in vectors] if self._normalize else vectors, dim=1)
+
+    def _states(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+        if self._layers == 1:
+            return [self.body(**batch).last_hidden_state]
+        said = self.body(**batch, output_hidden_states=True)
+        return [*said.hidden_states[-self._layers : -1], said.last_hidden_state]
+
+
+class _Row:
+    """How texts are pooled that stand in one row, [1, tokens, width]."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
+        self._borders, self._lengths = batch["text_borders"], batch["text_lengths"]
+
+    def mean(self, row: torch.Tensor) -> torch.Tensor:
+        # Text by text: sums over a whole row would leave traces of the neighbours in the last digits.
+        return torch.stack([text.mean(dim=0) for text in torch.split(row[0], self._lengths)])
+
+    def cls(self, row: torch.Tensor) -> torch.Tensor:
+        return row[0, self._borders[:-1]]
+
+    def last(self, row: torch.Tensor) -> torch.Tensor:
+        return row[0, self._borders[1:] - 1]
+
+
+class _Rows:
+    """How texts are pooled that are padded, [texts, longest, width]; without a mask none is."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
+        ids = batch["input_ids"]
+        self._mask: torch.Tensor = batch.get("attention_mask", torch.ones_like(ids))
+
+    def mean(self, rows: torch.Tensor) -> torch.Tensor:
+        means: torch.Tensor = torch.einsum("tlw,tl->tw", rows, self._mask.to(rows.dtype))
+        return means / self._mask.sum(dim=1, keepdim=True)
+
+    def cls(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[:, 0]
+
+    def last(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[torch.arange(len(rows), device=rows.device), self._mask.sum(dim=1) - 1]
+
+
+def digest(body: Any) -> str:
+    """Return what a body's states depend on: its configuration, and the name, shape and numbers of every tensor.
+
+    Files are not looked at, so that a body has one digest wherever it is saved.
+    """
+    config = {name: value for name, value in body.config.to_dict().items() if name not in _OUTSIDE}
+    found = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(body.state_dict().items()):
+        if not name.startswith("pooler."):
+            found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+            found.update(memoryview(tensor.contiguous().cpu().numpy()).cast("B"))
+    return found.hexdigest()
+
 
 FORMAT = 1
 _SHOWN = 60
@@ -77,7 +168,7 @@ class FrozenEncoder:
         """Return a vector for each text, float32[n, width], computed in float32."""
         ready = self._known()
         vocabulary = ready.vocabulary
-        tokens = tokenizing.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+        tokens = tokenizer.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
         self._products = self._products or float32_products(ready.network, ready.device, context)
         with matmul_precision(self._products, ready.device):
             vectors = _vectors(ready, tokens, context)
@@ -91,12 +182,12 @@ class FrozenEncoder:
 
     def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
         """Return the characters of each text that the network sees."""
-        return places.reads(self._known().vocabulary, texts, context)
+        return offsets.reads(self._known().vocabulary, texts, context)
 
     def fingerprint(self) -> str:
         ready, options = self._known(), self._options
         collator = ready.vocabulary.collator
-        reading = tokenizing.fingerprint(ready.vocabulary.tokenizer, ready.vocabulary.letters)
+        reading = tokenizer.fingerprint(ready.vocabulary.tokenizer, ready.vocabulary.letters)
         taken = (options.layers, options.pooling, options.normalize)
         told = (FORMAT, reading, ready.weights, collator.max_length, options.truncate, *taken)
         return hashlib.sha256(repr(told).encode()).hexdigest()
@@ -124,7 +215,7 @@ def _read(options: FrozenOptions, folder: Path, device: torch.device) -> Ready:
     weights = digest(body)
     network = SentenceNetwork(body, options.pooling, options.normalize, options.layers).eval()
     # Attention of variable length knows no float32 off the CPU.
-    packs = device.type == "cpu" and packed.teach(body, vocabulary.collator, lambda _: [], network) is None
+    packs = device.type == "cpu" and forward.teach(body, vocabulary.collator, lambda _: [], network) is None
     return Ready(vocabulary, network.to(device), weights, device, "packed" if packs else "padded")
 
 

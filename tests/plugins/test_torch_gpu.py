@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from textclf_torch import checkpoint, divergence, loop
 from textclf_torch import state as states
 from textclf_torch.job import Job
-from textclf_transformers.resident import Resident, Residents
+from textclf_transformers.batch import Resident, Residents
 
 from tests.plugins.sentiment import TRUTH, Task, sentiment
 from textclf import Chosen, DivergedError, Stopped, Tokens

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from textclf_torch.precision import working_copy
-from textclf_transformers import TransformerOptions, build, parity, textclf_encoders
-from textclf_transformers.attention import by_length
-from textclf_transformers.causal import is_causal
-from textclf_transformers.collating import Collator, Template
+from textclf_transformers import TransformerOptions, build, textclf_encoders
+from textclf_transformers.batch import Collator, Template
+from textclf_transformers.network import is_causal
 from textclf_transformers.options import Gpt2Options
+from textclf_transformers.packed.forward import parity
+from textclf_transformers.packed.forward.attention import by_length
 
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_mistral, tiny_qwen2
 from textclf import ArtefactError, Dataset, Engine, Labels, Split, Texts
@@ -248,7 +249,7 @@ def test_the_default_of_gpt2_is_pinned_and_it_offers_no_adaptation():
 @pytest.mark.parametrize("layout", ["packed", "padded"])
 def test_gpt2_learns_what_the_last_word_says_and_its_classifier_comes_back(layout: str, tmp_path: Path, monkeypatch):
     if layout == "padded":
-        monkeypatch.setattr("textclf_transformers.packed.PARITY", -1.0)
+        monkeypatch.setattr("textclf_transformers.packed.forward.PARITY", -1.0)
     truth, begins = np.arange(24) % 2, [("the film", "a plot", "it", "the story of a film")[i // 6] for i in range(24)]
     texts = [f"{begin} was {'very ' * (i % 6 // 2)}{'good' if i % 2 else 'bad'}" for i, begin in enumerate(begins)]
     split = Split(Texts(texts), truth)

@@ -9,9 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
-from textclf_transformers.collating import Collator, Template
-from textclf_transformers.resident import Resident, Residents
-from textclf_transformers.truncation import ends, longest_first
+from textclf_transformers.batch import Collator, Resident, Residents, Template, ends, longest_first
 
 from textclf import Tokens
 

@@ -78,7 +78,7 @@ def test_vectors_are_those_of_plain_transformers(
     maker: Callable[..., Path], pooling: str, normalize: bool, layers: int, layout: str, tmp_path: Path, monkeypatch
 ):
     if layout == "padded":
-        monkeypatch.setattr("textclf_transformers.packed.PARITY", -1.0)
+        monkeypatch.setattr("textclf_transformers.packed.forward.PARITY", -1.0)
     folder, context = maker(tmp_path / "m", TEXTS), LocalContext(tmp_path)
     encoder = fitted(folder, context, pooling=pooling, normalize=normalize, layers=layers, max_length=16)
     assert encoder._known().layout == layout

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from textclf_transformers.masking import Masking
-from textclf_transformers.tokenizing import load_tokenizer
+from textclf_transformers.masked_lm import Masking
+from textclf_transformers.tokenizer import load_tokenizer
 
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_roberta
 from textclf import ArtefactError
@@ -55,7 +55,7 @@ def test_hidden_tokens_have_the_published_proportions(tmp_path: Path, monkeypatc
     assert strange(rule, range(2, 5), 2000) == []  # in very short texts as well
     # The same test sees proportions that are slightly wrong.
     assert strange(masking(load_tokenizer(tmp_path, "right"), 0.16)) == ["hidden"]
-    monkeypatch.setattr("textclf_transformers.masking.MASKED", 0.77)
+    monkeypatch.setattr("textclf_transformers.masked_lm.MASKED", 0.77)
     assert strange(rule) == ["masked", "kept"]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_transformers import TransformerOptions, build, packed
-from textclf_transformers.last_layer import Shortened, last_layer
+from textclf_transformers import TransformerOptions, build
+from textclf_transformers.packed.forward import forward
+from textclf_transformers.packed.forward.last_layer import Shortened, last_layer
 
 from tests.tiny import tiny_bert, tiny_distilbert, tiny_electra, tiny_modernbert, tiny_roberta, tiny_xlm_roberta
 from textclf import Chosen, Labels, Split, Texts
@@ -88,7 +89,7 @@ def test_the_last_layer_computes_first_tokens_only_while_a_row_is_packed(maker, 
 
 
 def test_a_network_whose_packed_logits_differ_stays_padded_and_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(packed, "PARITY", -1.0)
+    monkeypatch.setattr(forward, "PARITY", -1.0)
     encoder, tokens, network = encoded(tmp_path, tiny_bert, Texts(FIRST))
     assert encoder.layouts == ("padded",)
     assert encoder.unpacked.startswith("its logits differ by ")
@@ -103,4 +104,4 @@ def test_a_network_whose_packed_logits_differ_stays_padded_and_says_why(tmp_path
 def test_a_saved_configuration_knows_nothing_of_packing(tmp_path):
     encoder, _, network = encoded(tmp_path / "tiny", tiny_bert, Texts(FIRST))
     encoder.save_network(network, tmp_path)
-    assert packed.NAME not in json.dumps(json.loads((tmp_path / "config.json").read_text("utf-8")))
+    assert forward.NAME not in json.dumps(json.loads((tmp_path / "config.json").read_text("utf-8")))

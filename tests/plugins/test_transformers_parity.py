@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from textclf_transformers import TransformerOptions, build, parity
-from textclf_transformers.attention import attend, by_length, within
+from textclf_transformers import TransformerOptions, build
+from textclf_transformers.packed.forward import parity
+from textclf_transformers.packed.forward.attention import attend, by_length, within
 
 from tests.tiny import tiny_bert
 from textclf import Labels, Split, Texts
@@ -32,7 +33,7 @@ def right(query, key, value, lengths, borders, scale, reach, causal):
 
 
 def why(network, dtype=torch.bfloat16, kernel=right):
-    from textclf_transformers.collating import Collator, Template
+    from textclf_transformers.batch import Collator, Template
 
     template = Template(((2,), (3,)), ((0,), (0,)), (0,))
     return parity.why_padded(network, Collator(template, template, 64, "head", 0, 0, True), dtype, kernel)

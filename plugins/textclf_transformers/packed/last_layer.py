@@ -1,4 +1,4 @@
-"""Owns an exact saving: in the last layer a packed row needs queries and feed-forward for its first tokens only.
+"""The last layer of a packed row, computed for the first tokens of its texts only.
 
 A classification head reads the first token of each text; what the last layer would make of all others is thrown away.
 First tokens still look at every token: the logits are the same.

@@ -1,4 +1,4 @@
-"""Owns whether packed rows in half precision give what padded batches give: tried on the device itself."""
+"""Whether packed rows in half precision give what padded batches give, tried on the device."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..batch import Collator
+from ..network import is_causal
 from .attention import HALVES, by_borders, by_length
-from .causal import is_causal
-from .collating import Collator
 
 LENGTHS = (3, 9, 9, 14)
 # What rounding to half precision may change, relative to the largest number: far less than another text's tokens would.

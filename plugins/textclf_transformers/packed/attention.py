@@ -1,4 +1,4 @@
-"""Owns attention within the texts of a packed row: the one place where a faster kernel replaces a slower one.
+"""Attention within the texts of a packed row.
 
 A packed row comes with `text_lengths`, ints, and `text_borders`, int32[texts + 1] on the device: where each text begins
 and the last one ends. Both are made once for a batch, so that no layer waits for the device.

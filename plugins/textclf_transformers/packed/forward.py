@@ -1,4 +1,4 @@
-"""Owns the packed forward pass: the texts of a batch in one row, without padding, on transformers' networks.
+"""The packed forward pass: the texts of a batch in one row, without padding.
 
 Every product runs over real tokens only, and attention (`attention.py`) stays within each text. The way in is the
 library's own: a named attention function, and the keyword arguments `text_lengths` and `text_borders`, which it hands
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..batch import Collator
+from ..network import LastToken, is_causal
 from .attention import attend
-from .causal import LastToken, is_causal
-from .collating import Collator
 from .last_layer import Shortened, last_layer
 
 NAME = "textclf_packed"

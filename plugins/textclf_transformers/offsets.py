@@ -1,4 +1,4 @@
-"""Owns where in a text its tokens come from, which of them are read, and which token stands for no word."""
+"""The characters of a text that its tokens come from, for explanations."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from textclf import Context, Span, Texts
 
-from . import tokenizing
-from .collating import blank_id
+from . import tokenizer
+from .batch import blank_id
 
 if TYPE_CHECKING:
-    from .vocabulary import Vocabulary
+    from .tokenizer import Vocabulary
 
 
 def spans(tokenizer: Any, texts: Texts, letters: int) -> list[dict[int, list[Span]]]:
@@ -35,7 +35,7 @@ def spans(tokenizer: Any, texts: Texts, letters: int) -> list[dict[int, list[Spa
 
 def reads(vocabulary: Vocabulary, texts: Texts, context: Context) -> list[list[Span]]:
     """Return the characters of the tokens that the network sees of each text."""
-    tokens = tokenizing.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+    tokens = tokenizer.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
     seen = vocabulary.collator.seen(tokens, np.arange(len(texts)))
     units = spans(vocabulary.tokenizer, texts, vocabulary.letters)
     return [
