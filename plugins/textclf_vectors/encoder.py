@@ -13,11 +13,13 @@ import torch
 
 from textclf import Chosen, Context, DataError, Labels, Layout, Progress, Span, Split, Stopped, Texts, Tokens
 
-from . import binary, magnitude, matrix, saved, text_files, vocabulary
-from .collating import Collator
+from . import storage, vocabulary
+from .batch import Collator
+from .locate import NotHere, Place, demand_published, locate
 from .network import Design, VectorsNetwork
-from .places import NotHere, Place, demand_published, locate
-from .reading import Keep, Vectors, counted
+from .readers import magnitude, numpy_matrix, word2vec
+from .readers import text as text_files
+from .readers.reader import Keep, Vectors, counted
 from .vocabulary import UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from . import VectorsOptions
+    from .options import VectorsOptions
 
 LETTERS = 200_000  # of a longer text only so many at each end are read: no network sees more of it
 _ABSURD = 0.25
@@ -168,10 +170,10 @@ class VectorsEncoder:
         return network.layers()
 
     def save_network(self, network: torch.nn.Module, folder: Path) -> None:
-        saved.save_network(network, folder)
+        storage.save_network(network, folder)
 
     def load_network(self, folder: Path, labels: Labels) -> torch.nn.Module:
-        return saved.load_network(folder, labels, self._known())
+        return storage.load_network(folder, labels, self._known())
 
     def _placed(self, texts: Texts) -> list[list[tuple[int, Span]]]:
         """Return the id of each word of each text, and the characters that it came from."""
@@ -227,8 +229,8 @@ def read(place: Place, keep: Keep) -> Vectors:
     """Read the wanted vectors of a file of any known kind."""
     if place.kind == "matrix":
         assert place.words is not None
-        return matrix.read(place.vectors, place.words, keep)
-    return {"text": text_files.read, "binary": binary.read, "magnitude": magnitude.read}[place.kind](
+        return numpy_matrix.read(place.vectors, place.words, keep)
+    return {"text": text_files.read, "binary": word2vec.read, "magnitude": magnitude.read}[place.kind](
         place.vectors, keep
     )
 

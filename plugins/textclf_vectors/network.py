@@ -1,4 +1,4 @@
-"""Owns the networks that read word vectors: mean, LSTM, GRU, and the convolutions of Kim (2014)."""
+"""Networks that read word vectors: mean, LSTM, GRU, and the CNN of Kim (2014)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,9 +15,94 @@ from torch.nn.utils.rnn import PackedSequence
 
 from textclf import Labels
 
-from .pooling import POOLS
-from .ragged import Ragged
+from .batch import moved
 from .vocabulary import PADDING, SPECIALS
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """How the words of some texts lie.
+
+    lengths: words of each text, int64[texts]. places: of each word, the texts one behind the other, its place in
+    rows padded to the longest. order: for each step (the first word of all texts, the longest text first, then the
+    second, ...) the word that stands there. alive: how many texts a step has, on the CPU, as PyTorch's packed
+    sequences want it.
+    """
+
+    lengths: torch.Tensor
+    longest: int
+    places: torch.Tensor
+    order: torch.Tensor
+    alive: torch.Tensor
+
+    @classmethod
+    def of(cls, lengths: Sequence[int], device: torch.device, width: int | None = None) -> Ragged:
+        """Return the shape of texts of these lengths; width: what they are padded to, none given: the longest."""
+        sizes = np.asarray(lengths, np.int64).reshape(-1)
+        longest = max(int(sizes.max(initial=1)), width or 0)
+        column = np.arange(longest)
+        real = column < sizes[:, None]
+        places = (np.arange(len(sizes))[:, None] * longest + column)[real]
+        rows = np.argsort(-sizes, kind="stable")
+        steps = real[rows].T  # [step, text, longest first]
+        begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if len(sizes) else sizes
+        order = (begins[rows][None] + column[:, None])[steps]
+        alive = steps.sum(axis=1)
+        on_device = [moved(torch.from_numpy(values), device) for values in (sizes, places, order)]
+        return cls(on_device[0], longest, on_device[1], on_device[2], torch.from_numpy(alive[alive > 0]))
+
+    def spread(self, values: torch.Tensor) -> torch.Tensor:
+        """Return values [words, width] as rows that are padded with zeros, [texts, longest, width]."""
+        texts, width = len(self.lengths), values.shape[-1]
+        rows = values.new_zeros(texts * self.longest, width)
+        return rows.index_copy(0, self.places, values).view(texts, self.longest, width)
+
+    def real(self, longer: int = 0) -> torch.Tensor:
+        """Tell where padded rows hold words, bool[texts, longest + longer, 1]; longer: so many more places a text."""
+        column = torch.arange(self.longest + longer, device=self.lengths.device)
+        return (column < self.lengths[:, None] + longer)[..., None]
+
+
+class MeanPool(nn.Module):
+    """The mean of the states; of no states zeros."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+
+    def forward(self, states: torch.Tensor, shape: Ragged) -> torch.Tensor:
+        return shape.spread(states).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
+
+
+class MaxPool(nn.Module):
+    """The highest value of each number of the states; of no states zeros."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+
+    def forward(self, states: torch.Tensor, shape: Ragged) -> torch.Tensor:
+        highest = shape.spread(states).masked_fill(~shape.real(), float("-inf")).amax(dim=1)
+        return highest.masked_fill((shape.lengths == 0)[:, None], 0.0)
+
+
+class AttentionPool(nn.Module):
+    """A mean weighted by how much each state answers to one learnt question: Yang et al. (2016); of no states zeros."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(size, size)
+        self.question = nn.Linear(size, 1, bias=False)
+
+    def forward(self, states: torch.Tensor, shape: Ragged) -> torch.Tensor:
+        scores = shape.spread(self.question(torch.tanh(self.inner(states))))
+        # Finite, so that a text without states has weights that are numbers, of states that are zeros.
+        lowest = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~shape.real(), lowest).softmax(dim=1)
+        return (weights * shape.spread(states)).sum(dim=1)
+
+
+POOLS: dict[str, type[MeanPool] | type[MaxPool] | type[AttentionPool]] = {
+    "mean": MeanPool, "max": MaxPool, "attention": AttentionPool,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from textclf_vectors import VectorsOptions, build
-from textclf_vectors.problems import check
+from textclf_vectors import build
+from textclf_vectors.options import VectorsOptions, check
 
 from tests.plugins.word_vectors import MATRIX, TEXTS, TRUTH, WORDS, write_text
 from textclf import ArtefactError, DataError, Split, Texts

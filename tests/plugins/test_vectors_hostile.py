@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from textclf_vectors import binary, matrix, text_files
+from textclf_vectors.readers import numpy_matrix, text, word2vec
 
 from tests.plugins.word_vectors import MATRIX, WORDS, everything, write_binary
 from textclf import DataError
@@ -38,14 +38,14 @@ def test_a_broken_text_file_is_refused_with_its_line(content, tmp_path):
     path = tmp_path / "v.txt"
     path.write_bytes(content)
     with pytest.raises(DataError) as refused:
-        text_files.read(path, everything)
+        text.read(path, everything)
     assert str(refused.value) == TEXT_FILES[content].format(path=path)
 
 
 def test_what_is_wrong_with_a_vector_that_nobody_wants_harms_nobody(tmp_path):
     path = tmp_path / "v.txt"
     path.write_bytes(b"the 1 2 3\nfilm nan x 3\n")
-    assert text_files.read(path, lambda number, word: word == "the").words == ["the"]
+    assert text.read(path, lambda number, word: word == "the").words == ["the"]
 
 
 def test_a_gzip_that_unpacks_to_a_line_without_end_is_refused_in_little_memory(tmp_path):
@@ -55,7 +55,7 @@ def test_a_gzip_that_unpacks_to_a_line_without_end_is_refused_in_little_memory(t
         for _ in range(64):
             file.write(b"1" * (1 << 20))
     with pytest.raises(DataError) as refused:
-        text_files.read(path, everything)
+        text.read(path, everything)
     assert str(refused.value) == f"'{path}', line 1 is longer than 1,048,576 bytes; is it a text file?"
 
 
@@ -63,7 +63,7 @@ def test_a_torn_gzip_is_refused(tmp_path):
     path = tmp_path / "v.vec.gz"
     path.write_bytes(gzip.compress(b"".join(b"word%d 1 2 3\n" % i for i in range(9999)))[:-400])
     with pytest.raises(DataError, match=r"^'.*v\.vec\.gz' cannot be read: "):
-        text_files.read(path, everything)
+        text.read(path, everything)
 
 
 BINARY_FILES = {
@@ -83,7 +83,7 @@ def test_a_broken_binary_file_is_refused_with_its_word(content, tmp_path):
     path = tmp_path / "v.bin"
     path.write_bytes(content)
     with pytest.raises(DataError) as refused:
-        binary.read(path, everything)
+        word2vec.read(path, everything)
     assert str(refused.value).startswith(BINARY_FILES[content].format(path=path))
 
 
@@ -91,7 +91,7 @@ def test_a_binary_file_that_was_cut_off_names_the_word_where_it_ends(tmp_path):
     path = write_binary(tmp_path / "v.bin")
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError) as refused:
-        binary.read(path, everything)
+        word2vec.read(path, everything)
     assert str(refused.value) == f"'{path}', word 15 of 15: it is not whole; is the file?"
 
 
@@ -127,7 +127,7 @@ def test_a_broken_matrix_is_refused(kind, tmp_path):
     path.write_bytes(make())
     words.write_text("\n".join(WORDS))
     with pytest.raises(DataError) as refused:
-        matrix.read(path, words, everything)
+        numpy_matrix.read(path, words, everything)
     assert str(refused.value).startswith(message.format(path=path, words=words))
 
 
@@ -143,7 +143,7 @@ def test_a_broken_word_list_is_refused(tmp_path):
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(DataError) as refused:
-            matrix.read(tmp_path / "v.npy", path, everything)
+            numpy_matrix.read(tmp_path / "v.npy", path, everything)
         assert str(refused.value).startswith(message.format(path=path))
     tables = {
         "two.parquet": ({"a": WORDS, "b": WORDS}, "'{path}' has 2 columns; a word list has one"),
@@ -154,5 +154,5 @@ def test_a_broken_word_list_is_refused(tmp_path):
         path = tmp_path / name
         pq.write_table(pa.table(columns), path)
         with pytest.raises(DataError) as refused:
-            matrix.read(tmp_path / "v.npy", path, everything)
+            numpy_matrix.read(tmp_path / "v.npy", path, everything)
         assert str(refused.value) == message.format(path=path)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from textclf_vectors import magnitude, text_files
-from textclf_vectors.subwords import xxh32
+from textclf_vectors.readers import magnitude, text
+from textclf_vectors.readers.magnitude import xxh32
 
 from tests.plugins.word_vectors import MATRIX, WORDS, everything, write_magnitude
 from textclf import DataError
@@ -32,7 +32,7 @@ def expected() -> dict:
 
 
 def test_a_converted_file_has_the_vectors_of_its_source_to_its_stated_precision(converted):
-    source = text_files.read(CONVERTED / "words.vec", everything)
+    source = text.read(CONVERTED / "words.vec", everything)
     found = magnitude.read(converted, everything)
     assert found.words == source.words
     # Its format says precision 6: units of 10^-6 of vectors of length 1, rounded.

@@ -9,8 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from textclf_vectors import restore
-from textclf_vectors.network import Design, VectorsNetwork
-from textclf_vectors.ragged import Ragged
+from textclf_vectors.network import Design, Ragged, VectorsNetwork
 
 from tests.plugins.word_vectors import LABELS, MATRIX, TEXTS, WORDS, encoded, encoder
 from textclf import ArtefactError, Labels, Texts

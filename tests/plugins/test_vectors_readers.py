@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from textclf_vectors import VectorsOptions, binary, matrix, text_files
 from textclf_vectors.encoder import read
-from textclf_vectors.places import locate
+from textclf_vectors.locate import locate
+from textclf_vectors.options import VectorsOptions
+from textclf_vectors.readers import numpy_matrix, text, word2vec
 
 from tests.plugins.word_vectors import MATRIX, WORDS, everything, write_binary, write_magnitude, write_text
 
@@ -66,15 +67,15 @@ def test_no_word_need_be_wanted(kind, tmp_path):
 
 def test_words_of_glove_may_contain_spaces_and_strange_signs(tmp_path):
     words = ["the", ". . .", "at name@domain.com", "\x85", "\u2028", "naïve"]
-    found = text_files.read(write_text(tmp_path / "v.txt", words, MATRIX[:6]), everything)
+    found = text.read(write_text(tmp_path / "v.txt", words, MATRIX[:6]), everything)
     assert found.words == words
     assert (found.matrix == MATRIX[:6]).all()
 
 
 def test_a_word_that_comes_twice_keeps_its_first_vector_and_is_counted(tmp_path):
     words = ["film", "good", "film"]
-    written = [(text_files, write_text(tmp_path / "v.txt", words, MATRIX[:3]))]
-    written += [(binary, write_binary(tmp_path / "v.bin", words, MATRIX[:3]))]
+    written = [(text, write_text(tmp_path / "v.txt", words, MATRIX[:3]))]
+    written += [(word2vec, write_binary(tmp_path / "v.bin", words, MATRIX[:3]))]
     for reader, path in written:
         found = reader.read(path, everything)
         assert (found.words, found.twice) == (["film", "good"], 1)
@@ -85,7 +86,7 @@ def test_a_matrix_of_doubles_or_halves_is_read_as_float32(tmp_path):
     (tmp_path / "words.txt").write_text("\n".join(WORDS) + "\n")
     for kind in (np.float64, np.float16):
         np.save(tmp_path / "v.npy", MATRIX.astype(kind))
-        found = matrix.read(tmp_path / "v.npy", tmp_path / "words.txt", everything)
+        found = numpy_matrix.read(tmp_path / "v.npy", tmp_path / "words.txt", everything)
         assert (found.matrix == MATRIX.astype(kind).astype(np.float32)).all()
 
 

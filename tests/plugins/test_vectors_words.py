@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textclf_vectors import VectorsOptions, build, restore
-from textclf_vectors.vocabulary import BORDER, SPECIALS, UNKNOWN, Vocabulary, load
-from textclf_vectors.words import words_with_spans
+from textclf_vectors import build, restore
+from textclf_vectors.options import VectorsOptions
+from textclf_vectors.vocabulary import BORDER, SPECIALS, UNKNOWN, Vocabulary, load, words_with_spans
 
 from tests.plugins.word_vectors import MATRIX, TEXTS, WORDS, encoder, write_magnitude, write_text
 from textclf import ArtefactError, Split, Texts

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from textclf_vectors import VectorsOptions, build
+from textclf_vectors import build
+from textclf_vectors.options import VectorsOptions
 
 from textclf import Encoded, Labels, Split, Texts
 from textclf.testing import LocalContext

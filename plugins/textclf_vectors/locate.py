@@ -1,4 +1,4 @@
-"""Owns where a file of vectors is, and the word list that belongs to it: a path, or a file of an installed package."""
+"""The location of a file of vectors and of its word list: a path, or a file of an installed package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how Tokens become what a network reads: the words that are kept of each text, in one row or padded."""
+"""Batches of words: one row, or padded."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .vocabulary import BORDER, PADDING, SPECIALS, UNKNOWN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 HEAD = 128  # Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?": the first 128 tokens and the last
 

@@ -1,4 +1,4 @@
-"""Owns networks on the disk: config.json and model.safetensors, written whole and read again strictly."""
+"""Networks on disk: config.json and model.safetensors, read again strictly."""
 
 from __future__ import annotations
 

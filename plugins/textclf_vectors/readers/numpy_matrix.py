@@ -1,4 +1,4 @@
-"""Owns vectors as a NumPy matrix with a word list: one word a line of a text file, or a row of a Parquet column."""
+"""Vectors as a NumPy matrix with a word list."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from textclf import DataError, PluginError
 
-from .reading import MOST_DIMENSIONS, Keep, Kept, Vectors, counted, demand_finite, shown
+from .reader import MOST_DIMENSIONS, Keep, Kept, Vectors, counted, demand_finite, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 LONGEST = 1 << 16
 _AT_ONCE = 1 << 16

@@ -1,4 +1,4 @@
-"""Owns vectors as text: GloVe (no header), word2vec and fastText `.vec` (first line `count dimensions`), or gzipped.
+"""Vectors as text: GloVe, word2vec and fastText `.vec`, or gzip of these.
 
 A line is a word, which may contain spaces, and its numbers, with one space between.
 """
@@ -16,10 +16,11 @@ import numpy as np
 
 from textclf import DataError
 
-from .reading import Keep, Kept, Vectors, counted, demand_finite, shown, sized, stacked
+from .reader import Keep, Kept, Vectors, counted, demand_finite, shown, sized, stacked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 LONGEST = 1 << 20  # bytes of a line, so that a file without line ends, or a gzip bomb, is no matter of memory
 

@@ -1,4 +1,4 @@
-"""Owns word2vec's binary files: a line `count dimensions`, then each word, a space, and its float32 numbers."""
+"""word2vec's binary files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from textclf import DataError
 
-from .reading import Keep, Kept, Vectors, counted, demand_finite, sized, stacked
+from .reader import Keep, Kept, Vectors, counted, demand_finite, sized, stacked
 
 LONGEST = 4096  # bytes of a word, or of the first line
 

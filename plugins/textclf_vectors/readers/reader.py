@@ -1,4 +1,4 @@
-"""Owns what readers of vectors share: what is asked of them, what they give, and how they say what is wrong."""
+"""What readers of vectors share: requests, results and errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from textclf import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 MOST_DIMENSIONS = 10_000
 MOST_WORDS = 50_000_000
