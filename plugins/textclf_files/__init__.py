@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from textclf import Component
 
+from .dataset import problems
 from .options import FilesOptions, traits
-from .problems import problems
 
 if TYPE_CHECKING:
     from .dataset import FilesDataset

@@ -1,11 +1,13 @@
-"""Owns which column of a file is what: named by the recipe, or guessed where there is no doubt."""
+"""Columns of a file, and the labels of a row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from textclf import Problem, did_you_mean
+from textclf import DataError, Problem, Row, did_you_mean
 
 from .options import FilesOptions
 
@@ -79,3 +81,107 @@ def _say(key: str, names: Sequence[str], there: Sequence[str]) -> str:
     several = [column for column in there if column.strip().casefold() in names]
     doubt = f"may be {' or '.join(repr(c) for c in several)}" if len(several) > 1 else "has no name that tells it"
     return f"the column of the {key} {doubt}; say `{key}: COLUMN` {known(there)}"
+
+
+# The labels of one row: one for single-label tasks, any number for multi-label ones, None where it has no label.
+Members = tuple[str, ...] | None
+_DELIMITERS, _MANY = (" ", ",", ";", "|"), 10
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+def label_reader(options: FilesOptions, columns: Columns) -> Callable[[Row], Members]:
+    """Return the function that reads a row's labels."""
+    taking = options.unlabelled_rows == "take"
+    if columns.label is not None:
+        label = columns.label
+        return lambda row: _named(row, _single(row, label, taking), options.label_names)
+    if len(columns.labels) == 1:
+        column, delimiter = columns.labels[0], options.labels_delimiter
+        return lambda row: _named(row, _set(row, column, delimiter, taking), options.label_names)
+    return lambda row: _named(row, _flagged(row, columns.labels, taking), options.label_names)
+
+
+def is_parted(row: Row, columns: Columns) -> bool:
+    """Tell whether a row's labels are read by a delimiter: not one label, flags, or a list."""
+    value = row.values.get(columns.labels[0]) if columns.label is None and len(columns.labels) == 1 else None
+    return isinstance(value, str) and not value.lstrip().startswith("[")
+
+
+def never_several(rows: Sequence[tuple[str, ...]]) -> bool:
+    """Tell whether many rows have one label at most, with what looks like another delimiter in some of them."""
+    if len(rows) < _MANY or any(len(members) > 1 for members in rows):
+        return False
+    return any(sign in label for members in rows for label in members for sign in _DELIMITERS)
+
+
+def _single(row: Row, column: str, taking: bool) -> Members:
+    if row.values.get(column, "") is None:
+        return None
+    label = row.text(column)
+    return None if not label.strip() or (taking and label == "-1") else (label,)
+
+
+def _set(row: Row, column: str, delimiter: str, taking: bool) -> Members:
+    value = row.values.get(column, "")
+    if value is None:
+        return None
+    if isinstance(value, (list, tuple)):
+        return _listed(row, column, value)
+    text = row.text(column)
+    if taking and text == "-1":
+        return None
+    if text.lstrip().startswith("["):
+        try:
+            return _listed(row, column, json.loads(text))
+        except ValueError:
+            raise DataError(f"{row.place}: '{column}' begins like a JSON list and is none: '{text[:40]}'") from None
+    return tuple(dict.fromkeys(part.strip() for part in text.split(delimiter) if part.strip()))
+
+
+def _listed(row: Row, column: str, values: Iterable[object]) -> Members:
+    """Return the labels of a list, each read as a single value is."""
+    labels = tuple(dict.fromkeys(Row(row.number, {column: v}, row.source).text(column) for v in values))
+    if "" in labels:
+        raise DataError(f"{row.place}: '{column}' has an empty label in its list; give it a name, or take it out")
+    return labels
+
+
+def _flagged(row: Row, columns: tuple[str, ...], taking: bool) -> Members:
+    cells = {column: row.text(column) for column in columns}
+    if taking and all(cell.strip() in ("", "-1") for cell in cells.values()):
+        return None
+    members = []
+    for column, cell in cells.items():
+        flag = _FLAGS.get(cell.strip().lower())
+        if flag is None:
+            raise DataError(f"{row.place}: '{column}' is '{cell[:40]}'; write 1 (has the label) or 0 (has it not)")
+        if flag:
+            members.append(column)
+    return tuple(members)
+
+
+def _named(row: Row, members: Members, names: Mapping[str, str]) -> Members:
+    if not names or members is None:
+        return members
+    for member in members:
+        if member not in names:
+            known = ", ".join(f"'{name}'" for name in list(names)[:12])
+            raise DataError(f"{row.place}: the label '{member[:60]}' is not among label_names ({known}); add it there")
+    return tuple(dict.fromkeys(names[member] for member in members))
+
+
+def lookalikes(labels: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the groups of different labels that a reader would take for the same, in order."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        alike.setdefault(_look(label), []).append(label)
+    return [tuple(group) for group in alike.values() if len(group) > 1]
+
+
+def _look(label: str) -> str:
+    look = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    try:
+        number = float(look)
+    except ValueError:
+        return look
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)

@@ -1,4 +1,4 @@
-"""Owns fetching a file from Google Drive through gdown.
+"""Files from Google Drive through gdown, and the error pages that come instead.
 
 Redirects are gdown's to follow. Its requests know http and https alone, so `file:` is refused; that none leads into a
 private network rests on the certificates of Google's hosts, which are the only ones that gdown asks for a redirect.
@@ -16,8 +16,37 @@ from gdown.exceptions import DownloadCancelled, FileURLRetrievalError
 
 from textclf import DownloadError, TextclfError
 
-from .pages import explain
 from .transfer import Passing, Transfer
+
+_MARKS = ("<!doctype html", "<html", "<head", "<?xml")
+_KNOWN = (
+    (
+        r"too many users have viewed or downloaded|download quota|quota (?:for this file )?(?:has been |is )?exceeded",
+        "its download quota is used up for now, which passes within about a day",
+    ),
+    (
+        r"virus|can.t scan this file",
+        "it asks to confirm that the file was not scanned for viruses, and no confirmation was accepted",
+    ),
+    (
+        r"you need (?:access|permission)|request access|access denied|sign.in|permission",
+        "the file is not open to everyone, or not any more",
+    ),
+    (r"unusual traffic|captcha|not a robot", "it takes this address for a robot, which passes after a while"),
+)
+
+
+def is_page(head: bytes) -> bool:
+    """Tell whether a file that begins so is a web page."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
+    return text.startswith(_MARKS)
+
+
+def explain(text: str) -> str | None:
+    """Say what a page means, by the words on it, or return None where none is known."""
+    visible = " ".join(re.sub(r"<(script|style)\b.*?</\1>", " ", text, flags=re.IGNORECASE | re.DOTALL).split())
+    return next((meaning for words, meaning in _KNOWN if re.search(words, visible, re.IGNORECASE)), None)
+
 
 # What gdown says of every page on which it finds no link, whatever the page says.
 _ANY_PAGE = "Cannot retrieve the public link"

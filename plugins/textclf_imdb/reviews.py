@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textclf import DataError, Row, did_you_mean, read_table
 
-from .pages import explain, is_page
+from .drive import explain, is_page
 
 COLUMNS = ("review", "label")
 LABELS = ("negative", "positive")

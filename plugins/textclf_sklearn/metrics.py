@@ -1,8 +1,8 @@
-"""Owns the metrics: each is one formula on predictions, for one weighting of the texts or for many at once."""
+"""Metrics: one formula each, for one weighting of the texts or many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,41 @@ from numpy.typing import NDArray
 from textclf import Counts, DataError, Predictions
 
 from .options import Average
-from .ranking import areas
 
 Floats = NDArray[np.float64]
+# Weights looked at together: 16 MB, which stays near the caches and bounds the memory for any number of draws.
+_CHUNK = 2_000_000
+
+
+def areas(scores: NDArray[np.float32], wanted: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the chance that a wanted text scores above another, ties counting half, float64[draws].
+
+    NaN in draws [draws, n] whose weight lies all on one side.
+    """
+    order = np.argsort(scores, kind="stable")
+    ranked, wanted = scores[order], wanted[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])) if len(order) else np.zeros(0, int)
+    found = [_areas(block[:, order], wanted, starts) for block in _blocks(weights)]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _blocks(weights: Floats) -> Iterator[Floats]:
+    size = max(1, _CHUNK // max(1, weights.shape[1]))
+    for start in range(0, len(weights), size):
+        yield weights[start : start + size]
+
+
+def _areas(weights: Floats, wanted: NDArray[np.bool_], starts: NDArray[np.int64]) -> Floats:
+    if len(starts) == 0:
+        return np.full(len(weights), np.nan)
+    positive = np.add.reduceat(weights * wanted, starts, axis=1)
+    negative = np.add.reduceat(weights * ~wanted, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    won = (positive * below).sum(axis=1)
+    return np.asarray(np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0))
+
+
 Formula = Callable[[Predictions, Floats], Floats]
 # What a probability of 0 counts as under a logarithm: the step of the float32 that scores come in.
 _LEAST = float(np.finfo(np.float32).eps)

@@ -15,10 +15,8 @@ from sklearn.svm import LinearSVC
 
 from textclf import Context, Encoded, Encoder, Labels, Options
 
-from .calibration import calibrated
-from .linear import Floats, LinearModel, Link, restore
+from .linear_model import Fit, Floats, LinearModel, Link, as_float64, ask, calibrated, classes_in, restore, warned
 from .options import LinearSvmOptions, LogisticOptions, NaiveBayesOptions, NbsvmOptions
-from .tasks import Fit, as_float64, ask, classes_in, warned
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - as in textclf.Component
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from textclf_sklearn import places
+from textclf_sklearn import tfidf
 from textclf_sklearn.tfidf import _token_pattern, _vectorizer
 
 from tests.hostile import HOSTILE
@@ -29,7 +29,7 @@ def test_the_n_grams_that_are_found_in_a_text_are_those_that_scikit_learn_counts
     chosen = options("encoder", "tfidf", analyzer=analyzer, ngrams=ngrams, **more)
     analyse = _vectorizer(chosen).build_analyzer()
     for text in [*rated(5)[0], *STRANGE]:
-        found = list(places.ngrams(text, chosen, _token_pattern(chosen)))
+        found = list(tfidf.ngrams(text, chosen, _token_pattern(chosen)))
         assert Counter(term for term, _ in found) == Counter(analyse(text))
 
 
@@ -43,7 +43,7 @@ def test_the_n_grams_that_are_found_in_a_text_are_those_that_scikit_learn_counts
 )
 def test_an_n_gram_came_from_the_characters_it_was_made_of(analyzer: str, text: str, expected: dict[str, list[str]]):
     chosen = options("encoder", "tfidf", analyzer=analyzer, ngrams=[1, 2])
-    for term, ranges in places.ngrams(text, chosen, _token_pattern(chosen)):
+    for term, ranges in tfidf.ngrams(text, chosen, _token_pattern(chosen)):
         assert [text[start:end] for start, end in ranges] == expected[term], term
 
 

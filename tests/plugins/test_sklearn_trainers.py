@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
-from textclf_sklearn.linear import LinearModel
+from textclf_sklearn.linear_model import LinearModel
 
 from textclf import ArtefactError, DataError, Encoded, Labels, Texts
 from textclf.testing.context import LocalContext

@@ -1,4 +1,4 @@
-"""Owns arrays and JSON in a model folder: written without pickle, and refused when they are not what they should be."""
+"""Arrays and JSON in a model folder, without pickle."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Owns the model that all trainers of this plugin end in: weights and intercepts, and how they become probabilities."""
+"""The linear model: weights, calibration, one-vs-rest."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -9,11 +11,14 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.optimize import minimize
 from scipy.special import expit, softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedKFold
 
 from textclf import ArtefactError, Attributions, Context, DataError, Labels
 
-from .stored import read_array, read_json, write_array, write_json
+from .storage import read_array, read_json, write_array, write_json
 
 Floats = NDArray[np.float64]
 # binary: one row, for the second of two classes. softmax: a row a class. one-vs-rest: a sigmoid a class, divided by
@@ -135,3 +140,112 @@ def _probabilities(link: Link, decisions: Floats) -> Floats:
     # Every sigmoid can underflow to 0 far from all classes: then nothing speaks for any of them.
     even = np.full_like(chances, 1 / chances.shape[1])
     return np.asarray(np.divide(chances, total, out=even, where=total > 0))
+
+
+def calibrated(fit: Fit, folds: int, balanced: bool, context: Context) -> Fit:
+    """Return a fit on all texts whose decisions are log-odds; it costs `folds` further fits on a part of them.
+
+    Calibration weighs yes and no alike where the fit does (`balanced`), or it would take that back.
+    """
+
+    def fit_and_scale(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+        weights, intercept = fit(features, wanted)
+        parts = min(folds, int(wanted.sum()), int((~wanted).sum()))
+        slope, shift = 0.0, 0.0
+        if parts >= 2:
+            slope, shift = platt(_held_out(fit, features, wanted, parts, context.seed), wanted, balanced)
+        if slope <= 0:
+            context.warn("too few texts, or too much alike, to calibrate probabilities; they are rough")
+            slope, shift = 1.0, 0.0
+        return slope * weights, slope * intercept + shift
+
+    return fit_and_scale
+
+
+def platt(decisions: Floats, wanted: NDArray[np.bool_], balanced: bool) -> tuple[float, float]:
+    """Return slope and shift of the sigmoid that fits best, with Platt's (1999) smoothed targets."""
+    yes, no = int(wanted.sum()), int((~wanted).sum())
+    targets = np.where(wanted, (yes + 1) / (yes + 2), 1 / (no + 2))
+    weights = np.where(wanted, 1 / (2 * yes), 1 / (2 * no)) if balanced else np.full(len(wanted), 1 / len(wanted))
+    scale = float(decisions.std()) or 1.0
+    unit = decisions / scale
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        odds = at[0] * unit + at[1]
+        error = weights * (expit(odds) - targets)
+        return float(weights @ (np.logaddexp(0, odds) - targets * odds)), np.array([error @ unit, error.sum()])
+
+    start = np.array([0.0, 0.0 if balanced else np.log((yes + 1) / (no + 1))])
+    slope, shift = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-7}).x
+    return float(slope) / scale, float(shift)
+
+
+def _held_out(fit: Fit, features: Any, wanted: NDArray[np.bool_], parts: int, seed: int) -> Floats:
+    """Return what a fit without it says of each text, float64[n]."""
+    decisions = np.zeros(len(wanted))
+    folds = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
+    for rest, held in folds.split(np.zeros(len(wanted)), wanted):
+        weights, intercept = fit(features[rest], wanted[rest])
+        decisions[held] = features[held] @ weights + intercept
+    return decisions
+
+
+# A yes-or-no question answered: features and bool[n] to weights [features] and an intercept.
+Fit = Callable[[Any, NDArray[np.bool_]], tuple[Floats, float]]
+
+
+def as_float64(features: Any) -> Any:
+    """Return the features, dense or sparse, in the precision in which everything is fitted."""
+    return features.astype(np.float64)
+
+
+def classes_in(targets: NDArray[Any], labels: Labels) -> NDArray[np.int64]:
+    """Return the columns of the labels that occur; a DataError where there is but one."""
+    classes = np.unique(targets).astype(np.int64)
+    if len(classes) < 2:
+        only = labels.names[classes[0]] if len(classes) else "none"
+        raise DataError(f"all training texts have one label, '{only}'; a classifier needs texts of at least two")
+    return classes
+
+
+def ask(fit: Fit, features: Any, targets: NDArray[Any], labels: Labels) -> LinearModel:
+    """Fit one question for two classes, one a class for more, one a label for a multi-label task."""
+    if labels.task == "multi-label":
+        return _ask_each_label(fit, features, targets, labels)
+    classes = classes_in(targets, labels)
+    asked = classes[1:] if len(classes) == 2 else classes
+    answers = [fit(features, targets == label) for label in asked]
+    link: Link = "binary" if len(classes) == 2 else "one-vs-rest"
+    return LinearModel(labels, classes, link, np.array([w for w, _ in answers]), np.array([b for _, b in answers]))
+
+
+def _ask_each_label(fit: Fit, features: Any, members: NDArray[Any], labels: Labels) -> LinearModel:
+    positives = members.sum(axis=0)
+    classes = np.flatnonzero(positives).astype(np.int64)
+    if len(classes) == 0:
+        raise DataError("no training text has any label; a classifier needs texts with labels")
+    weights = np.zeros((len(classes), features.shape[1]))
+    intercepts = np.zeros(len(classes))
+    for row, label in enumerate(classes):
+        if positives[label] == len(members):
+            # Nothing to tell apart: Laplace's estimate of what was always so.
+            intercepts[row] = np.log(len(members) + 1)
+        else:
+            weights[row], intercepts[row] = fit(features, members[:, label])
+    return LinearModel(labels, classes, "independent", weights, intercepts)
+
+
+def warned(fit: Callable[[], LinearModel], trainer: str, context: Context) -> LinearModel:
+    """Call `fit` and turn scikit-learn's warnings into the run's, each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fit()
+    for message in dict.fromkeys(_say(warning) for warning in caught):
+        context.warn(f"{trainer}: {message}")
+    return model
+
+
+def _say(warning: warnings.WarningMessage) -> str:
+    if issubclass(warning.category, ConvergenceWarning):
+        return "training stopped at max_iter before it converged; raise max_iter or lower C"
+    return " ".join(str(warning.message).split())
