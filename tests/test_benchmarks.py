@@ -223,6 +223,18 @@ def test_adaptation_is_compared_with_none_on_the_same_few_labels(tiny, tmp_path)
 
 
 @pytest.mark.slow
+def test_tests_are_run_as_on_other_processors_and_a_failure_is_one_of_the_command():
+    tests = "tests/plugins/test_torch_schedule.py"
+    assert re.search(r"\| default \| ATEN_CPU_CAPABILITY=default \| [1-9]\d* \| 0 \| 0 \| \d+ \|\n$", run(
+        "processors.py", "--only", "default", "--tests", tests
+    ))  # fmt: skip
+    command = [sys.executable, str(BENCHMARKS / "processors.py"), "--only", "avx2", "--tests", "nowhere.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("avx2: ")
+
+
+@pytest.mark.slow
 def test_the_benchmark_of_a_gpu_refuses_in_one_sentence_where_there_is_none():
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

@@ -199,6 +199,6 @@ class ManyOptions(Options):
 
 def test_trying_what_is_allowed_takes_no_time_to_speak_of():
     component = Component(name="many", summary="many", build=lambda options: ToyAccuracy(), options=ManyOptions)
-    began = time.perf_counter()
+    began = time.process_time()
     assert failed(replace(component, traits=Traits())) == {}
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -177,11 +177,11 @@ def test_an_alias_bomb_is_refused_at_once():
     """R06: a billion laughs, and a quadratic blow-up."""
     laughs = 'a0: &a0 ["lol", "lol"]\n'
     laughs += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
-    began = time.perf_counter()
+    began = time.process_time()
     assert "more than 10,000 values, with what aliases repeat" in refused(laughs)
     squared = f"a: &a [{', '.join('x' * 1000)}]\nb: [{', '.join(['*a'] * 1000)}]\n"
     assert "more than 10,000 values, with what aliases repeat" in refused(squared)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_cycle_and_an_unknown_alias_are_refused():
@@ -195,9 +195,9 @@ def test_a_cycle_and_an_unknown_alias_are_refused():
 @pytest.mark.parametrize("text", ["a: " + "[" * 51 + "]" * 51, "a: " + "{a: " * 20_000, "- " * 51, "? " * 100_000])
 def test_deep_nesting_is_refused_at_once(text):
     """R07: more than 50 levels, closed or not."""
-    began = time.perf_counter()
+    began = time.process_time()
     assert "nests more than 50 levels deep" in refused(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_aliases_do_not_nest_deeper_than_brackets():

@@ -57,7 +57,8 @@ def test_two_lanes_find_the_gradient_and_the_losses_of_one(most: int, tmp_path: 
     one, losses = gradient(job_of(task, 1))
     two, others = gradient(job_of(task, 2), most)
     assert float((two - one).norm() / one.norm()) <= 1e-6
-    assert losses == pytest.approx(others, abs=1e-6)
+    # A loss is a difference of logits, and each of them a sum: some dozens of roundings of float32, of 1.2e-7 each.
+    assert losses == pytest.approx(others, rel=1e-5)
 
 
 def test_a_batch_of_one_text_leaves_a_lane_empty(tmp_path: Path):

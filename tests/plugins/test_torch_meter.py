@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from textclf_torch import accounts, batches, forecast, loop, state
+from textclf_torch import accounts, batches, forecast, loop, precision, state
 from textclf_torch.job import Job
 from textclf_torch.meter import HostClock, Meter
 from textclf_torch.options import TorchOptions
@@ -62,7 +62,8 @@ def test_a_training_tells_what_it_did_and_where_its_time_went(task: Task):
     assert list(event.parts.values()) == sorted(event.parts.values(), reverse=True)
     assert event.seconds == pytest.approx(sum(event.parts.values()), abs=0.01)
     trained = event.seconds - event.parts["judging"]
-    assert event.tokens_per_second == pytest.approx(event.tokens / trained, rel=0.05)
+    # Seconds are told to the millisecond, which is much of them on a fast processor.
+    assert event.tokens / event.tokens_per_second == pytest.approx(trained, rel=0.01, abs=0.0011)
     assert json.loads(json.dumps(event.to_json()))["event"] == "Accounted"
 
 
@@ -92,7 +93,10 @@ def test_the_share_of_the_peak_is_nominal_work_over_measured_bursts(tmp_path: Pa
     assert 0 < event.peak_share < 1.5
     # What the share says the peak is lies where the machine's own bursts lie.
     implied = work / (event.seconds - event.parts.get("judging", 0)) / event.peak_share
-    assert 0.1 < implied / accounts.peak(products, "highest", CPU) < 10
+    # A processor's matrix units may be far faster in bf16 than in float32, so it is held against the same mode.
+    found = precision.find(job.network, context)
+    assert found is not None
+    assert 0.1 < implied / accounts.peak(products, found.fastest, CPU) < 10
 
 
 def test_the_formula_of_work_is_that_of_the_field(tmp_path: Path):
@@ -144,12 +148,15 @@ def test_on_a_gpu_the_parts_are_the_streams_time_and_add_up_to_the_clocks(tmp_pa
 
 
 def test_laps_add_up_and_cost_nothing():
-    clock = HostClock()
-    for _ in range(2000):
-        clock.lap("forward")
-        clock.lap("backward")
-    # 4,000 laps, of which a step of training has about ten.
-    assert sum(clock.parts().values()) < 0.1
+    took = []
+    for _ in range(5):
+        clock = HostClock()
+        for _ in range(2000):
+            clock.lap("forward")
+            clock.lap("backward")
+        took.append(sum(clock.parts().values()))
+    # 4,000 laps, of which a step of training has about ten. The least counts: other work may interrupt some tries.
+    assert min(took) < 0.1
     assert Meter().padding() == 0.0
 
 
@@ -168,7 +175,8 @@ def test_the_record_the_report_and_the_recipe_of_a_run_keep_what_was_measured(tm
     assert result.report.tokens_per_second == account["tokens_per_second"]  # type: ignore[union-attr]
     scored = record["accounts"]["score"]
     assert scored["tokens"] > 0
-    assert scored["tokens_per_second"] == pytest.approx(scored["tokens"] / scored["seconds"], rel=0.2)
+    # Seconds are told to the millisecond, which is much of them on a fast processor.
+    assert scored["tokens"] / scored["tokens_per_second"] == pytest.approx(scored["seconds"], rel=0.01, abs=0.0006)
     assert set(record["forecasts"]["train"]) == {"memory", "memory_free", "disk", "disk_free", "advice"}
     trainer = yaml.safe_load((result.folder / "recipe.yaml").read_text())["trainer"]
     assert (trainer["precision"], trainer["matmul"]) == ("float32", "highest")

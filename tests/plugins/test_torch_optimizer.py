@@ -21,10 +21,10 @@ from tests.plugins.sentiment import TEXTS, sentiment
 CPU = torch.device("cpu")
 
 
-def job_of(folder: Path, **options: Any) -> Job:
+def job_of(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) -> Job:
     task = sentiment(folder, dropout=0.0)
     torch.manual_seed(0)
-    network = task.encoder.build_network(task.labels)
+    network = task.encoder.build_network(task.labels).to(dtype)
     with torch.no_grad():
         network.classifier.weight.mul_(1000)
     given = TorchOptions(batch_size=18, device="cpu", learning_rate=0.01, **options)
@@ -37,6 +37,7 @@ def job_of(folder: Path, **options: Any) -> Job:
 @pytest.mark.parametrize("most", [0.01, 1000.0, None])
 @pytest.mark.parametrize("large", [0, 1 << 20])
 def test_a_step_is_that_of_clipping_and_then_adamw(most: float | None, large: int, tmp_path: Path, monkeypatch):
+    """Both optimisers get the same gradients: Adam divides each by its size, and so makes a step of mere rounding."""
     monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
     ours, theirs = (job_of(tmp_path / name, max_grad_norm=most) for name in ("ours", "theirs"))
     with equipped(ours) as ready:
@@ -45,17 +46,29 @@ def test_a_step_is_that_of_clipping_and_then_adamw(most: float | None, large: in
             loop.accumulate(ready, rows, 18)
             touched = ready.lanes.rows.touched(ours.network.bert.embeddings.word_embeddings.weight)
             assert (touched is None) == bool(large)
+            loop.accumulate(theirs, rows, 18)
+            hand_over(ours.network, theirs.network)
             norm = optimizer.cut(ready)
             ready.optimizer.step()
             optimizer.forget(ready)
-            loop.accumulate(theirs, rows, 18)
             expected = torch.nn.utils.clip_grad_norm_(theirs.network.parameters(), most or torch.inf)
             theirs.optimizer.step()
             theirs.optimizer.zero_grad()
             assert float(norm) == pytest.approx(float(expected), rel=1e-5)
     for (name, one), other in zip(ours.network.named_parameters(), theirs.network.parameters(), strict=True):
-        assert torch.allclose(one, other, atol=1e-5), name
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-6), name
     assert all(p.grad is None or not p.grad.any() for p in ours.network.parameters())
+
+
+def hand_over(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
+    """See that two networks have the same gradient but for rounding, and give theirs the very numbers of ours."""
+    pairs = [(p.grad, q.grad) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True)]
+    pairs = [(one, other) for one, other in pairs if one is not None or other is not None]
+    one, other = (torch.cat([gradient.flatten() for gradient in side]) for side in zip(*pairs, strict=True))
+    # Their weights are apart by the rounding of the steps before, which the network makes a little larger.
+    assert float((one - other).norm() / other.norm()) <= 1e-5
+    for gradient, taken in pairs:
+        taken.copy_(gradient)
 
 
 def reference(parameter: torch.Tensor, averages: list[torch.Tensor], rate: float, most: float, decay: float) -> None:
@@ -75,10 +88,15 @@ def reference(parameter: torch.Tensor, averages: list[torch.Tensor], rate: float
 def test_bertadam_is_that_of_pytorch_pretrained_bert(
     most: float | None, large: int, scaled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """No bias correction, decay apart from the averages, each gradient cut by itself; also behind a gradient scaler."""
+    """No bias correction, decay apart from the averages, each gradient cut by itself; also behind a gradient scaler.
+
+    In float64: Adam divides a gradient by its size, so that a gradient near zero, such as that of a bias of all keys,
+    which changes no attention, goes where rounding sends it. In float32 that is as far as the learning rate, and
+    another way on each processor; in float64 such a gradient is far below epsilon, and goes nowhere.
+    """
     monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
     options: dict[str, Any] = {"optimizer": "bertadam", "max_grad_norm": most, "epochs": 6}
-    ours, theirs = (job_of(tmp_path / name, **options) for name in ("ours", "theirs"))
+    ours, theirs = (job_of(tmp_path / name, torch.float64, **options) for name in ("ours", "theirs"))
     ours = replace(ours, scaler=torch.amp.GradScaler("cpu", enabled=scaled))
     averages = {p: [torch.zeros_like(p, dtype=torch.float64)] * 2 for p in theirs.network.parameters()}
     with equipped(ours) as ready:
@@ -92,8 +110,7 @@ def test_bertadam_is_that_of_pytorch_pretrained_bert(
                     reference(parameter, two, now, most or math.inf, 0.01 if parameter.ndim > 1 else 0.0)
             theirs.network.zero_grad()
     for (name, one), other in zip(ours.network.named_parameters(), theirs.network.parameters(), strict=True):
-        # A bias of all keys changes no attention: its gradient is what rounding leaves, and so is its direction.
-        assert name.endswith("key.bias") or torch.allclose(one, other, atol=2e-5), name
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-9), name
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.0), (0.5, 1 - 1e-9)])

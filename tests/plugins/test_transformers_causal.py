@@ -68,7 +68,9 @@ def test_what_gpt2_has_read_of_a_word_does_not_change_with_the_words_after_it_an
         assert before >= 2
         changed[maker.__name__] = float((one[:before] - other[:before]).abs().max())
         assert float((one[before:] - other[before:]).abs().max()) > 1e-3
-    assert changed["tiny_gpt2"] == 0.0
+    # Both texts are rows of the same products, and some kernels add up the last rows in another order. States are of
+    # size one, and may be some dozens of roundings of float32 apart, of 1.2e-7 each.
+    assert changed["tiny_gpt2"] <= 1e-5
     assert changed["tiny_bert"] > 1e-3
 
 

@@ -111,9 +111,9 @@ def test_a_checkpoint_for_another_language_is_warned_of(bert: Path):
 def test_a_text_of_ten_megabytes_takes_under_a_second_and_is_counted_as_cut(bert: Path):
     """D12: one text of 10 MB goes through, and counts as cut."""
     encoder, context = fitted(bert)
-    begun = time.monotonic()
+    begun = time.process_time()  # which other work on the machine changes little
     tokens = encoder.encode(Texts(["good film " * 1_000_000, "good"]), context)
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
     assert encoder.cut(tokens).tolist() == [True, False]
     assert context.warnings == ["texts of more than 12,800 characters: 1; only both ends of them are read"]
 
