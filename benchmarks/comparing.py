@@ -22,7 +22,7 @@ import numpy as np
 
 from textclf import Engine, Labels, Metric, Predictions, Texts
 from textclf.compare.compare import weigh
-from textclf.compare.comparison import Comparison, Contender
+from textclf.compare.comparison import ComparedSystem, Comparison
 from textclf.evaluation.metrics import bootstrap_together, interval
 from textclf.run.predictions_file import usual_metrics
 
@@ -105,7 +105,7 @@ def compared(
         measured = iter(bootstrap_together(metrics, [run for pair in read for side in pair for run in side], draws))
         for pair in read:
             drawn = [[next(measured) for _ in side] for side in pair]
-            who = [Contender(name, (Path(name),) * len(side), tuple(range(len(side)))) for name, side in
+            who = [ComparedSystem(name, (Path(name),) * len(side), tuple(range(len(side)))) for name, side in
                    zip("AB", pair, strict=True)]  # fmt: skip
             yield weigh(who, pair, metrics, drawn), _resampled([[r["accuracy"].draws for r in s] for s in drawn])
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from textclf import Engine, Metric, Predictions, Report
 from textclf.compare import compare
-from textclf.compare.comparison import Contender
+from textclf.compare.comparison import ComparedSystem
 from textclf.compare.statistics import LEVEL, holm
 from textclf.evaluation import metrics
 from textclf.run.folder import open_run
@@ -45,7 +45,7 @@ SYSTEMS = {
 }
 CHANGES = {"reviews_tfidf": ["trainer=nbsvm"]}  # the best linear trainer on validation (linear_trainers.py)
 DRAWS = 2000
-Drawn = list[dict[str, metrics.Draws]]
+Drawn = list[dict[str, metrics.BootstrapSamples]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,9 @@ def table(systems: Sequence[System]) -> Iterator[str]:
 def alike(systems: Sequence[System], accuracy: dict[str, Metric], of: dict[str, Drawn]) -> dict[int, set[int]]:
     """Return for each row, counted from 1, those that it does not differ from, all pairs taken together."""
     pairs = list(combinations(range(len(systems)), 2))
-    sides = [Contender(system.name, (Path(system.name),), tuple(range(len(system.predictions)))) for system in systems]
+    sides = [
+        ComparedSystem(system.name, (Path(system.name),), tuple(range(len(system.predictions)))) for system in systems
+    ]
     gaps = []
     for one, other in pairs:
         compared = compare.weigh(

@@ -15,7 +15,7 @@ import pytest
 from tests.toys import engine, recipe
 from textclf import Labels, Predictions, RecipeError, Texts
 from textclf.compare.compare import judge
-from textclf.compare.comparison import Comparison, Contender
+from textclf.compare.comparison import ComparedSystem, Comparison
 from textclf.testing.toy import ToyAccuracy
 
 AB = Labels(("neg", "pos"))
@@ -35,7 +35,7 @@ def judged(*sides: Any, groups: list[str] | None = None, metric: Any = None, see
     """Compare sides, each given as bool[n], which texts are decided right, or as bool[seeds, n]."""
     read = [[answers(right, groups) for right in np.atleast_2d(side)] for side in sides]
     who = [
-        Contender(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
+        ComparedSystem(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
         for name, side in zip("ABCDEF", read, strict=False)
     ]
     return judge(who, read, {"accuracy": metric or ToyAccuracy()}, 1000)

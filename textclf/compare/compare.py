@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data.predictions import Predictions
 from ..errors import ArtefactError, DataError, Problem, RecipeError, listing
-from ..evaluation.metrics import CheckedMetric, Draws, bootstrap_together, units_of
+from ..evaluation.metrics import BootstrapSamples, CheckedMetric, bootstrap_together, units_of
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
@@ -19,8 +19,8 @@ from ..recipe.settings import StepSettings
 from ..run.folder import RECIPE, RECORD, RunFolder, find_whole, open_run
 from ..run.predictions_file import read_predictions, usual_metrics
 from ..run.study import seedless
-from .comparison import Comparison, Contender, Difference
-from .statistics import Gap, McNemar, between_classifiers, between_recipes, holm, mcnemar
+from .comparison import ComparedSystem, Comparison, Difference
+from .statistics import DifferenceEstimate, McNemar, between_classifiers, between_recipes, holm, mcnemar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ _BESIDE = ("version", "name", "seed", "seeds", "metrics", "outputs", "report", "
 Reference: TypeAlias = str | Path
 
 
-def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) -> tuple[Contender, ...]:
+def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) -> tuple[ComparedSystem, ...]:
     """Return who is compared; a reference to a study means its runs, and several in a sequence are runs of one recipe.
 
     Refused: fewer than two, a run that is named twice, one run beside several, and runs on different test texts.
@@ -112,7 +112,7 @@ def _names(sides: Sequence[Sequence[RunFolder]]) -> list[str]:
     return named
 
 
-def _contender(name: str, opened: Sequence[RunFolder]) -> Contender:
+def _contender(name: str, opened: Sequence[RunFolder]) -> ComparedSystem:
     recipes = [_recipe_of(run) for run in opened]
     # What a machine was measured to do best is no part of what was asked for.
     chosen = {place for run in opened for place in run.fixing()}
@@ -123,7 +123,7 @@ def _contender(name: str, opened: Sequence[RunFolder]) -> Contender:
                 f"{opened[0].path} and {run.path} are no runs of one recipe: they differ in {listing(different, 4)}; "
                 f"put them on either side of 'vs', or leave one out"
             )
-    return Contender(name, tuple(run.path for run in opened), tuple(recipe.settings.seed for recipe in recipes))
+    return ComparedSystem(name, tuple(run.path for run in opened), tuple(recipe.settings.seed for recipe in recipes))
 
 
 def _recipe_of(run: RunFolder) -> Recipe:
@@ -158,7 +158,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield f"{above}{key}", value
 
 
-def metrics_named(contenders: Iterable[Contender]) -> list[StepSettings]:
+def metrics_named(contenders: Iterable[ComparedSystem]) -> list[StepSettings]:
     """Return the metrics that every run's recipe names, as the first run's says them."""
     each = [_recipe_of(open_run(folder)).settings.metrics for contender in contenders for folder in contender.folders]
     return [step for step in each[0] if all(any(step.use == one.use for one in other) for other in each)]
@@ -182,7 +182,7 @@ def compare(
 
 
 def judge(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ComparedSystem],
     sides: Sequence[Sequence[Predictions]],
     metrics: Mapping[str, Metric],
     draws: int,
@@ -193,10 +193,10 @@ def judge(
 
 
 def weigh(
-    contenders: Sequence[Contender],
+    contenders: Sequence[ComparedSystem],
     sides: Sequence[Sequence[Predictions]],
     metrics: Mapping[str, Metric],
-    drawn: Sequence[Sequence[Mapping[str, Draws]]],
+    drawn: Sequence[Sequence[Mapping[str, BootstrapSamples]]],
 ) -> Comparison:
     """As `judge`, from each run's bootstrap draws, which are of the same resamples for all."""
     flat = [predictions for side in sides for predictions in side]
@@ -236,7 +236,7 @@ def _mcnemar(read: Sequence[Predictions], units: NDArray[np.int64]) -> tuple[McN
     return tuple(mcnemar(first, right(other), units) for other in read[1:])
 
 
-def _is_share(each: Sequence[Sequence[Draws]], read: Sequence[Predictions]) -> bool:
+def _is_share(each: Sequence[Sequence[BootstrapSamples]], read: Sequence[Predictions]) -> bool:
     return all(abs(side[0].value - right(one).mean()) < 1e-12 for side, one in zip(each, read, strict=True))
 
 
@@ -258,26 +258,24 @@ def _refuse_others(folders: Sequence[Path], read: Sequence[Predictions]) -> None
 
 
 def _metrics(
-    contenders: Sequence[Contender], named: Sequence[str], registry: Registry, read: Predictions
+    contenders: Sequence[ComparedSystem], named: Sequence[str], registry: Registry, read: Predictions
 ) -> dict[str, Metric]:
     said = {step.use: step.options for step in metrics_named(contenders)}
     for name in named:
         if name not in said and name not in registry.names("metric"):
             raise RecipeError(registry.missing("metric", name))
-    steps = [
-        restored_step("metric", {"use": name, "options": said.get(name, {})}, registry) for name in named or said
-    ]
+    steps = [restored_step("metric", {"use": name, "options": said.get(name, {})}, registry) for name in named or said]
     for problem in unfit_for(read.labels.task, False, [((), step, step.traits) for step in steps]):
         raise DataError(problem.message)
     return {step.name: CheckedMetric(step) for step in steps} or usual_metrics(registry)
 
 
-def _gap(first: Sequence[Draws], other: Sequence[Draws], units: int) -> Gap:
+def _gap(first: Sequence[BootstrapSamples], other: Sequence[BootstrapSamples], units: int) -> DifferenceEstimate:
     return between_classifiers(first[0], other[0]) if len(first) == 1 else between_recipes(first, other, units)
 
 
 def _differences(
-    each: Sequence[Sequence[Draws]], gaps: Sequence[Gap], corrected: Sequence[float]
+    each: Sequence[Sequence[BootstrapSamples]], gaps: Sequence[DifferenceEstimate], corrected: Sequence[float]
 ) -> tuple[Difference, ...]:
     values = [sum(of.value for of in side) / len(side) for side in each]
     others = (
@@ -287,7 +285,7 @@ def _differences(
     return Difference(values[0], 0.0, 0.0, 0.0), *others
 
 
-def _warnings(contenders: Sequence[Contender], read: Sequence[Sequence[Predictions]]) -> Iterator[str]:
+def _warnings(contenders: Sequence[ComparedSystem], read: Sequence[Sequence[Predictions]]) -> Iterator[str]:
     for side, predictions in zip(contenders, read, strict=True):
         if len(set(side.seeds)) < len(side.seeds):
             yield (
