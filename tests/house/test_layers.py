@@ -17,14 +17,12 @@ CORE, PLUGINS = ROOT / "textclf", ROOT / "plugins"
 
 # The core, one direction: a folder (or file) imports only what stands to its left.
 ORDER = (
-    "version", "errors", "files", "data", "tables", "plugin", "recipe", "evaluation", "model", "run", "compare",
+    "errors", "files", "data", "tables", "plugin", "recipe", "evaluation", "model", "run", "compare",
     "engine", "testing", "cli",
 )  # fmt: skip
-# Folders whose modules are being moved stand where their modules go.
-ALIASES = {"durable": "files", "hooks": "plugin", "explaining": "model", "classifier": "model", "runs": "run"}
 LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enumerate(ORDER)}
 LAYERS["__main__"] = {"cli"}
-LAYERS["scaffold"] = {"version", "errors", "files"}
+LAYERS["scaffold"] = {"errors", "files"}
 LAYERS["cli"] |= {"scaffold"}
 
 # What each folder of the core may import when it is imported, beside the standard library and the core itself.
@@ -86,12 +84,12 @@ def _from(node: ast.ImportFrom, path: Path) -> Iterator[str]:
 def _part(name: str) -> str:
     """Return the part of the core that a module `textclf.x.y` belongs to; `` for the package itself."""
     part = name.split(".")[1] if "." in name else ""
-    return "" if part == "__version__" else ALIASES.get(part, part)
+    return "" if part == "__version__" else part
 
 
 def _own_part(path: Path) -> str:
     part = path.relative_to(CORE).parts[0].removesuffix(".py")
-    return "" if part == "__init__" else ALIASES.get(part, part)
+    return "" if part == "__init__" else part
 
 
 def _core() -> list[Path]:

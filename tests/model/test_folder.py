@@ -337,7 +337,8 @@ def test_another_plugin_that_offers_the_name_is_none_to_read_the_model():
          "uninstall one of them, or keep textclf_form out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
          "textclf_shape of textclf-shape 1.2"),
         (shape(), Plugin("given", "given", sha256="c" * 64),
-         "rename the one in given, or leave given out: the model was saved by plugin textclf_shape of textclf-shape 1.2"),
+         "rename the one in given, or leave given out: the model was saved by plugin textclf_shape of textclf-shape "
+         "1.2"),
         (Plugin("mine", "mine", file="mine.py", sha256="b" * 64), shape(),
          "rename the one in mine.py, or keep textclf_shape out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
          "mine.py"),
