@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .version import VERSION
-
-__version__ = VERSION
+__version__ = "0.1.0"
 
 _HOMES = {
     "ArtefactError": "errors", "Cancelled": "errors", "DataError": "errors", "DivergedError": "errors",

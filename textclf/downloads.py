@@ -63,8 +63,8 @@ class Transfer:
 
     A fetcher fills the file `target`, reports to `received` and stops soon after `cancel` is set. It raises
     ConnectionError where another try may help, and DownloadError where none will; exceptions of requests are sorted
-    into the two for it. complete: whether the body is proven to be complete, though its length is unknown. explain: says
-    what a web page that came in place of the file means. pause: seconds that the server wants before the next try.
+    into the two for it. complete: the body is proven to be complete, though its length is unknown. explain: says what a
+    web page that came in place of the file means. pause: seconds that the server wants before the next try.
     """
 
     target: Path

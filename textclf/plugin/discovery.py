@@ -23,8 +23,8 @@ from typing import Any
 
 import pluggy
 
+from .. import __version__
 from ..errors import PluginError, closest, did_you_mean, kind_of, said
-from ..version import VERSION
 from . import hookspecs, registry, single_file
 from .component import PREFIX, Kind, flaw_of_component, own_line
 from .events import Event
@@ -232,9 +232,9 @@ def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
 
 def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequence[str]) -> _Found:
     identity = (entry.name, entry.value, name, version)
-    bounds = registry.refused(requires, VERSION)
+    bounds = registry.refused(requires, __version__)
     if bounds:
-        needed = f"needs {registry.DISTRIBUTION}{bounds}, and this is {VERSION}"
+        needed = f"needs {registry.DISTRIBUTION}{bounds}, and this is {__version__}"
         return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
         with put_back():
