@@ -1,11 +1,11 @@
-"""Train, judge and use text classifiers from one declarative recipe. The public names load when first used."""
+"""Train, evaluate and use text classifiers from one declarative recipe. The public names load when first used."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "ArtefactError": "errors", "Cancelled": "errors", "DataError": "errors", "DivergedError": "errors",
