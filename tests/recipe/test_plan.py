@@ -215,7 +215,7 @@ def test_one_name_offered_by_two_plugins_names_both():
     assert error.exit_code == 5
     assert [str(problem) for problem in error.problems] == [
         "encoder: encoder 'words' is offered by textclf_rival (no distribution) and textclf_sample "
-        "(no distribution); rename that of textclf_rival"
+        "(no distribution); rename the one in textclf_rival"
     ]
 
 
