@@ -1,7 +1,7 @@
 """Files and folders that are whole or absent, and manifests that prove it.
 
-They are written under a temporary name, synced and renamed, and the parent folder is synced: a process that is killed at
-any moment leaves the old one or the new one.
+They are written under a temporary name, synced and renamed, and the parent folder is synced: a process that is killed
+leaves the old one or the new one.
 """
 
 from __future__ import annotations
