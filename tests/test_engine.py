@@ -210,7 +210,7 @@ def test_a_file_that_is_not_there_is_refused_when_plugins_are_looked_up(file: st
 def test_a_broken_file_is_taken_and_listed_as_broken() -> None:
     Path("broken.py").write_text("1 / 0\n")
     made = Engine(plugins=["broken.py"], entry_points=False)
-    assert [plugin.reason for plugin in made.registry.plugins] == [
+    assert [plugin.error for plugin in made.registry.plugins] == [
         "fails at import (line 1): ZeroDivisionError: division by zero"
     ]
 
@@ -245,7 +245,7 @@ def test_an_object_that_cannot_be_looked_at_is_listed() -> None:
             raise RuntimeError("look away")
 
     [listed] = Engine(plugins=[Shy()], entry_points=False).registry.plugins
-    assert listed.reason == "cannot be looked at: RuntimeError: look away"
+    assert listed.error == "cannot be looked at: RuntimeError: look away"
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ class Engine:
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]
-        ways = {name: by.without for name, by, _ in found}
+        ways = {name: by.disable_hint for name, by, _ in found}
         return runner.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
 
     def _cache_folder(self) -> Path:
