@@ -14,7 +14,7 @@ from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..evaluation import metrics
 from ..evaluation.evaluate import tune
 from ..model.classifier import Classifier, silent
-from ..model.self_check import same_as_kept
+from ..model.self_check import matches_cache
 from ..plugin.context import Judge, RunContext
 from ..plugin.protocols import Encoder, Judgement, Metric, Model
 from ..plugin.step import MODEL
@@ -137,7 +137,7 @@ class _Doubt:
         step = self.plan.encoder
         quiet = replace(self.context, emit=silent)
         try:
-            sound = same_as_kept(kept, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
+            sound = matches_cache(kept, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
         except PluginError:
             sound = False  # what fails for a few texts may be said of all of them
         if not sound and not self.told:

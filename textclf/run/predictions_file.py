@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,18 +78,13 @@ def usual_metrics(registry: Registry) -> dict[str, Metric]:
     return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
 
 
-def metrics_of(
-    classifier: Classifier, registry: Registry, files: Callable[[], Mapping[str, str]] = dict
-) -> tuple[dict[str, Metric], tuple[str, ...]]:
-    """Return the metrics that a classifier's run was judged by, or the usual ones, and warnings of those missing.
-
-    files: as for `restored_step`.
-    """
+def metrics_of(classifier: Classifier, registry: Registry) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Return the metrics that a classifier's run was evaluated by, or the usual ones, and warnings of missing ones."""
     found: dict[str, Metric] = {}
     warnings = []
     for saved in classifier.metrics:
         try:
-            step = restored_step("metric", saved, registry, files)
+            step = restored_step("metric", saved, registry)
             found[step.name] = CheckedMetric(step)
         except PluginError as error:
             warnings.append(f"metric '{saved.get('use')}' is left out: {error}")

@@ -21,7 +21,7 @@ from ..evaluation.report import Report
 from ..files import digest, disk_errors, write_text
 from ..model.classifier import Classifier
 from ..model.folder import Saved
-from ..model.self_check import unlike
+from ..model.self_check import check_saved_model
 from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
 from ..plugin.options import options_as_json
@@ -320,7 +320,8 @@ class _Stages:
         with self.journal.stage("save"):
             predict()
             # What nothing reads is the reason of all that follows from it.
-            wrong = "" if save().unread else unlike(classifier, self.folder.model, self.load, parts.test.texts)
+            unread, texts = save().unread, parts.test.texts
+            wrong = "" if unread else check_saved_model(classifier, self.folder.model, self.load, texts)
             if wrong:
                 self.journal.emit(Warned(message=wrong, stage="save"))
         made = self._report(parts, evaluation, on_validation)
