@@ -371,20 +371,20 @@ def test_a_recipe_that_misses_it_says_so(call: Call, block: Callable[[str], None
     answer = call("check", recipe, "--set", "encoder=tfidf")
     assert answer.code == 5
     assert "no encoder is called 'tfidf' (installed: " in answer.err
-    assert "; kept out by TEXTCLF_BLOCK: sklearn\n" in answer.err
+    assert "; blocked by TEXTCLF_BLOCK: sklearn\n" in answer.err
     assert "FILE" not in answer.err
     block("reviews")
-    assert call("check", "reviews_tfidf").err.endswith("; kept out by TEXTCLF_BLOCK: reviews\n")
+    assert call("check", "reviews_tfidf").err.endswith("; blocked by TEXTCLF_BLOCK: reviews\n")
 
 
 def test_what_is_asked_about_it_is_answered_so(call: Call, block: Callable[[str], None]) -> None:
     block("sklearn")
     for name in ("sklearn", "textclf_sklearn"):
         assert call("plugins", "show", name).err == (
-            f"textclf: plugin '{name}' is kept out by TEXTCLF_BLOCK; take it out of there first\n"
+            f"textclf: plugin '{name}' is blocked by TEXTCLF_BLOCK; remove it from there first\n"
         )
     asked = call("plugins", "show", "tfidf").err
-    assert asked.endswith("; kept out by TEXTCLF_BLOCK: sklearn; see 'textclf plugins'\n")
+    assert asked.endswith("; blocked by TEXTCLF_BLOCK: sklearn; see 'textclf plugins'\n")
 
 
 def test_a_misspelt_name_is_a_warning_of_checks_and_runs(
@@ -406,12 +406,12 @@ def test_a_model_or_a_run_of_it_is_not_told_to_install_it(
     with pytest.raises(PluginError) as caught:
         Engine().load(folder)
     assert str(caught.value).endswith(
-        "; kept out by TEXTCLF_BLOCK: toy; it was saved by plugin textclf.testing.toy, which is kept out"
+        "; blocked by TEXTCLF_BLOCK: toy; it was saved by plugin textclf.testing.toy, which is kept out"
     )
     about = json.loads((folder / "record.json").read_text("utf-8"))
     (folder / "record.json").write_text(json.dumps({**about, "state": "interrupted"}), "utf-8")
     with pytest.raises(PluginError) as caught:
         Engine().resume(folder)
     assert str(caught.value) == (
-        f"{folder} was made with plugin textclf.testing.toy (1.0); kept out by TEXTCLF_BLOCK: toy"
+        f"{folder} was made with plugin textclf.testing.toy (1.0); blocked by TEXTCLF_BLOCK: toy"
     )

@@ -181,7 +181,7 @@ def _loaded(code: str) -> list[str]:
 
 
 PUBLIC = "import textclf; [getattr(textclf, name) for name in textclf.__all__]"
-INSTALLED = "from textclf.plugin.discovery import discover; assert discover().offers"
+INSTALLED = "from textclf.plugin.discovery import discover; assert discover().registrations"
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in CORE.rglob("*.py")
