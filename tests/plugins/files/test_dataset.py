@@ -291,7 +291,7 @@ def copies(context: LocalContext) -> list[Path]:
 @pytest.mark.parametrize(("body", "reason"), [
     (b"text,label\nfine\n", ":2: 1 field where the header has 2; a field or a line end is missing"),
     (gzip.compress(BODY)[:-40], ": the gzip data is cut off; fetch or pack the file again"),
-])  # fmt: skip
+], ids=["row", "gzip"])  # fmt: skip
 def test_a_downloaded_file_that_cannot_be_read_is_dropped_from_the_cache(web, context, body, reason):
     url = web.serve("/a.csv", whole(body), whole(BODY))
     with pytest.raises(DataError) as caught:
