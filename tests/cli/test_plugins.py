@@ -252,7 +252,7 @@ def test_plugins_are_listed_with_what_they_offer(call: Call) -> None:
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert answer.code == 0
     assert lines[0] == "plugin from offers name state what it is"
-    reviews = "reviews textclf-engine 0.1.0 dataset reviews ready sentences of film"
+    reviews = "reviews textclf-engine 0.2.0 dataset reviews ready sentences of film"
     assert any(line.startswith(reviews) for line in lines)
     assert "recipe reviews_tfidf" in lines
 
@@ -359,7 +359,7 @@ def test_the_list_shows_what_is_kept_out_and_warns_of_misspelt_names(call: Call,
     block("sklearn,repport")
     answer = call("plugins")
     [line] = [line for line in answer.out.splitlines() if line.startswith("sklearn")]
-    assert line.split() == ["sklearn", "textclf-engine", "0.1.0", "kept", "out"]
+    assert line.split() == ["sklearn", "textclf-engine", "0.2.0", "kept", "out"]
     assert "kept out: sklearn (textclf_sklearn) by TEXTCLF_BLOCK\n" in answer.out
     assert answer.err == (
         "warning: TEXTCLF_BLOCK names 'repport', and no installed plugin is called so; did you mean 'report'?\n"

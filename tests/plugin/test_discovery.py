@@ -426,7 +426,7 @@ def test_installed_blocked_refused_and_broken_plugins_are_told(lines, install, m
     heard = [line for line in lines(entry_points=True) if re.search("shout|shut|late|torn", line)]
     assert sorted(heard) == [
         "plugin 'shut' is blocked by TEXTCLF_BLOCK",
-        "plugin textclf_late (textclf_late 1.2) needs textclf-engine>=99, and this is 0.1.0; install a version of "
+        "plugin textclf_late (textclf_late 1.2) needs textclf-engine>=99, and this is 0.2.0; install a version of "
         "'textclf_late' made for it (T)",
         "plugin textclf_shout (textclf_shout 1.2) is imported (T)",
         "plugin textclf_torn (textclf_torn 1.2) is broken: textclf_encoders() fails: ZeroDivisionError: division "

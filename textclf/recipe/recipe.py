@@ -166,8 +166,7 @@ def parse(source: Source, overrides: Sequence[str] = ()) -> Recipe:
     All else that is wrong is collected in `problems`, for `make_plan` to raise with what it finds.
     """
     document = load(source.text, source.name)
-    unreadable = frozenset(document.root.unreadable_paths())
-    return _recipe(source.name, document.values, document.problems, unreadable, document, overrides)
+    return _recipe(source.name, document.values, document.problems, document.unreadable, document, overrides)
 
 
 def _recipe(
