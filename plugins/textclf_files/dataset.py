@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from textclf import (
     Context,
     DataError,
     Dataset,
+    DownloadLimits,
     Labels,
     Problem,
     Row,
@@ -18,12 +20,13 @@ from textclf import (
     Table,
     TextclfError,
     Texts,
+    download,
+    drop_unreadable,
     read_table,
     table_format,
 )
 
 from .columns import Columns, find_columns, is_parted, label_reader, lookalikes, never_several
-from .download import Limits, fetch
 from .options import FilesOptions, Role, is_url, local
 
 
@@ -70,15 +73,20 @@ def _file_problems(options: FilesOptions, role: Role, place: str) -> Iterator[Pr
         yield Problem(f"'{place}': {what}", (role,))
         return
     try:
-        with read_table(
-            path, format=options.format, encoding=options.encoding, delimiter=options.delimiter, quotes=options.quotes
-        ) as table:
+        with _open(path, options) as table:
             there = table.columns
     except TextclfError as error:
         yield Problem(str(error), (role,), exit_code=error.exit_code)
         return
     for problem in find_columns(options, there, labelled=role != "unlabelled")[1]:
         yield Problem(f"{place}: {problem.message}", problem.path)
+
+
+def _open(path: Path, options: FilesOptions, name: str = "") -> Table:
+    return read_table(
+        path, name=name, format=options.format, encoding=options.encoding, delimiter=options.delimiter,
+        quotes=options.quotes,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -105,10 +113,7 @@ class FilesDataset:
         """Read every file that is given; a DataError names the file, the row, the cause and the way out."""
         if self.options.path is None and self.options.train is None:
             raise DataError("no data is given; say `path: FILE`, or `train: FILE` where the splits are given")
-        files: dict[Role, _Rows] = {}
-        for role, place in self.options.places().items():
-            with self._open(place, context) as table:
-                files[role] = self._read(table, role, context)
+        files = {role: self._file(role, place, context) for role, place in self.options.places().items()}
         labels = self._labels(files, context)
         train = files["path"] if "path" in files else files["train"]
         return Dataset(
@@ -120,25 +125,31 @@ class FilesDataset:
             source=", ".join(self.options.places().values()),
         )
 
-    def _open(self, place: str, context: Context) -> Table:
-        options = self.options
-        path, name = local(place), place
+    def _file(self, role: Role, place: str, context: Context) -> _Rows:
+        path, hint = local(place), ""
+        reading: AbstractContextManager[None] = nullcontext()
         if is_url(place):
-            limits = Limits(options.timeout, options.deadline, options.tries, options.size_limit * 2**20)
-            path = fetch(place, limits, context)
-        return read_table(
-            Path(path), name=name, format=options.format, encoding=options.encoding,
-            delimiter=options.delimiter, quotes=options.quotes,
-        )  # fmt: skip
-
-    def _read(self, table: Table, role: Role, context: Context) -> _Rows:
-        columns, problems = find_columns(self.options, table.columns, labelled=role != "unlabelled")
-        if problems:
-            raise DataError("\n".join(f"{table.name}: {problem.message}" for problem in problems))
-        rows = _read_texts(table, columns) if role == "unlabelled" else self._read_labelled(table, columns, role)
+            path = self._download(place, context)
+            reading = drop_unreadable(path, context)
+            hint = f"; the copy in the cache is {path}, and `refresh: true` downloads the file again"
+        rows = None
+        with reading, _open(path, self.options, place) as table:
+            columns, problems = find_columns(self.options, table.columns, labelled=role != "unlabelled")
+            if not problems:
+                rows = self._rows(table, columns, role)
+        if rows is None:  # the options may be wrong and not the file, which stays in the cache
+            raise DataError("\n".join(f"{place}: {problem.message}" for problem in problems) + hint)
         if rows.unlabelled:
-            context.warn(f"{table.name}: {_count(len(rows.unlabelled), 'row')} without a label taken as unlabelled")
+            context.warn(f"{place}: {_count(len(rows.unlabelled), 'row')} without a label taken as unlabelled")
         return rows
+
+    def _download(self, url: str, context: Context) -> Path:
+        options = self.options
+        limits = DownloadLimits(options.timeout, options.deadline, options.tries, options.size_limit * 2**20)
+        return download(url, context, limits, refresh=options.refresh)
+
+    def _rows(self, table: Table, columns: Columns, role: Role) -> _Rows:
+        return _read_texts(table, columns) if role == "unlabelled" else self._read_labelled(table, columns, role)
 
     def _read_labelled(self, table: Table, columns: Columns, role: Role) -> _Rows:
         rows = _Rows()

@@ -1,4 +1,4 @@
-"""Owns what a recipe may say of its own data files."""
+"""Options of the user's own data files."""
 
 from __future__ import annotations
 
@@ -83,10 +83,16 @@ class FilesOptions(Options):
         None, min_length=1, max_length=1, description="what parts the columns; a comma in CSV, a tab in TSV unless said"
     )
     quotes: bool = Field(True, description="false: quotes in CSV and TSV are ordinary characters")
-    timeout: float = Field(20.0, gt=0, le=600, description="seconds of silence after which one try is given up")
-    deadline: float = Field(1800.0, gt=0, le=86_400, description="seconds after which a download is given up")
-    tries: int = Field(3, ge=1, le=10, description="how often to try a URL, with growing pauses")
-    size_limit: int = Field(2048, ge=1, le=1_048_576, description="the most MiB that a URL may bring")
+    refresh: bool = Field(False, description="download URLs again for this run (--set dataset.refresh=true)")
+    timeout: float = Field(
+        20.0,
+        gt=0,
+        le=600,
+        description="seconds of silence after which a request fails; `tries` times as long ends the download",
+    )
+    deadline: float = Field(1800.0, gt=0, le=86_400, description="seconds after which a download fails")
+    tries: int = Field(3, ge=1, le=10, description="how often to try a URL, with growing pauses or the server's")
+    size_limit: int = Field(2048, ge=1, le=1_048_576, description="the most MiB that a download may have")
 
     def places(self) -> dict[Role, str]:
         """Return the files that are given, by what they are for."""

@@ -1,4 +1,4 @@
-"""Owns what is public to other torch plugins: device, arithmetic of products, memory errors, and the scoring loop."""
+"""Public to other torch plugins: devices, arithmetic of products, memory errors, and the scoring loop."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .device import (
     out_of_memory,
     own_randomness,
 )
+from .loss import logits_of
 from .meter import Reporter
 from .precision import float32_products
-from .scoring import SCORING_BUDGET, in_batches, logits_of, score
+from .scoring import SCORING_BUDGET, in_batches, score
 
 __all__ = [
     "PACKED_BUDGET",

@@ -26,7 +26,7 @@ def test_durations_have_the_units_people_use() -> None:
     ("formatted", "expected"),
     [
         (fixed(0.12345), "0.1235"), (fixed(None), "undefined"), (fixed(math.nan), "undefined"), (fixed(2, 1), "2.0"),
-        (signed(0.1), "+0.1000"), (signed(-0.1), "-0.1000"), (p_value(0.05), "0.0500"), (p_value(1e-5), "< 0.0001"),
+        (signed(0.1), "+0.1000"), (signed(-0.1), "-0.1000"), (p_value(0.05), "0.0500"), (p_value(1e-5), "<0.0001"),
         (number(12345), "12,345"), (number(0.5), "0.5000"), (number(True), "True"), (number("a"), "a"),
         (percent(0.427), "43 %"), (size(5_000_000), "5 MB"), (size(3.21e9), "3.2 GB"),
     ],

@@ -154,19 +154,19 @@ def test_an_observer_that_changes_an_event_is_told_that_it_cannot(event: Event) 
     ("plugin", "way"),
     [
         (Plugin("diary", "textclf_diary", "textclf-diary", "1.0"),
-         "report it to the authors of textclf-diary, or keep it out: TEXTCLF_BLOCK=diary"),
+         "report it to the authors of textclf-diary, or block it: TEXTCLF_BLOCK=diary"),
         (Plugin("diary", "diary", file="my diary.py", sha256="1"),
-         "see `textclf --plugin 'my diary.py' plugins check diary`, or leave --plugin 'my diary.py' out"),
-        (Plugin("own", "textclf_own", "textclf-engine", "1.0"), "keep it out: TEXTCLF_BLOCK=own"),
+         "see `textclf --plugin 'my diary.py' plugins check diary`, or run without --plugin 'my diary.py'"),
+        (Plugin("own", "textclf_own", "textclf-engine", "1.0"), "block it: TEXTCLF_BLOCK=own"),
         (Plugin("diary", "diary"),
-         "mend it, or leave it out of Engine(plugins=...): `textclf.testing.check_plugin(diary)`"),
+         "remove it from Engine(plugins=...), or see `textclf.testing.check_plugin(diary)`"),
     ],
 )  # fmt: skip
 def test_an_observer_that_fails_is_named_with_a_way_to_do_without_it(plugin: Plugin, way: str) -> None:
     def fail(event: Event) -> None:
         raise ValueError("no")
 
-    journal = Journal([("diary", fail)], [].append, ways={"diary": plugin.without})
+    journal = Journal([("diary", fail)], [].append, ways={"diary": plugin.disable_hint})
     journal.emit(Chosen(what="a", choice=1))
     assert list(map(placeless, journal.warnings)) == [f"observer diary fails and is left out: ValueError: no; {way}"]
 

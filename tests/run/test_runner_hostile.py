@@ -129,8 +129,8 @@ def test_an_observer_that_raises_is_a_warning_and_the_run_goes_on(tmp_path):
 
     result = run(tmp_path, {}, textclf_event=textclf_event)
     warnings = [placeless(words) for words in result.report.warnings if "culprit" in words]
-    assert warnings == ["observer textclf_culprit fails and is left out: RuntimeError: I saw enough; mend it, or leave "
-                        "it out of Engine(plugins=...): `textclf.testing.check_plugin(textclf_culprit)`"]
+    assert warnings == ["observer textclf_culprit fails and is left out: RuntimeError: I saw enough; remove it "
+                        "from Engine(plugins=...), or see `textclf.testing.check_plugin(textclf_culprit)`"]
 
 
 def test_an_output_that_raises_is_a_warning_and_the_run_goes_on(tmp_path):
@@ -164,8 +164,8 @@ def test_an_observer_that_changes_the_current_folder_costs_nothing(tmp_path, mon
     engine = Engine(plugins=[toy, plugin(textclf_event=textclf_event)], runs="runs")
     result = engine.run(recipe(dataset=files))
     assert result.report.warnings == (
-        "observer textclf_culprit changed the current folder, which was put back; mend it, or leave it out of "
-        "Engine(plugins=...): `textclf.testing.check_plugin(textclf_culprit)`",
+        "observer textclf_culprit changed the current folder, which was put back; remove it from "
+        "Engine(plugins=...), or see `textclf.testing.check_plugin(textclf_culprit)`",
     )
     assert json.loads((tmp_path / result.folder / "record.json").read_text())["state"] == "finished"
 
@@ -344,7 +344,7 @@ def test_options_that_json_cannot_hold_are_the_plugins_fault(tmp_path):
 def test_what_stands_there_wrongly_is_listed_with_the_reason(hooks, reason):
     """P02, P04: in place of silence."""
     [found] = discover([plugin(**hooks)], entry_points=False).plugins
-    assert placeless(found.reason) == reason
+    assert placeless(found.error) == reason
 
 
 def test_an_object_that_cannot_be_looked_at_harms_nothing():
@@ -354,7 +354,7 @@ def test_an_object_that_cannot_be_looked_at_harms_nothing():
             raise ValueError("not today")
 
     found = discover([toy, Door()], entry_points=False)
-    assert {known.module: known.reason for known in found.plugins} == {
+    assert {known.module: known.error for known in found.plugins} == {
         "Door": "cannot be looked at: ValueError: not today", "textclf.testing.toy": "",
     }  # fmt: skip
     assert found.names("encoder") == ["toy_words"]
@@ -367,7 +367,7 @@ def test_a_hook_that_is_a_coroutine_is_listed():
     odd = plugin(textclf_encoders=textclf_encoders)
     with pytest.warns(RuntimeWarning, match="was never awaited"):
         [found] = discover([odd], entry_points=False).plugins
-    assert found.reason == "textclf_encoders() returns a coroutine, not a list of components"
+    assert found.error == "textclf_encoders() returns a coroutine, not a list of components"
 
 
 @pytest.mark.parametrize("error", [Own("x"), SystemExit(3), Unsayable()])
@@ -376,7 +376,7 @@ def test_an_observer_may_raise_anything_and_the_run_goes_on(tmp_path, error):
     warnings = run(tmp_path, {}, textclf_event=raising_event(error)).report.warnings
     said = {"Own": "Own: x", "SystemExit": "SystemExit: 3", "Unsayable": "Unsayable"}[type(error).__name__]
     assert [placeless(each) for each in warnings if "culprit" in each] == [
-        f"observer textclf_culprit fails and is left out: {said}; mend it, or leave it out of Engine(plugins=...): "
+        f"observer textclf_culprit fails and is left out: {said}; remove it from Engine(plugins=...), or see "
         "`textclf.testing.check_plugin(textclf_culprit)`"
     ]
 

@@ -18,7 +18,7 @@ def signed(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else fixed(value)
+    return "<0.0001" if value < 1e-4 else fixed(value)
 
 
 def thousands(value: float) -> str:

@@ -37,7 +37,7 @@ def find(file: str) -> tuple[Plugin, ModuleType | None]:
     try:
         return plugin, _loaded(file, source)
     except PluginError as error:
-        return replace(plugin, reason=str(error)), None
+        return replace(plugin, error=str(error)), None
 
 
 def load(file: str) -> ModuleType:

@@ -108,7 +108,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     if not isinstance(fingerprint, str):
         raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
     # Two plugins may well use the same words for different features, and so may a file that is being written.
-    plugin = step.offer.plugin
+    plugin = step.registration.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
 
     doubt = _Doubt(plan, encoder, context, fingerprint)
@@ -145,7 +145,7 @@ class _Doubt:
             self.context.warn(
                 f"{step}: the features in the cache are not those that encode makes of the same texts, though its "
                 f"fingerprint is the same, '{self.fingerprint[:40]}'; they are made anew, but name in fingerprint() "
-                f"all that they depend on, also the seed{step.offer.plugin.remedy(step.name)}"
+                f"all that they depend on, also the seed{step.registration.plugin.hint(step.name)}"
             )
         return sound
 

@@ -122,7 +122,7 @@ def with_options(plan: Plan, options: Mapping[str, Any], warn: Callable[[str], N
         if step is None or name not in told:
             warn(f"a choice names the option '{place}', which the recipe does not have; it is left out of the recipe")
             continue
-        taken, problems = validate(step.offer, {**told, name: value})
+        taken, problems = validate(step.registration, {**told, name: value})
         if taken is None:
             warn(f"a choice cannot be written into the recipe: {'; '.join(str(p.under(kind)) for p in problems)}")
             continue

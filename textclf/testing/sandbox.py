@@ -381,7 +381,7 @@ def observe(name: str) -> dict[str, list[str]]:
         trail.hooks = True
         found = discover([module], entry_points=False)
         trail.end()
-    needed = {library for offer in found.offers for library in offer.component.needs}
+    needed = {library for offer in found.registrations for library in offer.component.needs}
     heavy = sorted(library for library in {*_HEAVY, *needed} if library in sys.modules)
     printed = [seen.printed] if seen.printed else []
     return {"heavy": heavy, "acts": _told(trail.acts), "changed": _told(trail.changes), "printed": printed}

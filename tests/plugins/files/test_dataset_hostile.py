@@ -1,4 +1,4 @@
-"""What is wrong with data files is said before anything runs."""
+"""Options and files that the check refuses before a run."""
 
 from __future__ import annotations
 

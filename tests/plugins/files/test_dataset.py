@@ -1,15 +1,20 @@
-"""The dataset `files`: the reader's own tables become labels, texts, ids and groups."""
+"""The dataset `files`: the user's own tables become labels, texts, ids and groups, from the disk or from the web."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import textclf_files
 from textclf_files.options import FilesOptions
 
-from textclf import DataError, Dataset
+from tests.hostile import HOSTILE
+from tests.web import Web, https_server, whole
+from textclf import DataError, Dataset, Engine, read_table
 from textclf.testing import LocalContext, check_plugin, require
 
 
@@ -254,3 +259,92 @@ def test_a_wrong_delimiter_of_the_labels_is_asked_about(cells, options, warned):
         f"'{options.get('labels_delimiter', ',')}'"
     )
     assert warnings(path=path, labels="labels", **options) == [says] * warned
+
+
+BODY = b"text,label\n" + b"fine,x\nbad,y\n" * 2_000
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with https_server(tmp_path, monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> LocalContext:
+    return LocalContext(tmp_path, cache=tmp_path / "cache", offline=False)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_url_is_downloaded_once_and_read_like_a_file(web, context, packed):
+    body = gzip.compress(BODY) if packed else BODY
+    url = web.serve("/a.csv.gz" if packed else "/a.csv", whole(body))
+    first, second = load(context, path=url), load(context, path=url)
+    assert (len(first.train), first.source, second.train.ids) == (4_000, url, first.train.ids)
+    assert len(web.requests) == 1
+
+
+def copies(context: LocalContext) -> list[Path]:
+    return sorted(path for path in (context.cache / "downloads").iterdir() if path.suffix == ".csv")
+
+
+@pytest.mark.parametrize(("body", "reason"), [
+    (b"text,label\nfine\n", ":2: 1 field where the header has 2; a field or a line end is missing"),
+    (gzip.compress(BODY)[:-40], ": the gzip data is cut off; fetch or pack the file again"),
+])  # fmt: skip
+def test_a_downloaded_file_that_cannot_be_read_is_dropped_from_the_cache(web, context, body, reason):
+    url = web.serve("/a.csv", whole(body), whole(BODY))
+    with pytest.raises(DataError) as caught:
+        load(context, path=url)
+    assert str(caught.value).startswith(f"{url}{reason}")
+    assert str(caught.value).endswith(".csv is removed, and the next run downloads it again")
+    assert copies(context) == []
+    assert len(load(context, path=url).train) == 4_000
+
+
+def test_a_column_that_a_downloaded_file_lacks_leaves_it_in_the_cache(web, context):
+    url = web.serve("/a.csv", whole(BODY), whole(BODY.replace(b"label", b"topic")))
+    with pytest.raises(DataError) as caught:
+        load(context, path=url, label="topic")
+    (copy,) = copies(context)
+    assert str(caught.value) == (
+        f"{url}: there is no column 'topic' (columns: 'text', 'label'); "
+        f"the copy in the cache is {copy}, and `refresh: true` downloads the file again"
+    )
+    assert len(load(context, path=url).train) == 4_000
+    assert len(load(context, path=url, label="topic", refresh=True).train) == 4_000
+    assert len(web.requests) == 2
+
+
+def recipe(**dataset) -> dict:
+    return {
+        "version": 1, "name": "mine", "dataset": {"use": "files", **dataset}, "split": {"test": 0.5},
+        "encoder": "tfidf", "trainer": "logistic", "metrics": ["accuracy"],
+    }  # fmt: skip
+
+
+def test_hostile_texts_come_through_training_prediction_and_report():
+    """D11: NUL, lone surrogates, marks and the rest, from the file to predictions.csv."""
+    texts = [*HOSTILE, "half a character \ud83d", *(f"plain text {i}" for i in range(30))]
+    lines = [json.dumps({"text": text, "label": "ab"[i % 2], "key": i}) for i, text in enumerate(texts)]
+    Path("a.jsonl").write_text("\n".join(lines))
+    result = Engine().run(recipe(path="a.jsonl", id="key"))
+    with read_table(result.folder / "predictions.csv") as table:
+        written = {int(row.text("id")): row.text("text") for row in table}
+    assert len(written) > 20
+    for number, text in written.items():
+        expected = texts[number].replace("\ud83d", "\ufffd")
+        assert text == (f"'{expected}" if expected.startswith(("=", "-", "@")) and expected != "-1" else expected)
+    assert len(result.classifier.predict(texts)) == len(texts)
+
+
+def test_a_text_of_ten_megabytes_is_read_in_a_second():
+    """D12: one very long text among short ones."""
+    long = "word " * 2_000_000
+    rows = "".join(f"short {i},{'ab'[i % 2]}\n" for i in range(20))
+    Path("a.csv").write_text(f"text,label\n{rows}{long},a\n")
+    began = time.process_time()
+    with read_table(Path("a.csv")) as table:
+        longest = max(len(row.text("text")) for row in table)
+    assert longest == len(long)
+    assert time.process_time() - began < 1
