@@ -178,9 +178,9 @@ def test_a_signal_ends_the_command_with_its_state_saved(numbers: list[int], code
     assert "Traceback" not in rest
     last = rest.splitlines()[-1]
     if len(numbers) == 1:
-        said = r"textclf: training was stopped after step \d+ of 12; its state is saved; go on with: (.+)"
+        said = r"textclf: training was stopped after step \d+ of 12; its state is saved; resume with: (.+)"
     else:
-        said = r"textclf: .+; go on with: (.+)"
+        said = r"textclf: .+; resume with: (.+)"
     found = re.fullmatch(said, last)
     assert found, last
     folder = Path(found[1].removeprefix("textclf resume "))
