@@ -23,11 +23,13 @@ ORDER = (
 LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enumerate(ORDER)}
 LAYERS["__main__"] = {"cli"}
 LAYERS["scaffold"] = {"errors", "files"}
+LAYERS["downloads"] = LAYERS["recipe"]
 LAYERS["cli"] |= {"scaffold"}
 
 # What each folder of the core may import when it is imported, beside the standard library and the core itself.
 LIBRARIES: dict[str, set[str]] = {
     "plugin": {"pydantic", "pydantic_core", "pluggy", "packaging"},
+    "downloads": {"filelock"},
     "recipe": {"pydantic", "pydantic_core", "yaml"},
     "evaluation": {"pydantic"},
     "model": {"pydantic", "yaml"},
@@ -38,8 +40,8 @@ LIBRARIES: dict[str, set[str]] = {
 
 # A plugin imports textclf, pydantic, and its one family of libraries.
 FAMILIES: dict[str, set[str]] = {
-    "textclf_imdb": {"gdown", "requests", "filelock", "numpy"},
-    "textclf_files": {"pandas", "pyarrow", "filelock", "numpy"},
+    "textclf_imdb": {"gdown", "requests", "numpy"},
+    "textclf_files": {"numpy"},
     "textclf_reviews": {"numpy"},
     "textclf_transformers": {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy"},
     "textclf_torch": {"torch", "transformers", "tokenizers", "safetensors", "captum", "numpy"},
@@ -48,7 +50,7 @@ FAMILIES: dict[str, set[str]] = {
     "textclf_report": {"jinja2", "yaml", "numpy"},
 }
 
-HEAVY = ("torch", "transformers", "sklearn", "pandas", "numpy", "scipy", "safetensors", "gdown", "pyarrow")
+HEAVY = ("torch", "transformers", "sklearn", "pandas", "numpy", "scipy", "safetensors", "gdown", "requests", "pyarrow")
 SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 EVERYTHING = sorted([*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
 
@@ -179,7 +181,7 @@ def _loaded(code: str) -> list[str]:
 
 
 PUBLIC = "import textclf; [getattr(textclf, name) for name in textclf.__all__]"
-INSTALLED = "from textclf.plugin.discovery import discover; assert discover().offers"
+INSTALLED = "from textclf.plugin.discovery import discover; assert discover().registrations"
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in CORE.rglob("*.py")

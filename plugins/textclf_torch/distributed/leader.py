@@ -330,7 +330,7 @@ def _check_plugin(job: Job, size: int) -> None:
         raise PluginError(f"trainer.devices is {size}, but the context has no steps; set it to 1")
     installed = {
         offer.plugin.module
-        for offer in Engine().registry.offers
+        for offer in Engine().registry.registrations
         if offer.kind == "encoder" and offer.component.name == step["use"]
     }
     if step["plugin"] not in installed:

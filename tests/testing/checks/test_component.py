@@ -366,6 +366,6 @@ def test_options_without_a_migrate_of_their_own_have_nothing_to_try():
 
 
 def test_the_version_that_is_asked_with_is_the_installed_one():
-    offers = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
+    offers = [offer for offer in discover().registrations if offer.plugin.distribution == "textclf-engine"]
     versions = {_version(offer.component.options) for offer in offers if offer.component.options.model_fields}
     assert versions == {__version__}
