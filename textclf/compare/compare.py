@@ -13,7 +13,7 @@ from ..evaluation.metrics import CheckedMetric, Draws, bootstrap_together, units
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
-from ..recipe.plan import unfit_for
+from ..recipe.plan import Placed, check_task
 from ..recipe.recipe import Recipe, Source, parse
 from ..recipe.settings import StepSettings
 from ..run.folder import RECIPE, RECORD, RunFolder, find_whole, open_run
@@ -267,7 +267,7 @@ def _metrics(
     steps = [
         restored_step("metric", {"use": name, "options": said.get(name, {})}, registry) for name in named or said
     ]
-    for problem in unfit_for(read.labels.task, False, [((), step, step.traits) for step in steps]):
+    for problem in check_task(read.labels.task, False, [Placed((), step, step.traits) for step in steps]):
         raise DataError(problem.message)
     return {step.name: CheckedMetric(step) for step in steps} or usual_metrics(registry)
 
