@@ -117,7 +117,8 @@ def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
     report = Report.load(folder)
     found = {step.name: CheckedMetric(step) for step in plan.metrics}
     ordered = {name: found[name] for name in report.metrics}
-    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
+    [samples] = bootstrap(ordered, [predictions], plan.settings.report.draws)
+    return Evaluation(predictions, samples, report.baseline)
 
 
 def read_predictions(run: RunFolder | Path) -> Predictions:

@@ -16,7 +16,7 @@ from ..data.dataset import Dataset, Labels, Task, Texts
 from ..data.predictions import Predictions
 from ..errors import ArtefactError, Cancelled, PluginError, ResourceError, Stopped, TextclfError
 from ..evaluation.evaluate import Evaluation, evaluate, learned, report, sizes_of
-from ..evaluation.metrics import CheckedMetric, bootstrap, judge, measure
+from ..evaluation.metrics import CheckedMetric, bootstrap, judge
 from ..evaluation.report import Report
 from ..files import digest, disk_errors, write_text
 from ..model.classifier import Classifier
@@ -62,8 +62,8 @@ def _try_metric(step: Step[Metric], task: Task) -> None:
     metric.step = replace(step, note=step.note + _NOTE)
     try:
         # Without weights first: there nothing of the predictions can be written into.
-        measure(metric, made_up(task))
-        bootstrap({step.name: metric}, made_up(task), 2)
+        metric(made_up(task))
+        bootstrap({step.name: metric}, [made_up(task)], 2)
     except PluginError as fault:
         if fault.__cause__ is None or not _takes_weights(metric.inner):
             raise
