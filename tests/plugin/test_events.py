@@ -34,7 +34,7 @@ class Unsayable:
 def told(choice: Any) -> tuple[Any, list[str]]:
     """Return what a journal keeps of a choice, as its observers hear of it, and its warnings."""
     heard: list[Event] = []
-    journal = Journal([("mine", heard.append)], [].append, parts={"train": "trainer 'own'"})
+    journal = Journal([("mine", heard.append)], [].append, components={"train": "trainer 'own'"})
     with journal.stage("train"):
         journal.emit(Chosen(what="a", choice=choice))
     [chosen] = [event for event in heard if isinstance(event, Chosen)]

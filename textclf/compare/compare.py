@@ -16,7 +16,8 @@ from ..plugin.registry import Registry
 from ..recipe.plan import unfit_for
 from ..recipe.recipe import Recipe, Source, parse
 from ..recipe.settings import StepSettings
-from ..run.folder import RECIPE, RECORD, RunFolder, find_whole, open_run
+from ..run.folder import EVENTS, RECIPE, RECORD, RunFolder, find, open_run
+from ..run.journal import chosen_options, read_events
 from ..run.predictions_file import read_predictions, usual_metrics
 from ..run.study import seedless
 from .comparison import Comparison, Contender, Difference
@@ -39,7 +40,7 @@ def gather(runs: Path, references: Sequence[Reference | Sequence[Reference]]) ->
     Refused: fewer than two, a run that is named twice, one run beside several, and runs on different test texts.
     """
     sides = [[reference] if isinstance(reference, str | Path) else list(reference) for reference in references]
-    found = [[folder for reference in side for folder in find_whole(runs, reference)] for side in sides]
+    found = [[folder for reference in side for folder in find(runs, reference, "study").members()] for side in sides]
     if not all(sides):
         raise RecipeError("a comparison needs a run on either side of 'vs'")
     if len(found) < 2:
@@ -115,7 +116,7 @@ def _names(sides: Sequence[Sequence[RunFolder]]) -> list[str]:
 def _contender(name: str, opened: Sequence[RunFolder]) -> Contender:
     recipes = [_recipe_of(run) for run in opened]
     # What a machine was measured to do best is no part of what was asked for.
-    chosen = {place for run in opened for place in run.fixing()}
+    chosen = {place for run in opened for place in chosen_options(read_events(run.path / EVENTS))}
     for run, recipe in zip(opened[1:], recipes[1:], strict=True):
         different = [p for p in _recipe_differences(recipes[0].values, recipe.values) if p not in chosen]
         if different:
@@ -176,7 +177,7 @@ def compare(
     named: the metrics, the headline first; by default those that all their recipes name.
     """
     contenders = gather(runs, references)
-    sides = [[read_predictions(folder) for folder in side.folders] for side in contenders]
+    sides = [[read_predictions(open_run(folder)) for folder in side.folders] for side in contenders]
     _refuse_others([folder for side in contenders for folder in side.folders], [one for side in sides for one in side])
     return judge(contenders, sides, _metrics(contenders, named, registry, sides[0][0]), draws)
 
