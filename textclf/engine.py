@@ -155,7 +155,8 @@ class Engine:
             return self._finished(opened)
         dataset = None if data is None else inputs.dataset_of(data)
         if opened.record.get("given") and dataset is None:
-            raise DataError(f"{opened.path} ran on data that a program passed; pass the same again: engine.resume(run, data)")
+            hint = "pass the same again: engine.resume(run, data)"
+            raise DataError(f"{opened.path} ran on data that a program passed; {hint}")
         resume.refuse_missing(opened, self.registry)
         read = parse(locate(opened.path / folder.RECIPE, self.registry))
         if allow_changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -152,8 +153,7 @@ def test_an_output_may_write_again_what_it_wrote_in_an_earlier_try() -> None:
 
 
 def bound(folder: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as end:
-        os.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as end, contextlib.chdir(folder):
         end.bind("end")
 
 

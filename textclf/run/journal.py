@@ -16,7 +16,7 @@ from ..errors import said
 from ..evaluation.report import finite
 from ..files import disk_errors
 from ..plugin.component import own_line
-from ..plugin.events import Event, Progress, StageFinished, StageStarted, Warned, plain
+from ..plugin.events import Event, Progress, StageFinished, StageStarted, Warned
 
 _BETWEEN_PROGRESS = 0.25
 # What every event has, beside what it is about.
@@ -68,7 +68,7 @@ def event_file(path: Path) -> Iterator[tuple[list[dict[str, Any]], Callable[[Eve
                 line = line[file.write(line) :]
 
     def append(event: Event) -> None:
-        write(json.dumps(finite(event.to_json()), ensure_ascii=True, default=str).encode() + b"\n")
+        write(json.dumps(finite(event.to_json())).encode() + b"\n")
 
     with file:
         if written and not written.endswith(b"\n"):
@@ -84,7 +84,7 @@ class Journal:
     is named once in a warning and not called again.
     write: appends an event to the run's file. past: the events of earlier tries, as JSON. hints: by the name of an
     observer, what to do if it fails. run: the run's folder, which observers are told with each event, since they may
-    observe several runs. components: by stage, the component whose work it is, in words.
+    observe several runs.
     """
 
     observers: list[tuple[str, Callable[[Event], None]]]
@@ -92,7 +92,6 @@ class Journal:
     past: InitVar[Iterable[Mapping[str, Any]]] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
     run: str = ""
-    components: Mapping[str, str] = field(default_factory=dict)
     # Of all tries, except `stages` and `tokens_per_second`, which are measured in this one.
     warnings: list[str] = field(default_factory=list)
     choices: dict[str, Any] = field(default_factory=dict)
@@ -104,7 +103,6 @@ class Journal:
     tokens_per_second: float | None = None
     _epochs: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     _last_progress: float = 0.0
-    _component: str = ""
     _warned: set[str] = field(default_factory=set)
     # Reentrant: an observer that is being called may itself cause an event, and so may this journal.
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -115,12 +113,8 @@ class Journal:
 
     def emit(self, event: Event) -> None:
         """Write an event and send it to the observers."""
-        event, odd = plain(event)
         with self._lock:
             self._take(event)
-            if odd:
-                where = f"{self._component}: " if self._component else ""
-                self._take(Warned(message=f"{where}{odd}, which JSON does not know; it is kept as text"))
 
     def history(self) -> list[dict[str, Any]]:
         """Return the epochs as JSON: those of each objective in order, then those of the labels.
@@ -136,9 +130,7 @@ class Journal:
         self.emit(StageStarted(stage=name))
         notes: dict[str, Any] = {}
         began = time.perf_counter()
-        self._component = self.components.get(name, "")
         yield notes
-        self._component = ""
         self.stages[name] = round(time.perf_counter() - began, 3)
         self.emit(StageFinished(stage=name, seconds=self.stages[name], notes=notes))
 
@@ -146,7 +138,7 @@ class Journal:
         if isinstance(event, Progress):
             # Progress is for who watches: not written, and sent at most four times a second.
             if event.stage == "train" and event.tokens_per_second is not None:
-                self.tokens_per_second = event.tokens_per_second
+                self.tokens_per_second = float(event.tokens_per_second)
             if not self._is_due(event):
                 return
         else:

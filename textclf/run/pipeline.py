@@ -54,7 +54,7 @@ def load(plan: Plan, components: Components, data: Dataset | None, context: RunC
         step, provider = plan.dataset, components.dataset
         if step is None or provider is None:
             raise RecipeError("the recipe has no dataset step, and no data was passed in its place")
-        data = step.call("load", lambda: provider.load(context), context.warn)
+        data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
             raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
         reason = step.call("load", partial(unsound, data)) or unlike_traits(data, step.traits.pairs)
@@ -121,7 +121,7 @@ def encode(plan: Plan, components: Components, splits: DataSplits, context: RunC
     step, encoder = plan.encoder, components.encoder
     # Each plugin gets labels of its own: one that writes into them changes nothing for the others.
     own = replace(splits.train, labels=splits.train.labels.copy())
-    step.call("fit", lambda: encoder.fit(own, context), context.warn)
+    step.call("fit", lambda: encoder.fit(own, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
         raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
@@ -169,7 +169,7 @@ class CacheCheck:
 
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
-    features = step.call("encode", lambda: encoder.encode(texts, context), context.warn)
+    features = step.call("encode", lambda: encoder.encode(texts, context))
     return checked_features(features, len(texts), step, encoder.encode)
 
 
@@ -192,9 +192,7 @@ def train(plan: Plan, components: Components, splits: DataSplits, encoded: Encod
     step, trainer = plan.trainer, components.trainer
     own = {name: replace(split, labels=split.labels.copy()) for name, split in encoded.splits.items()}
     model: Model = step.call(
-        "train",
-        lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), splits.labels, context),
-        context.warn,
+        "train", lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), splits.labels, context)
     )
     step.require("train", model, MODEL, "Model", origin=trainer.train)
     return model
@@ -221,7 +219,7 @@ def score(
 ) -> NDArray[np.float32]:
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
-    scores = step.call("scores", lambda: model.scores(split.features, context), context.warn)
+    scores = step.call("scores", lambda: model.scores(split.features, context))
     return checked_scores(scores, len(split.labels), splits.labels, step, model.scores)
 
 

@@ -71,13 +71,9 @@ def execute(
     # Files are written by absolute paths, since a plugin may change the current folder; events and messages name the
     # folder as the user does.
     here = replace(folder, path=folder.path.absolute())
-    steps = {"load": plan.dataset, "encode": plan.encoder, "train": plan.trainer, "evaluate": plan.trainer}
-    components = {stage: str(step) for stage, step in steps.items() if step is not None}
     began = time.perf_counter()
     with folder.locked(), event_file(here.path / EVENTS) as (past, append):
-        journal = Journal(
-            list(environment.observers), append, past, environment.hints, run=str(folder.path), components=components
-        )
+        journal = Journal(list(environment.observers), append, past, environment.hints, run=str(folder.path))
         with recorded(here, journal, str(folder.path)):
             clear_parts(here.path)
             if here.state != "running":
