@@ -26,9 +26,9 @@ def ngrams(text: str, options: TfidfOptions, token_pattern: str) -> Iterator[tup
     """Yield each n-gram of a text as often as it occurs, with the ranges of its words, or the one of its characters."""
     letters = _Letters.of(text, lower=options.lowercase)
     if options.analyzer == "word":
-        return _of_words(letters, options.ngrams, re.compile(token_pattern))
+        return _of_words(letters, options.ngram_range, re.compile(token_pattern))
     find = _of_letters if options.analyzer == "char" else _inside_words
-    return find(letters.with_single_spaces(), options.ngrams)
+    return find(letters.with_single_spaces(), options.ngram_range)
 
 
 class _Letters:
@@ -112,7 +112,7 @@ class Vocabulary:
         # One order of columns, so that sums over a row give the same bits however it was counted.
         counts.sort_indices()
         values = counts.data
-        if self.options.sublinear:
+        if self.options.sublinear_tf:
             np.log(values, out=values)
             values += 1
         values *= self.idf.astype(np.float32)[counts.indices]
@@ -209,13 +209,13 @@ def _learn(options: TfidfOptions, texts: Sequence[str]) -> tuple[Vocabulary, spa
         return Vocabulary(options, [], np.zeros(0)), counts
     terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
     found = np.bincount(counts.indices, minlength=len(terms))
-    idf = np.log((1 + len(texts)) / (1 + found)) + 1 if options.idf else np.ones(len(terms))
+    idf = np.log((1 + len(texts)) / (1 + found)) + 1 if options.use_idf else np.ones(len(terms))
     return Vocabulary(options, terms, idf), counts
 
 
 def _vectorizer(options: TfidfOptions, **choice: Any) -> CountVectorizer:
     return CountVectorizer(
-        analyzer=options.analyzer, ngram_range=options.ngrams, lowercase=options.lowercase, binary=options.binary,
+        analyzer=options.analyzer, ngram_range=options.ngram_range, lowercase=options.lowercase, binary=options.binary,
         token_pattern=_token_pattern(options) if options.analyzer == "word" else None, dtype=np.float32, **choice,
     )  # fmt: skip
 

@@ -163,7 +163,7 @@ def taught_by(
 ) -> Taught:
     """Return what an objective trains before the labels, or, where it is None, what the labels train."""
     if objective is None:
-        balanced, smoothing = options.class_weights == "balanced", options.label_smoothing
+        balanced, smoothing = options.class_weight == "balanced", options.label_smoothing
         loss = LabelLoss.of(labels, train.labels, balanced=balanced, smoothing=smoothing, device=device)
         return Taught(LabelLesson(encoder, train.features, loss), classifier, train.features)
     network = objective.build_network(classifier).to(device)

@@ -26,7 +26,7 @@ STRANGE = ["İstanbul  ΣΑΣ ﬁne\t\n x", "  a ", "don't O’Neill's 'tis", "�
 @pytest.mark.parametrize("ngrams", [[1, 1], [1, 3], [2, 4]])
 @pytest.mark.parametrize("more", [{}, {"marks": True, "one_letter": False}, {"lowercase": False}])
 def test_the_n_grams_that_are_found_in_a_text_are_those_that_scikit_learn_counts(analyzer, ngrams, more):
-    chosen = options("encoder", "tfidf", analyzer=analyzer, ngrams=ngrams, **more)
+    chosen = options("encoder", "tfidf", analyzer=analyzer, ngram_range=ngrams, **more)
     analyse = _vectorizer(chosen).build_analyzer()
     for text in [*rated(5)[0], *STRANGE]:
         found = list(tfidf.ngrams(text, chosen, _token_pattern(chosen)))
@@ -42,7 +42,7 @@ def test_the_n_grams_that_are_found_in_a_text_are_those_that_scikit_learn_counts
     ],
 )
 def test_an_n_gram_came_from_the_characters_it_was_made_of(analyzer: str, text: str, expected: dict[str, list[str]]):
-    chosen = options("encoder", "tfidf", analyzer=analyzer, ngrams=[1, 2])
+    chosen = options("encoder", "tfidf", analyzer=analyzer, ngram_range=[1, 2])
     for term, ranges in tfidf.ngrams(text, chosen, _token_pattern(chosen)):
         assert [text[start:end] for start, end in ranges] == expected[term], term
 
@@ -90,7 +90,7 @@ def test_contributions_and_intercept_add_up_to_the_logit(trainer: str, labels: L
 
 
 def test_each_word_gets_its_share_of_every_n_gram_that_it_is_in(tmp_path: Path):
-    classifier = trained("logistic", TWO, tmp_path, ngrams=[1, 2], norm="none", sublinear=False)
+    classifier = trained("logistic", TWO, tmp_path, ngram_range=[1, 2], norm="none", sublinear_tf=False)
     (vocabulary,), model = classifier.encoder.vocabularies, classifier.model  # type: ignore[attr-defined]
 
     def worth(term: str) -> float:
@@ -118,7 +118,7 @@ def test_both_texts_of_a_pair_have_columns_and_words_of_their_own(tmp_path: Path
 
 
 def test_characters_between_words_are_the_remainder(tmp_path: Path):
-    classifier = trained("logistic", TWO, tmp_path, analyzer="char", ngrams=[1, 2])
+    classifier = trained("logistic", TWO, tmp_path, analyzer="char", ngram_range=[1, 2])
     (told,) = classifier.explain(["a good  film, not bad"])
     assert told.remainder != 0
     assert abs(told.error) < 1e-12

@@ -107,7 +107,7 @@ def gradients(job: Job, most: int) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in job.network.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("options", [{}, {"class_weights": "balanced", "label_smoothing": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced", "label_smoothing": 0.1}])
 def test_the_accumulated_gradient_is_the_big_batchs(options: dict[str, Any], tmp_path: Path):
     """T07: micro-batches change the gradient by rounding only."""
     uneven = np.array([0] * 13 + [1] * 5)

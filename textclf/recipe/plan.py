@@ -9,6 +9,7 @@ from typing import Any
 from ..data.dataset import Task
 from ..errors import KeyPath, PluginError, Problem, RecipeError, closest, did_you_mean, listing
 from ..plugin.component import KINDS, LAYOUTS, Kind, Traits
+from ..plugin.options import UnknownKey
 from ..plugin.protocols import DatasetProvider, Encoder, Metric, Output, Trainer
 from ..plugin.registry import Offer, Registry
 from ..plugin.step import Step, absence, default_traits, lacking_libraries, validate
@@ -207,7 +208,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
     encoder, trainer = maker.single("encoder"), maker.single("trainer")
     metrics, outputs = maker.several("metric"), maker.several("output")
     maker.fit(dataset, encoder, trainer, [*metrics, *outputs], data_traits)
-    problems = recipe.located((*recipe.problems, *maker.problems))
+    problems = recipe.located((*recipe.problems, *map(maker.as_written, maker.problems)))
     if problems or encoder is None or trainer is None:
         raise RecipeError(problems)
     return Plan(
@@ -232,6 +233,7 @@ class _Maker:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     readers: list[str] = field(default_factory=list)
+    old_paths: dict[KeyPath, KeyPath] = field(default_factory=dict)  # where options that were renamed are written
 
     def single(self, kind: Kind) -> Placed | None:
         value = self.recipe.values.get(kind)
@@ -299,7 +301,7 @@ class _Maker:
         lacking = lacking_libraries(offer.component)
         if lacking:
             self.problems.append(Problem(absence(offer.kind, offer.component, lacking), place, exit_code=5))
-        options, problems = validate(offer, values)
+        options, problems = validate(offer, self._new_names(offer, values, path))
         self.problems += [problem.under(*path) for problem in problems]
         if options is None:
             return None
@@ -310,6 +312,32 @@ class _Maker:
         except PluginError as error:
             self.problems.append(Problem(str(error), place, exit_code=5))
             return None
+
+    def _new_names(self, offer: Offer, values: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+        """Return the values by the names that the options have now, with a warning for each old name."""
+        values = dict(values)
+        for old, (new, until) in offer.component.options.renamed.items():
+            if old not in values:
+                continue
+            what = f"option '{old}' of {offer.kind} '{offer.component.name}' is now '{new}'"
+            self.warnings.append(f"{what}; the old name goes in {until}")
+            value = values.pop(old)
+            # A flag overrides the recipe by either name.
+            overridden = {override.path[: len(path) + 1] for override in self.recipe.overrides}
+            by_flag = [name for name in (old, new) if (*path, name) in overridden]
+            if new not in values or by_flag == [old]:
+                values[new] = value
+                self.old_paths[*path, new] = (*path, old)
+            elif by_flag != [new]:
+                self.problems.append(UnknownKey(f"{what}, which is there too; remove one of them", (*path, old)))
+        return values
+
+    def as_written(self, problem: Problem) -> Problem:
+        """Return a problem at the option's name in the recipe, which may be an old one."""
+        for new, old in self.old_paths.items():
+            if problem.path[: len(new)] == new:
+                return replace(problem, path=(*old, *problem.path[len(new) :]))
+        return problem
 
     def _check(self, step: Step[Any], path: KeyPath, lacking: list[str]) -> None:
         """Ask the component what is wrong here and now; a problem of exit code 0 is a warning."""
