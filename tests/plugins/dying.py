@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from textclf_torch import checkpoint
 
-from tests.core.killing import KILLED, Death, forked
+from tests.killing import KILLED, Death, forked
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
 from textclf import Engine
 from textclf.evaluation.report import Report

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.core.toys import Stopping
 from tests.plugins.tiny_runs import NAME, RECIPE, of_run, prepare, textclf, unlike
+from tests.toys import Stopping
 from textclf import Engine, Stopped
 from textclf.cli.main import main
 

@@ -14,7 +14,7 @@ from textclf_torch.options import TorchOptions
 from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
 from textclf_transformers.batch import Resident
-from textclf_transformers.packed.forward import attention
+from textclf_transformers.packed import attention
 from textclf_transformers.packed.last_layer import last_layer
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 

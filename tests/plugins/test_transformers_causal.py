@@ -15,8 +15,8 @@ from textclf_transformers import TransformerOptions, build, textclf_encoders
 from textclf_transformers.batch import Collator, Template
 from textclf_transformers.network import is_causal
 from textclf_transformers.options import Gpt2Options
-from textclf_transformers.packed.forward import parity
-from textclf_transformers.packed.forward.attention import by_length
+from textclf_transformers.packed import parity
+from textclf_transformers.packed.attention import by_length
 
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_mistral, tiny_qwen2
 from textclf import ArtefactError, Dataset, Engine, Labels, Split, Texts

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from textclf_transformers import TransformerOptions, build
-from textclf_transformers.packed.forward import forward
-from textclf_transformers.packed.forward.last_layer import Shortened, last_layer
+from textclf_transformers.packed import forward
+from textclf_transformers.packed.last_layer import Shortened, last_layer
 
 from tests.tiny import tiny_bert, tiny_distilbert, tiny_electra, tiny_modernbert, tiny_roberta, tiny_xlm_roberta
 from textclf import Chosen, Labels, Split, Texts

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from textclf_transformers import TransformerOptions, build
-from textclf_transformers.packed.forward import parity
-from textclf_transformers.packed.forward.attention import attend, by_length, within
+from textclf_transformers.packed import parity
+from textclf_transformers.packed.attention import attend, by_length, within
 
 from tests.tiny import tiny_bert
 from textclf import Labels, Split, Texts

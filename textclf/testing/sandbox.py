@@ -372,7 +372,7 @@ _HEAVY = (
 )  # fmt: skip
 
 
-def main(name: str) -> dict[str, list[str]]:
+def observe(name: str) -> dict[str, list[str]]:
     """Import the module, call its hooks, and return which libraries that loaded and what import and hooks did."""
     trail = Trail(name)
     with watch(trail.act) as seen:
@@ -392,10 +392,10 @@ def _told(noticed: dict[str, str]) -> list[str]:
 
 
 def answer(name: str) -> None:
-    """Tell what `main` returns by a descriptor of its own, with what was written to stdout past `sys.stdout`."""
+    """Write what `observe` returns to a descriptor of its own, with what was written to stdout past `sys.stdout`."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out, TemporaryFile() as caught:
         os.dup2(caught.fileno(), 1)
-        found = main(name)
+        found = observe(name)
         with suppress(Exception):  # the plugin may have closed it
             sys.__stdout__.flush()  # type: ignore[union-attr]
         caught.seek(0)
@@ -404,6 +404,7 @@ def answer(name: str) -> None:
         out.write(json.dumps(found))
 
 
-if __name__ == "__main__":
-    answer(sys.argv[1])
-    os._exit(0)  # whatever threads the plugin left would keep the interpreter
+def main(plugin: str) -> None:
+    """Print as JSON what a plugin does in this interpreter, and end it."""
+    answer(plugin)
+    os._exit(0)  # threads that the plugin has started would keep the interpreter

@@ -70,7 +70,9 @@ def _probe(module: ModuleType) -> dict[str, list[str]]:
     if not loose and (module.__spec__ is None or find_spec(module.__name__) is None):
         raise NotApplicable("it cannot be imported by name")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-m", "textclf.testing.sandbox", str(module.__file__) if loose else module.__name__]
+    # Not with -m: the package has imported the module by then, and Python warns of a module that runs twice.
+    run = "import sys; from textclf.testing.sandbox import main; main(sys.argv[1])"
+    command = [sys.executable, "-c", run, str(module.__file__) if loose else module.__name__]
     done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
     if done.returncode != 0 or not done.stdout:
         said = done.stderr.decode("utf-8", "replace").strip()
