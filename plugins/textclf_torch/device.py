@@ -79,10 +79,11 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def moved(values: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Return an array on a device, without waiting for the device."""
-    here = torch.from_numpy(values)
-    return (here.pin_memory() if device.type == "cuda" else here).to(device, non_blocking=True)
+def moved(values: NDArray[Any] | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return an array or a tensor on a device, without waiting for the device."""
+    here = torch.as_tensor(values)
+    pinned = here.pin_memory() if here.device.type == "cpu" and device.type == "cuda" else here
+    return pinned.to(device, non_blocking=True)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

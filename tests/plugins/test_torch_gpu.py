@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from textclf_torch import checkpoint, divergence, loop
 from textclf_torch import state as states
 from textclf_torch.job import Job
-from textclf_transformers.batch import Resident, Residents
+from textclf_transformers.batch import DeviceIds, TokenCache
 
 from tests.plugins.sentiment import TRUTH, Task, sentiment
 from textclf import Chosen, DivergedError, Stopped, Tokens
@@ -122,12 +122,12 @@ def test_batches_made_on_the_gpu_are_those_made_on_the_cpu(tmp_path):
 def test_the_ids_of_a_split_are_copied_to_the_gpu_once():
     tokens = Tokens(np.arange(40, dtype=np.uint16), np.array([0, 15, 40]))
     specials = np.array([7, 8])
-    residents = Residents()
-    first = residents.source(tokens, lambda: specials, GPU)
-    assert isinstance(first, Resident)
+    cache = TokenCache()
+    first = cache.source(tokens, lambda: specials, GPU)
+    assert isinstance(first, DeviceIds)
     assert first.flat.device.type == "cuda"
     assert first.flat.tolist() == [*range(40), 7, 8]
-    assert residents.source(tokens, lambda: specials, GPU) is first
+    assert cache.source(tokens, lambda: specials, GPU) is first
 
 
 @pytest.mark.parametrize("micro_batch", [None, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_an_empty_text_is_the_one_token_that_begins_texts(tmp_path: Path):
     assert not encoder.cut(tokens).any()
     encoder.build_network(LABELS)
     batch = encoder.collate(tokens, np.arange(3), "packed", CPU)
-    begin = encoder._vocabulary().tokenizer.bos_token_id
+    begin = encoder._preprocessor.tokenizer.bos_token_id
     ids, lengths = batch["input_ids"][0].tolist(), batch["text_lengths"]
     assert (ids[0], ids[-1], lengths[0], lengths[2]) == (begin, begin, 1, 1)
     assert batch["text_lasts"].tolist() == [0, lengths[1], lengths[1] + 1]
@@ -160,8 +161,8 @@ def test_a_text_that_ends_in_the_padding_token_is_read_before_it_as_transformers
     }  # fmt: skip
     file.write_text(json.dumps(told), "utf-8")
     encoder, tokens, network = ready(folder)
-    assert encoder._vocabulary().collator.single == Template(((), (0,)), ((), (0,)), (0,))
-    assert encoder._vocabulary().collator.pad_id == 0
+    assert encoder._preprocessor.collator.single == Template(((), (0,)), ((), (0,)), (0,))
+    assert encoder._preprocessor.collator.pad_id == 0
     assert encoder.layouts == ("packed", "padded")
     batch = encoder.collate(tokens, np.arange(len(tokens)), "packed", CPU)
     borders, lengths = batch["text_borders"].tolist(), batch["text_lengths"]
@@ -230,11 +231,11 @@ def test_a_kernel_that_looks_ahead_is_found_out(maker, tmp_path: Path):
     template = Template(((), ()), ((), ()), (0,), (0,))
     collator = Collator(template, template, 64, "head", 0, 0, types=False, causal=True)
 
-    def right(query, key, value, lengths, borders, scale, reach, causal):
-        return by_length(query, key, value, lengths, scale, 0.0, reach, causal)
+    def right(query, key, value, lengths, borders, rule):
+        return by_length(query, key, value, lengths, rule)
 
-    def ahead(query, key, value, lengths, borders, scale, reach, causal):
-        return by_length(query, key, value, lengths, scale, 0.0, reach, causal=False)
+    def ahead(query, key, value, lengths, borders, rule):
+        return by_length(query, key, value, lengths, replace(rule, causal=False))
 
     assert parity.why_padded(network, collator, torch.bfloat16, right) == ""
     why = parity.why_padded(network, collator, torch.bfloat16, ahead)

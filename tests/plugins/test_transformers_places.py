@@ -80,7 +80,7 @@ def test_at_its_place_in_a_batch_each_token_is_seen(maker, truncate: str, pairs:
     ids = encoder.collate(tokens, rows, "padded", CPU)["input_ids"].numpy()
     seen = encoder.seen(tokens, rows)
     assert seen.shape == ids.shape
-    specials = encoder._vocabulary().collator.template(tokens).size
+    specials = encoder._preprocessor.collator.template(tokens).size
     for row, found, places in zip(rows, ids, seen, strict=True):
         assert (tokens.row(row)[places[places >= 0]] == found[places >= 0]).all()
         assert (places >= 0).sum() == min(len(tokens.row(row)), 12 - specials)
