@@ -1,4 +1,4 @@
-"""Owns what recipes may say of this plugin's components."""
+"""The options of this plugin's components."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TfidfOptions(Options):
     marks: bool = Field(False, description="each punctuation mark counts as a word (word analyzer)")
     min_df: int | None = Field(
         None, ge=1, le=1_000_000,
-        description="leave out n-grams that fewer training texts contain; unsaid 2, or 1 below 1,000 training texts",
+        description="leave out n-grams that fewer training texts contain; null: 2, or 1 below 1,000 training texts",
     )  # fmt: skip
     max_df: float = Field(1.0, gt=0, le=1, description="leave out n-grams that a larger share of the texts contains")
     max_features: int | None = Field(

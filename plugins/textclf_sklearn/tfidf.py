@@ -18,77 +18,12 @@ from textclf import ArtefactError, Context, DataError, Span, Split, Texts
 from .options import TfidfOptions
 from .storage import read_array, read_json, write_array, write_json
 
-Range = tuple[int, int]
-_SPACES = re.compile(r"\s\s+")
-
-
-def ngrams(text: str, options: TfidfOptions, token_pattern: str) -> Iterator[tuple[str, list[Range]]]:
-    """Yield each n-gram of a text as often as it occurs, with the ranges of its words, or the one of its characters."""
-    letters = _Letters.of(text, lower=options.lowercase)
-    if options.analyzer == "word":
-        return _of_words(letters, options.ngram_range, re.compile(token_pattern))
-    find = _of_letters if options.analyzer == "char" else _inside_words
-    return find(letters.with_single_spaces(), options.ngram_range)
-
-
-class _Letters:
-    """A text as it is counted, and where each of its characters came from: lower case may be longer."""
-
-    def __init__(self, text: str, origins: Sequence[int]) -> None:
-        self.text, self._origins = text, origins
-
-    @classmethod
-    def of(cls, text: str, *, lower: bool) -> _Letters:
-        counted = text.lower() if lower else text
-        if len(counted) == len(text):
-            return cls(counted, range(len(text)))
-        # Not letter by letter: what a capital sigma becomes depends on its neighbours, but never how many letters.
-        return cls(counted, [place for place, char in enumerate(text) for _ in char.lower()])
-
-    def with_single_spaces(self) -> _Letters:
-        origins, at = list[int](), 0
-        for run in _SPACES.finditer(self.text):
-            origins += self._origins[at : run.start() + 1]
-            at = run.end()
-        return _Letters(_SPACES.sub(" ", self.text), [*origins, *self._origins[at:]])
-
-    def range(self, start: int, end: int) -> Range:
-        """Return where in the text a range of the counted characters, which is not empty, came from."""
-        return self._origins[start], self._origins[end - 1] + 1
-
-
-def _of_words(letters: _Letters, sizes: tuple[int, int], pattern: re.Pattern[str]) -> Iterator[tuple[str, list[Range]]]:
-    words = [(found[0], letters.range(*found.span())) for found in pattern.finditer(letters.text) if found[0]]
-    for size in range(sizes[0], sizes[1] + 1):
-        for start in range(len(words) - size + 1):
-            some = words[start : start + size]
-            yield " ".join(word for word, _ in some), [place for _, place in some]
-
-
-def _of_letters(letters: _Letters, sizes: tuple[int, int]) -> Iterator[tuple[str, list[Range]]]:
-    for size in range(sizes[0], sizes[1] + 1):
-        for start in range(len(letters.text) - size + 1):
-            yield letters.text[start : start + size], [letters.range(start, start + size)]
-
-
-def _inside_words(letters: _Letters, sizes: tuple[int, int]) -> Iterator[tuple[str, list[Range]]]:
-    """As scikit-learn: each word with a space on either side, and one that is shorter than an n-gram counts whole."""
-    for word in re.finditer(r"\S+", letters.text):
-        padded, begin, end = f" {word[0]} ", word.start(), word.end()
-        for size in range(sizes[0], sizes[1] + 1):
-            for start in range(max(1, len(padded) - size + 1)):
-                # Without the spaces on either side, which were added; a space alone is of no word.
-                first, last = max(begin, begin + start - 1), min(end, begin + start - 1 + size)
-                yield padded[start : start + size], [letters.range(first, last)] if first < last else []
-            if size >= len(padded):
-                break
-
-
 VOCABULARY, IDF = "tfidf.json", "idf.npy"
-FEW = 1000
+FEW = 1000  # texts
 COLUMNS = ("first", "second")
 
-
+Range = tuple[int, int]
+_SPACES = re.compile(r"\s\s+")
 @dataclass(slots=True)
 class Vocabulary:
     """The n-grams of one column of texts, in the order of their features, and their weights."""
@@ -153,7 +88,7 @@ class TfidfEncoder:
         return blocks[0] if len(blocks) == 1 else sparse.hstack(blocks, format="csr")
 
     def spans(self, texts: Texts, context: Context) -> list[dict[int, list[Span]]]:
-        """Return the words that each n-gram of a text is of, or the characters."""
+        """Return the words, or the characters, of each n-gram of a text."""
         found: list[dict[int, list[Span]]] = [{} for _ in range(len(texts))]
         begin = 0
         for part, (vocabulary, column) in enumerate(zip(self.vocabularies, _columns(texts), strict=True)):
@@ -166,7 +101,7 @@ class TfidfEncoder:
         return found
 
     def fingerprint(self) -> str:
-        """Cache nothing: learning the vocabulary is most of the work and has to be done either way."""
+        """Return "", so that nothing is cached: learning the vocabulary is most of the work and is needed anyway."""
         return ""
 
     def save(self, folder: Path) -> None:
@@ -176,7 +111,7 @@ class TfidfEncoder:
 
 
 def restore(options: TfidfOptions, folder: Path) -> TfidfEncoder:
-    """Read what `save` wrote; an ArtefactError where vocabulary and weights are not what they should be."""
+    """Read what `save` wrote; an ArtefactError where vocabulary or weights are damaged."""
     values = read_json(folder / VOCABULARY)
     terms = [_checked(folder / VOCABULARY, name, values[name]) for name in COLUMNS if name in values]
     if not terms:
@@ -204,7 +139,7 @@ def _learn(options: TfidfOptions, texts: Sequence[str]) -> tuple[Vocabulary, spa
     try:
         counts = vectorizer.fit_transform(texts)
     except ValueError:
-        # scikit-learn's word for "nothing left": one empty column of a pair is no fault.
+        # scikit-learn raises it where no n-gram is left: one column of a pair may be empty.
         counts = sparse.csr_matrix((len(texts), 0), dtype=np.float32)
         return Vocabulary(options, [], np.zeros(0)), counts
     terms = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
@@ -221,7 +156,7 @@ def _vectorizer(options: TfidfOptions, **choice: Any) -> CountVectorizer:
 
 
 def _min_df(options: TfidfOptions, texts: int) -> int:
-    """Return the least number of texts: what only one says is mostly noise, but in few texts it is all there is."""
+    """Return min_df, by default 2, since n-grams of one text are mostly noise, or 1 where there are few texts."""
     return options.min_df or (1 if texts < FEW else 2)
 
 
@@ -236,3 +171,65 @@ def _nothing_left(options: TfidfOptions, texts: int) -> str:
         f"tfidf: no n-gram of the {texts} training texts is left with min_df {_min_df(options, texts)} "
         f"and max_df {options.max_df:g}; give longer texts, a lower min_df or the analyzer 'char'"
     )
+
+
+def ngrams(text: str, options: TfidfOptions, token_pattern: str) -> Iterator[tuple[str, list[Range]]]:
+    """Yield each n-gram of a text as often as it occurs, with the ranges of its words, or the one of its characters."""
+    letters = _Letters.of(text, lower=options.lowercase)
+    if options.analyzer == "word":
+        return _of_words(letters, options.ngram_range, re.compile(token_pattern))
+    find = _of_letters if options.analyzer == "char" else _inside_words
+    return find(letters.with_single_spaces(), options.ngram_range)
+
+
+class _Letters:
+    """A text as it is counted, with the origin of each of its characters: lower case may be longer."""
+
+    def __init__(self, text: str, origins: Sequence[int]) -> None:
+        self.text, self._origins = text, origins
+
+    @classmethod
+    def of(cls, text: str, *, lower: bool) -> _Letters:
+        counted = text.lower() if lower else text
+        if len(counted) == len(text):
+            return cls(counted, range(len(text)))
+        # Not letter by letter: what a capital sigma becomes depends on its neighbours, but never how many letters.
+        return cls(counted, [place for place, char in enumerate(text) for _ in char.lower()])
+
+    def with_single_spaces(self) -> _Letters:
+        origins, at = list[int](), 0
+        for run in _SPACES.finditer(self.text):
+            origins += self._origins[at : run.start() + 1]
+            at = run.end()
+        return _Letters(_SPACES.sub(" ", self.text), [*origins, *self._origins[at:]])
+
+    def range(self, start: int, end: int) -> Range:
+        """Return where in the text a range of the counted characters, which is not empty, came from."""
+        return self._origins[start], self._origins[end - 1] + 1
+
+
+def _of_words(letters: _Letters, sizes: tuple[int, int], pattern: re.Pattern[str]) -> Iterator[tuple[str, list[Range]]]:
+    words = [(found[0], letters.range(*found.span())) for found in pattern.finditer(letters.text) if found[0]]
+    for size in range(sizes[0], sizes[1] + 1):
+        for start in range(len(words) - size + 1):
+            some = words[start : start + size]
+            yield " ".join(word for word, _ in some), [place for _, place in some]
+
+
+def _of_letters(letters: _Letters, sizes: tuple[int, int]) -> Iterator[tuple[str, list[Range]]]:
+    for size in range(sizes[0], sizes[1] + 1):
+        for start in range(len(letters.text) - size + 1):
+            yield letters.text[start : start + size], [letters.range(start, start + size)]
+
+
+def _inside_words(letters: _Letters, sizes: tuple[int, int]) -> Iterator[tuple[str, list[Range]]]:
+    """As scikit-learn: each word with a space on either side, and one that is shorter than an n-gram counts whole."""
+    for word in re.finditer(r"\S+", letters.text):
+        padded, begin, end = f" {word[0]} ", word.start(), word.end()
+        for size in range(sizes[0], sizes[1] + 1):
+            for start in range(max(1, len(padded) - size + 1)):
+                # Without the spaces on either side, which were added; a space alone is of no word.
+                first, last = max(begin, begin + start - 1), min(end, begin + start - 1 + size)
+                yield padded[start : start + size], [letters.range(first, last)] if first < last else []
+            if size >= len(padded):
+                break

@@ -1,4 +1,4 @@
-"""Where in a text each token comes from, and where it stands in a padded batch."""
+"""The characters that each token comes from, and the place of each token in a padded batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.hostile import HOSTILE
-from tests.plugins.test_transformers_encoding import TEXTS, fitted
+from tests.plugins.transformers.test_encoder import TEXTS, fitted
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_roberta
 from textclf import Texts
 from textclf.data.cleaning import whole

@@ -1,4 +1,4 @@
-"""The encoder tfidf: what it counts, how it weighs, and that a restored one makes the same bits."""
+"""The encoder `tfidf`: counts, weights, and the same bits after a restore."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pydantic import ValidationError
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from tests.plugins.sentences import TWO, build, component, encoded, options, sentences
 from textclf import ArtefactError, DataError, Split, Texts
 from textclf.testing.context import LocalContext
 from textclf.testing.samples import HOSTILE
-
-from .sentences import TWO, build, component, encoded, options, sentences
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whether packed rows are exact in half precision is tried before it is relied on."""
+"""Packed rows in half precision are used only where they give what padded batches give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How texts become tokens, and tokens what a network reads."""
+"""Texts become tokens, and tokens become the batches that a network reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches by index arithmetic are those that one gets by cutting and joining text by text."""
+"""Batches by index arithmetic equal those that are cut and joined text by text."""
 
 from __future__ import annotations
 
