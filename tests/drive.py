@@ -1,7 +1,7 @@
-"""Owns the stand-in for Google Drive: a loopback proxy that ends TLS for its hosts, and the file it serves.
+"""Google Drive of tests: a loopback proxy that ends TLS for its hosts, and the file it serves.
 
-The client is the real, unpatched gdown: it is sent through the proxy by HTTPS_PROXY, and trusts the proxy's test
-authority by REQUESTS_CA_BUNDLE (urllib: SSL_CERT_FILE).
+The client is the real, unpatched gdown: HTTPS_PROXY sends it through the proxy, REQUESTS_CA_BUNDLE makes it trust the
+proxy's test authority.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def reviews_csv(rows: int = ROWS, seed: int = 0) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A request as it arrived."""
 
     host: str
@@ -91,9 +91,9 @@ class Reply:
     def redirect(self, location: str) -> None:
         self.head(302, {"Location": location, "Content-Length": "0"})
 
-    def file(self, body: bytes, asked: Asked, *, name: str = "imdb_reviews.csv", cut: int | None = None) -> None:
-        """Send a download as Drive does, from the byte asked for; `cut` ends the connection after so many bytes."""
-        start = int(asked.headers.get("range", "bytes=0-")[6:-1])
+    def file(self, body: bytes, request: Request, *, name: str = "imdb_reviews.csv", cut: int | None = None) -> None:
+        """Send a download as Drive does, from the requested byte; `cut` ends the connection after so many bytes."""
+        start = int(request.headers.get("range", "bytes=0-")[6:-1])
         span = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
         self.download(len(body) - start, name, status=206 if start else 200, **span)
         self.write(body[start:cut])
@@ -123,23 +123,23 @@ class Reply:
             self.handler.connection.shutdown(socket.SHUT_RDWR)
 
     def silence(self) -> None:
-        """Say nothing more until the client hangs up."""
+        """Send nothing more until the client hangs up."""
         with suppress(OSError):
             self.handler.connection.recv(1)
         self.handler.close_connection = True
 
 
-Scenario = Callable[[Asked, Reply], None]
+Scenario = Callable[[Request, Reply], None]
 
 
 @dataclass
 class Drive:
-    """The proxy: `scenario` answers every request; `asked` are those that came, `tunnels` the hosts connected to."""
+    """The proxy: `scenario` answers every request; `requests` are those that came, `tunnels` the hosts connected to."""
 
     scenario: Scenario
     port: int = 0
     authority: Path = Path()
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     tunnels: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -158,17 +158,17 @@ def serving(body: bytes, *, cuts: int = 0, at: int = 0) -> Scenario:
     """Answer as Drive does for a large file: two redirects, the confirmation page, the file (cut so many times)."""
     left = [cuts]
 
-    def scenario(asked: Asked, reply: Reply) -> None:
-        confirmed = asked.query.get("confirm") == "t"
-        if asked.host == "drive.google.com":
-            reply.redirect(f"https://drive.usercontent.google.com/download?id={asked.query['id']}&export=download")
-        elif asked.host != "drive.usercontent.google.com":
+    def scenario(request: Request, reply: Reply) -> None:
+        confirmed = request.query.get("confirm") == "t"
+        if request.host == "drive.google.com":
+            reply.redirect(f"https://drive.usercontent.google.com/download?id={request.query['id']}&export=download")
+        elif request.host != "drive.usercontent.google.com":
             reply.page("not found", 404)
         elif not confirmed:
-            reply.page(CONFIRMATION_PAGE.format(id=asked.query["id"]))
+            reply.page(CONFIRMATION_PAGE.format(id=request.query["id"]))
         else:
             left[0] -= 1
-            reply.file(body, asked, cut=at if left[0] >= 0 else None)
+            reply.file(body, request, cut=at if left[0] >= 0 else None)
 
     return scenario
 
@@ -177,7 +177,7 @@ def serving(body: bytes, *, cuts: int = 0, at: int = 0) -> Scenario:
 def drive(folder: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch | None = None) -> Iterator[Drive]:
     """Run the proxy on a free loopback port, where it is an https server as well.
 
-    The authority's certificate is written into the folder. With `monkeypatch`, this process is sent through the proxy;
+    The authority's certificate is written into the folder. With `monkeypatch`, this process goes through the proxy;
     for a child process there is `Drive.environment`.
     """
     authority = trustme.CA()
@@ -190,7 +190,7 @@ def drive(folder: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch | No
         def handle(self) -> None:
             with suppress(OSError):
                 if self.connection.recv(1, socket.MSG_PEEK) == b"\x16":
-                    host = "direct"  # a TLS handshake: somebody came without a proxy
+                    host = "direct"  # a TLS handshake: a client without a proxy
                 else:
                     host = _connect_line(self)
                     self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -223,7 +223,7 @@ def _connect_line(tunnel: StreamRequestHandler) -> str:
 
 
 class _Requests(BaseHTTPRequestHandler):
-    """Reads the requests inside a tunnel and gives each to the scenario."""
+    """Reads the requests inside a tunnel and passes each to the scenario."""
 
     protocol_version = "HTTP/1.1"
 
@@ -234,10 +234,10 @@ class _Requests(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        asked = Asked(self.host, parts.path, query, {name.lower(): value for name, value in self.headers.items()})
-        self.state.asked.append(asked)
+        request = Request(self.host, parts.path, query, {name.lower(): value for name, value in self.headers.items()})
+        self.state.requests.append(request)
         with suppress(OSError):
-            self.state.scenario(asked, Reply(self))
+            self.state.scenario(request, Reply(self))
 
     def log_message(self, *args: object) -> None:
         pass

@@ -20,8 +20,8 @@ import json
 from textclf.plugin.discovery import discover
 registry = discover()
 print(json.dumps({
-    "reasons": {plugin.module: plugin.reason for plugin in registry.plugins},
-    "offers": [[offer.kind, offer.component.name, offer.plugin.module] for offer in registry.offers],
+    "reasons": {plugin.module: plugin.error for plugin in registry.plugins},
+    "offers": [[offer.kind, offer.component.name, offer.plugin.module] for offer in registry.registrations],
 }))
 """
 

@@ -1,4 +1,4 @@
-"""Owns the stand-in for a web server: https on a loopback port, with a certificate of a test authority."""
+"""A web server of tests: https on a loopback port, with a certificate of a test authority."""
 
 from __future__ import annotations
 
@@ -18,32 +18,59 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class Web:
-    """A running server: what it answers for each path, and which paths were asked for, in order."""
+    """A running server: its answers by path, and the paths of the requests, in order."""
 
     address: str
     answers: dict[str, Answer] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    leaving: threading.Event = field(default_factory=threading.Event)
+    requests: list[str] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def url(self, path: str) -> str:
         return f"{self.address}{path}"
 
-    def gives(self, path: str, body: bytes, *, length: int | None = None, first_fails: int = 0) -> str:
-        """Answer with a body, after the server failed so many times; `length` is announced in place of the real one."""
-        failures = iter(range(first_fails))
-
-        def answer(request: BaseHTTPRequestHandler) -> None:
-            if next(failures, None) is not None:
-                return head(request, 503)
-            head(request, 200, **{"Content-Length": str(len(body) if length is None else length)})
-            request.wfile.write(body)
-
-        self.answers[path] = answer
+    def serve(self, path: str, *answers: Answer) -> str:
+        """Answer a path in turn, the last answer again and again; return the URL."""
+        left = list(answers)
+        self.answers[path] = lambda request: (left.pop(0) if len(left) > 1 else left[0])(request)
         return self.url(path)
 
-    def redirects(self, path: str, location: str) -> str:
-        self.answers[path] = lambda request: head(request, 302, Location=location)
-        return self.url(path)
+
+def whole(body: bytes, *, length: int | None = None, status: int = 200, **headers: str) -> Answer:
+    """Answer with a body; `length` is announced in place of the real one."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        head(request, status, **{"Content-Length": str(len(body) if length is None else length), **headers})
+        request.wfile.write(body)
+
+    return answer
+
+
+def chunks(*bodies: bytes, end: bytes = b"0\r\n\r\n") -> Answer:
+    """Answer in chunks."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        head(request, 200, **{"Transfer-Encoding": "chunked"})
+        request.wfile.write(b"".join(b"%x\r\n%s\r\n" % (len(body), body) for body in bodies) + end)
+
+    return answer
+
+
+def bare(body: bytes) -> Answer:
+    """Answer with neither a length nor chunks."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        head(request, 200)
+        request.wfile.write(body)
+
+    return answer
+
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda request: head(request, code, **{name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def redirect(location: str) -> Answer:
+    return status(302, Location=location)
 
 
 def head(request: BaseHTTPRequestHandler, status: int, **headers: str) -> None:
@@ -55,18 +82,18 @@ def head(request: BaseHTTPRequestHandler, status: int, **headers: str) -> None:
 
 @contextmanager
 def https_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """Serve on a loopback port, with a certificate that urllib is told to trust."""
+    """Serve on a loopback port, with a certificate that this process trusts."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            web.asked.append(self.path)
+            web.requests.append(self.path)
             with suppress(OSError):
                 web.answers.get(self.path, lambda request: head(request, 404))(self)
 
@@ -81,7 +108,7 @@ def https_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]
     try:
         yield web
     finally:
-        web.leaving.set()
+        web.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

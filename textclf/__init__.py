@@ -1,13 +1,11 @@
-"""Train, judge and use text classifiers from one declarative recipe. The public names load when first used."""
+"""Train, evaluate and use text classifiers from one declarative recipe. The public names load when first used."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .version import VERSION
-
-__version__ = VERSION
+__version__ = "0.2.0"
 
 _HOMES = {
     "ArtefactError": "errors", "Cancelled": "errors", "DataError": "errors", "DivergedError": "errors",
@@ -37,6 +35,7 @@ _HOMES = {
     "RunStarted": "plugin.events", "StageFinished": "plugin.events", "StageStarted": "plugin.events",
     "Warned": "plugin.events",
     "hookimpl": "plugin.hookspecs",
+    "DownloadLimits": "downloads", "Transfer": "downloads", "download": "downloads", "drop_unreadable": "downloads",
     "Recipe": "recipe.recipe",
     "Classifier": "model.classifier",
     "Comparison": "compare.comparison",
@@ -74,6 +73,10 @@ if TYPE_CHECKING:
     from .data.predictions import Prediction as Prediction
     from .data.predictions import Predictions as Predictions
     from .data.tokens import Tokens as Tokens
+    from .downloads import DownloadLimits as DownloadLimits
+    from .downloads import Transfer as Transfer
+    from .downloads import download as download
+    from .downloads import drop_unreadable as drop_unreadable
     from .engine import Engine as Engine
     from .engine import Result as Result
     from .errors import ArtefactError as ArtefactError

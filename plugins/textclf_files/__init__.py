@@ -1,4 +1,4 @@
-"""Offers the reader's own data: CSV, TSV, JSONL and Parquet files, gzipped or not, on this machine or on the web."""
+"""The user's own data: CSV, TSV, JSONL and Parquet files, gzipped or not, on this machine or on the web."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offers the IMDB film reviews of the notebook, fetched from Google Drive, and recipes that learn from them."""
+"""The IMDB film reviews of the notebook, from Google Drive, and recipes that learn from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def textclf_datasets() -> list[Component[Any, Any]]:
             summary="62,155 IMDB film reviews, negative or positive, from Google Drive",
             options=ImdbOptions,
             build=build,
-            # gdown is looked for in `check`: a file that is at hand, or a mirror, needs none.
+            # `check` looks for gdown: a local file or a mirror does not need it.
             check=problems,
             install=INSTALL,
         )

@@ -15,8 +15,8 @@ from torch.nn import functional
 from textclf import Accounted, Context
 
 from . import precision
+from .device import matmul_precision
 from .precision import Mode, shapes_in
-from .runtime import matmul_precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,30 +105,29 @@ def _wait(device: torch.device) -> None:
 
 @contextmanager
 def accounted(job: Job, state: State) -> Iterator[None]:
-    """Account for a training from `state` to its end, and tell the run; one that was resumed tells of its own part."""
+    """Report the throughput of a training from `state` to its end; of a resumed one, only of the part since then."""
     first, products = state.step, products_of(job.network)
     before = _peak(job, products)
-    job.meter.begin(job.device)
     yield
     if state.step == first:
         return
-    job.meter.lap("saving")  # the loop's end waits for the last checkpoint
-    parts = job.meter.parts()
-    # The tokens that were judged by are not among those that were trained on.
+    job.monitor.lap("saving")  # the loop's end waits for the last checkpoint
+    parts = job.monitor.parts()
+    # The tokens of the validation are not among those that were trained on.
     seconds = sum(parts.values()) - parts.get("judging", 0.0)
     share = None
     if before and products:
-        work = TRAINING * job.thaw.mean_work(first, state.step)
-        flops = work * products.forward_flops(job.meter.tokens, job.meter.squares)
+        work = TRAINING * job.unfreezing.mean_work(first, state.step)
+        flops = work * products.forward_flops(job.monitor.tokens, job.monitor.squares)
         best = max(before, _peak(job, products) or 0.0) * job.team.size
         share = round(flops / seconds / best, 4)
     job.context.emit(
         Accounted(
             stage=job.stage,
-            tokens=job.meter.tokens,
+            tokens=job.monitor.tokens,
             seconds=round(sum(parts.values()), 3),
-            tokens_per_second=round(job.meter.tokens / seconds, 1),
-            padding=round(job.meter.padding(), 4),
+            tokens_per_second=round(job.monitor.tokens / seconds, 1),
+            padding=round(job.monitor.padding(), 4),
             peak_share=share,
             parts={name: round(value, 3) for name, value in parts.items()},
             first_step=first,
@@ -138,7 +137,7 @@ def accounted(job: Job, state: State) -> Iterator[None]:
 
 @contextmanager
 def scored(lengths: NDArray[np.int64], context: Context) -> Iterator[None]:
-    """Account for the scoring of texts of these lengths, which ends with scores on the host, and tell the run."""
+    """Report the throughput of scoring texts of these lengths, which ends with scores on the host."""
     began, tokens = time.perf_counter(), int(lengths.sum())
     yield
     seconds = time.perf_counter() - began

@@ -1,7 +1,8 @@
-"""Owns which texts go into a step, and how a step is cut into micro-batches of like length."""
+"""Batches: the texts of a step, their shares, and micro-batches of texts of like length."""
 
 from __future__ import annotations
 
+import heapq
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Rows = "NDArray[np.int64]"
 # Tokens of one packed forward and backward pass, at most: more gains nothing on a CPU, and costs memory.
 PACKED_BUDGET = {"cpu": 4096, "mps": 4096, "cuda": 32_768}
 
@@ -25,13 +25,24 @@ def order(rows: int, epoch: int, seed: int) -> NDArray[np.int64]:
     return drawn
 
 
+def share(rows: NDArray[np.int64], lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Divide a batch into shares of about as many tokens each: the longest text left goes to the smallest share."""
+    taken = [(0, 0, number) for number in range(size)]
+    parts: list[list[int]] = [[] for _ in range(size)]
+    for row in rows[np.argsort(-lengths[rows], kind="stable")]:
+        tokens, texts, number = heapq.heappop(taken)
+        parts[number].append(int(row))
+        heapq.heappush(taken, (tokens + int(lengths[row]), texts + 1, number))
+    return [np.array(part, np.int64) for part in parts]
+
+
 def micro_batches(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], most: int, overhead: int
 ) -> list[NDArray[np.int64]]:
     """Cut a randomly drawn batch into groups of like length, each of at most `most` rows.
 
-    The draw stays honest: sorting happens inside the batch only, and each group counts by its share. `overhead` is what
-    one more forward and backward pass costs, in tokens; the cut with the least padded tokens plus overhead is taken.
+    The batch stays a random draw: only the rows inside of it are sorted. `overhead` is what one more forward and
+    backward pass costs, in tokens; of all cuts the one with the least padded tokens plus overhead is taken.
     """
     rows = rows[np.argsort(lengths[rows], kind="stable")]
     size, padded = len(rows), lengths[rows]

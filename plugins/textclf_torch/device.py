@@ -13,13 +13,12 @@ from textclf import Layout, ResourceError, TokenEncoder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
 Device = Literal["auto", "cuda", "cpu", "mps"]
 Precision = Literal["float32", "bf16", "fp16"]
 
 
 def choose_device(wanted: Device, option: str = "trainer.device") -> torch.device:
-    """Return the device that an option names; a ResourceError with the way out where it is not there."""
+    """Return the device that an option names; a ResourceError with a hint where it is not there."""
     if wanted == "cuda" and not torch.cuda.is_available():
         built = torch.version.cuda
         why = "finds no NVIDIA GPU" if built else "is a build without CUDA"
@@ -44,23 +43,25 @@ def choose_layout(
 ) -> tuple[Layout, str]:
     """Return the layout of batches, and why: packed where the encoder can, since no product is then of padding.
 
-    Off the CPU that hangs on the attention there, so the encoder is asked (`why_padded`) about this network in this
-    arithmetic; what does not answer is padded.
+    On a GPU that depends on the attention there, so the encoder tells by `why_padded` about this network in this
+    arithmetic; without that method batches are padded.
     """
     if "packed" not in encoder.layouts:
         return "padded", getattr(encoder, "unpacked", "") or "its encoder makes no other batches"
     if device.type == "cpu":
         return "packed", "no product is of padding"
-    ask = getattr(encoder, "why_padded", None)
-    why = ask(network, dtype) if ask and device.type == "cuda" else f"packed rows were not tried on {device.type}"
+    why_padded = getattr(encoder, "why_padded", None)
+    if device.type != "cuda" or not why_padded:
+        return "padded", f"packed rows were not tried on {device.type}"
+    why = why_padded(network, dtype)
     return ("padded", why) if why else ("packed", "no product is of padding")
 
 
 @contextmanager
 def matmul_precision(mode: str, device: torch.device) -> Iterator[None]:
-    """Set how float32 matrices are multiplied; the setting is the process's, so it is put back.
+    """Set how float32 matrices are multiplied on the CPU, and restore the process's setting at the end.
 
-    Off the CPU they are multiplied in float32, whatever the process had set: TF32 has a tenth of its digits.
+    On other devices they are multiplied in float32, whatever the process had set: TF32 has a tenth of its digits.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(mode if device.type == "cpu" else "highest")
@@ -72,7 +73,7 @@ def matmul_precision(mode: str, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators, and give back their states: another engine in this process may be using them."""
+    """Seed torch's global generators, and restore their states: another engine in this process may be using them."""
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -80,7 +81,7 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def moved(values: NDArray[Any] | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return an array or a tensor on a device, without waiting for the device."""
+    """Return an array or a tensor on a device; a GPU copies it from pinned memory, so the host does not wait for it."""
     here = torch.as_tensor(values)
     pinned = here.pin_memory() if here.device.type == "cpu" and device.type == "cuda" else here
     return pinned.to(device, non_blocking=True)

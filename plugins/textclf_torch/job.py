@@ -1,4 +1,4 @@
-"""Owns what a training works with and what its steps are: all that stays the same from its first step to its last."""
+"""One phase of a training: all that stays the same from its first step to its last."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from textclf import Context, Encoded, Labels, Layout, TokenEncoder
 from .batches import order
 from .cpu import lanes
 from .distributed.team import Team
-from .divergence import Watch
-from .layers import Thaw
-from .loss import Lesson
-from .meter import Meter
+from .divergence import DivergenceMonitor
+from .layers import UnfreezeSchedule
+from .loss import TrainingObjective
+from .meter import Monitor
 from .precision import Arithmetic
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .options import TorchOptions
+    from .state import State
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that stays the same during one phase of a training: an objective's, or at last that of the labels.
+    """What one phase of a training works with: the phase of an encoder's objective, or the last one, of the labels.
 
     network: what is trained. classifier: the network of the labels, whose body an objective's network shares.
-    phase: how many phases come before this one. before: their steps.
+    lengths: tokens of each training text, int64[n]. phase: how many phases come before this one. before: their steps.
+    lanes: how a batch is carried through the network. team: the processes that share a batch.
     """
 
     network: torch.nn.Module
@@ -43,7 +45,7 @@ class Job:
     validation: Encoded | None
     labels: Labels
     options: TorchOptions
-    lesson: Lesson
+    objective: TrainingObjective
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     arithmetic: Arithmetic
@@ -52,17 +54,17 @@ class Job:
     layout: Layout
     context: Context
     team: Team
-    lanes: lanes.Lanes = lanes.OneLane()  # noqa: RUF009 - it is frozen
-    meter: Meter = field(default_factory=Meter)
-    watch: Watch = field(default_factory=Watch)
-    thaw: Thaw = Thaw()  # noqa: RUF009 - it is frozen
+    unfreezing: UnfreezeSchedule = UnfreezeSchedule()  # noqa: RUF009 - it is frozen
     phase: int = 0
     before: int = 0
+    lanes: lanes.Lanes = lanes.OneLane()  # noqa: RUF009 - it is frozen
+    monitor: Monitor = field(default_factory=Monitor)
+    divergence: DivergenceMonitor = field(default_factory=DivergenceMonitor)
 
     @property
     def stage(self) -> str:
         """Return what events call this phase."""
-        return self.lesson.name or "train"
+        return self.objective.name or "train"
 
     @property
     def epoch_steps(self) -> int:
@@ -75,8 +77,13 @@ class Job:
     def ends_epoch(self, step: int) -> bool:
         return step > 0 and (step % self.epoch_steps == 0 or step == self.steps)
 
+    def is_over(self, state: State) -> bool:
+        """Tell whether all steps are taken, or the validation has not improved for too long."""
+        patience = self.options.early_stopping
+        return state.step >= self.steps or (patience is not None and state.waited >= patience)
+
     def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the texts of a step, drawn at random: the same ones whether the run was resumed or not."""
+        """Return the texts of a step, in the random order of its epoch."""
         epoch, position = divmod(step, self.epoch_steps)
         size = self.options.batch_size
         return order(len(self.lengths), epoch, self.context.seed)[position * size : (position + 1) * size]
@@ -89,11 +96,11 @@ def steps_of(options: TorchOptions, rows: int) -> int:
 
 @contextmanager
 def equipped(job: Job) -> Iterator[Job]:
-    """Give a job the lanes that its arithmetic names, and what makes steps on the CPU cheaper."""
-    # The labels' dropout does not depend on what was learned before them.
-    seed = (job.context.seed, job.team.rank, *((job.phase,) if job.lesson.name else ()))
+    """Yield the job with the lanes of its arithmetic and, on the CPU, cheaper dropout and embedding gradients."""
+    # The labels' dropout does not depend on the phases before theirs.
+    seed = (job.context.seed, job.team.rank, *((job.phase,) if job.objective.name else ()))
     with lanes.opened(job.network, job.device, seed, job.arithmetic.lanes) as found:
         try:
             yield replace(job, lanes=found)
         finally:
-            job.thaw.end()
+            job.unfreezing.end()

@@ -1,4 +1,4 @@
-"""Owns what the depth of a layer decides: how fast it learns, and from which step on it is trained at all."""
+"""What the depth of a layer decides: how fast it learns, and from which step on it is trained."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = "trainer.unfreeze does nothing here: the network has no more than one 
 
 
 def layers_of(encoder: TokenEncoder, network: torch.nn.Module, options: TorchOptions) -> Layers:
-    """Return the parameters that training may change, layer by layer, the head last; none where depth means nothing."""
+    """Return the trainable parameters by layer, the head last; none where no option depends on depth."""
     if options.unfreeze is None and options.layer_decay == 1:
         return []
     layers = [[p for p in layer if p.requires_grad] for layer in encoder.layers(network)]
@@ -37,7 +37,7 @@ def layers_of(encoder: TokenEncoder, network: torch.nn.Module, options: TorchOpt
 
 
 def shares(layers: Layers, decay: float) -> list[float]:
-    """Return the share of the learning rate that each layer takes: all of it the head, and less the deeper it lies.
+    """Return each layer's share of the learning rate: all of it for the head, and less the deeper a layer is.
 
     The decay by layer of Howard & Ruder 2018 (ULMFiT, 3.2), with one factor from layer to layer as in Sun et al. 2019.
     """
@@ -45,8 +45,8 @@ def shares(layers: Layers, decay: float) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Thaw:
-    """From which step on each layer is trained; the state of a step follows from its number alone.
+class UnfreezeSchedule:
+    """From which step on each layer is trained; what is frozen at a step follows from its number alone.
 
     Gradual unfreezing (Howard & Ruder 2018, 3.3): the head alone at first, then one more layer after the other. What is
     frozen gets no gradient: the backward pass ends above it, and the optimiser neither moves nor decays it.
@@ -57,28 +57,28 @@ class Thaw:
     sizes: Sequence[int] = ()
 
     @staticmethod
-    def over(layers: Layers, unfreeze: float | None, steps: int) -> Thaw:
-        """Return a thaw in which the deepest layer follows once the share `unfreeze` of all steps is over."""
+    def over(layers: Layers, unfreeze: float | None, steps: int) -> UnfreezeSchedule:
+        """Return the schedule that trains the deepest layer once the share `unfreeze` of all steps is over."""
         found = [(layer, sum(p.numel() for p in layer) if at else 0) for at, layer in enumerate(layers) if layer]
         below = len(found) - 1
         if unfreeze is None or not below:
-            return Thaw()
+            return UnfreezeSchedule()
         begins = [int(unfreeze * steps * (below - at) / below + 1e-9) for at in range(len(found))]
-        return Thaw([layer for layer, _ in found], begins, [size for _, size in found])
+        return UnfreezeSchedule([layer for layer, _ in found], begins, [size for _, size in found])
 
     def begin(self, step: int) -> None:
-        """Let exactly those layers have gradients that this step trains."""
+        """Freeze all layers but those that this step trains."""
         for layer, first in zip(self.layers, self.begins, strict=True):
             if layer[0].requires_grad != (step >= first):
                 for parameter in layer:
                     parameter.requires_grad_(step >= first)
 
     def end(self) -> None:
-        """Leave nothing frozen."""
+        """Unfreeze all layers."""
         self.begin(max(self.begins, default=0))
 
     def work(self, step: int) -> float:
-        """Return about what a step costs, as a share of one that trains all layers: forward 1/3, backward 2/3.
+        """Estimate what a step costs, as a share of one that trains all layers: forward 1/3, backward 2/3.
 
         Layers count by their weights, the embeddings' left out, which are looked up.
         """

@@ -1,4 +1,4 @@
-"""Counts and clocks of a training, and its progress events."""
+"""What a training reports while it runs: progress, its first steps, tokens and the seconds of each part."""
 
 from __future__ import annotations
 
@@ -17,6 +17,59 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from textclf import Layout
+
+# The first steps are over once so many seconds and steps have passed, without the very first, which warms up.
+SOON, STEPS, LATEST = 1.0, 10, 5.0
+
+
+class Monitor:
+    """Watches a training, and reports it to the run. Nothing that is trained depends on it.
+
+    Until `begin` it only measures, which is all that worker processes need.
+    """
+
+    def __init__(self) -> None:
+        self.tokens, self.squares, self._real, self._places = 0, 0.0, 0, 0
+        self._clock: HostClock | StreamClock = HostClock()
+        self._progress: Reporter | None = None
+        self._first_steps: FirstSteps | None = None
+
+    def begin(self, device: torch.device, progress: Reporter, first_steps: FirstSteps | None = None) -> None:
+        """Begin the first lap. On CUDA time is the stream's, read without waiting for it; otherwise the host's."""
+        self._clock = StreamClock() if device.type == "cuda" else HostClock()
+        self._progress, self._first_steps = progress, first_steps
+
+    def before_step(self) -> None:
+        self.lap("saving")
+
+    def after_step(self, done: int, lengths: NDArray[np.int64], loss: Callable[[], float]) -> None:
+        """Count the texts of a step that was taken, and report where that is due; `loss` is called for a report."""
+        tokens = int(lengths.sum())
+        self.tokens += tokens
+        self.squares += float(lengths @ lengths)
+        if self._progress:
+            self._progress(done, tokens, loss)
+        if self._first_steps and self._first_steps.add(tokens):
+            self._first_steps = None
+        self.lap("other")
+
+    def lap(self, part: str) -> None:
+        """Count the time since the last lap for a part; that takes a microsecond."""
+        self._clock.lap(part)
+
+    def count_places(self, lengths: NDArray[np.int64], layout: Layout) -> None:
+        """Count the places of a micro-batch, and those of them that are real tokens."""
+        real = int(lengths.sum())
+        self._real += real
+        self._places += real if layout == "packed" else len(lengths) * int(lengths.max())
+
+    def padding(self) -> float:
+        """Return the share of all places that were padding."""
+        return 1 - self._real / self._places if self._places else 0.0
+
+    def parts(self) -> dict[str, float]:
+        """Return the seconds of each part, the longest first."""
+        return dict(sorted(self._clock.parts().items(), key=lambda part: -part[1]))
 
 
 class Reporter:
@@ -44,40 +97,26 @@ class Reporter:
         self._at, self._tokens = time.monotonic(), 0
 
 
-class Meter:
-    """Adds up what a training does. `lap` counts the time since the last lap for a part, and costs a microsecond."""
+class FirstSteps:
+    """The speed of a training's first steps, reported once by `report(seconds, steps, tokens)`."""
 
-    def __init__(self) -> None:
-        self.tokens, self.squares, self._real, self._places = 0, 0.0, 0, 0
-        self._clock: HostClock | StreamClock = HostClock()
+    def __init__(self, report: Callable[[float, int, int], None], soon: float = SOON) -> None:
+        self._report, self._soon = report, soon
+        self._began: float | None = None
+        self._steps = self._tokens = 0
 
-    def begin(self, device: torch.device) -> None:
-        """Begin the first lap. On CUDA time is the stream's, read without waiting for it; elsewhere the host's."""
-        self._clock = StreamClock() if device.type == "cuda" else HostClock()
-
-    def lap(self, part: str) -> None:
-        self._clock.lap(part)
-
-    def count(self, lengths: NDArray[np.int64]) -> int:
-        """Count the texts of a step, and return their tokens."""
-        tokens = int(lengths.sum())
-        self.tokens += tokens
-        self.squares += float(lengths @ lengths)
-        return tokens
-
-    def place(self, lengths: NDArray[np.int64], layout: Layout) -> None:
-        """Count the places of a micro-batch, and those of them that are real tokens."""
-        real = int(lengths.sum())
-        self._real += real
-        self._places += real if layout == "packed" else len(lengths) * int(lengths.max())
-
-    def padding(self) -> float:
-        """Return the share of all places that were padding."""
-        return 1 - self._real / self._places if self._places else 0.0
-
-    def parts(self) -> dict[str, float]:
-        """Return the seconds of each part, the longest first."""
-        return dict(sorted(self._clock.parts().items(), key=lambda part: -part[1]))
+    def add(self, tokens: int) -> bool:
+        """Count a step that was taken, and return whether the report is done."""
+        now = time.perf_counter()
+        if self._began is None:
+            self._began = now
+            return False
+        self._tokens, self._steps = self._tokens + tokens, self._steps + 1
+        passed = now - self._began
+        if not ((passed > LATEST and self._steps > 1) or (passed > self._soon and self._steps >= STEPS)):
+            return False
+        self._report(passed, self._steps, self._tokens)
+        return True
 
 
 class HostClock:
@@ -89,7 +128,7 @@ class HostClock:
 
     def lap(self, part: str) -> None:
         if threading.get_ident() != self._thread:
-            return  # of several lanes the first is timed; they do the same
+            return  # of several threads the first is timed; all do the same work
         now = time.perf_counter()
         self._parts[part] = self._parts.get(part, 0.0) + now - self._last
         self._last = now

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 Schedule = Literal["linear", "cosine", "constant", "one_cycle"]
 
-# Where one cycle begins, and where it ends, as shares of its highest rate: those of PyTorch's OneCycleLR.
+# The first and the last rate of one cycle, as shares of its highest: those of PyTorch's OneCycleLR.
 FIRST, LAST = 1 / 25, 1 / 25e4
 
 
 def rate(step: int, steps: int, warmup: float, schedule: Schedule) -> float:
     """Return the share of the highest learning rate that step 0, 1, ... steps - 1 takes.
 
-    It rises over the first `warmup` of all steps in a line, and then falls as PyTorch's LinearLR, CosineAnnealingLR and
-    the schedules of transformers do. The first step takes a rate already, where those of transformers and of
+    It rises linearly over the first `warmup` of all steps, and then falls as PyTorch's LinearLR, CosineAnnealingLR and
+    the schedules of transformers do. The first step already has a rate, where those of transformers and of
     pytorch-pretrained-bert take 0 and learn nothing: in the warm-up, our step is their next one.
     """
     if schedule == "one_cycle":
@@ -42,7 +42,7 @@ def rate(step: int, steps: int, warmup: float, schedule: Schedule) -> float:
 
 
 def _one_cycle(step: int, steps: int, warmup: float) -> float:
-    """As OneCycleLR in two phases (Smith 2018), Adam's averages left as they are: half a cosine up, and one down."""
+    """Half a cosine up and one down, as OneCycleLR in two phases (Smith 2018), without its cycle of Adam's betas."""
     top, last = max(0.0, warmup * steps - 1), steps - 1
     if step < top:
         return _along_cosine(FIRST, 1.0, step / top)
@@ -65,13 +65,13 @@ def make_optimizer(
     head: Sequence[torch.nn.Parameter] = (),
     head_share: float = 1.0,
 ) -> torch.optim.AdamW:
-    """Return AdamW with its decay on matrices alone: biases and norms are vectors.
+    """Return AdamW with weight decay on matrices only: biases and norms are vectors.
 
-    layers: what learns the slower, the deeper it lies; without them all learn alike. head: what learns at a share of
-    the rate of its own, which may be more than all of it. BertAdam is AdamW without bias
-    correction, whose first steps are larger: after one step by the gradient g its averages are 0.1 g and 0.001 g^2, and
-    the weights move by 3.2 times the learning rate (optimization.py of pytorch-pretrained-bert 0.6; on what that does,
-    Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning).
+    layers: learn the more slowly, the deeper they are; without them all learn at one rate. head: learns at the rate's
+    `head_share`, which may be above 1. BertAdam is AdamW without bias correction, whose first steps are larger: after
+    one step by the gradient g its averages are 0.1 g and 0.001 g^2, and the weights move by 3.2 times the learning rate
+    (optimization.py of pytorch-pretrained-bert 0.6; on what that does, Zhang et al. 2021, Revisiting Few-sample BERT
+    Fine-tuning).
     """
     trained = [p for p in network.parameters() if p.requires_grad]
     own = {id(p) for p in head}
@@ -91,33 +91,36 @@ def make_optimizer(
     made = torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=eps, fused=True)
     if options.optimizer == "bertadam":
         for parameter in trained:
-            made.state[parameter] = _aged(parameter)
+            made.state[parameter] = _settled(parameter)
     return made
 
 
 def set_rates(job: Job, step: int) -> None:
-    """Give each group of parameters the learning rate of a step."""
+    """Set the learning rate of each group of parameters for a step."""
     options = job.options
     now = options.learning_rate * rate(step, job.steps, options.warmup, options.schedule)
     for group in job.optimizer.param_groups:
         group["lr"] = now * group.get("share", 1.0)
 
 
-def cut(job: Job) -> torch.Tensor:
-    """See to it that the next step's gradient is no longer than `max_grad_norm`; return how long it is now."""
+def clip_gradients(job: Job) -> torch.Tensor:
+    """Clip the gradient of the next step to the norm `max_grad_norm`, and return its norm before, float32[].
+
+    On a CPU AdamW clips while it steps: the gradients in the network stay as they are.
+    """
     most = job.options.max_grad_norm or math.inf
     if job.options.optimizer == "bertadam":
-        return _cut_each(job, most)
+        return _clip_each(job, most)
     if job.device.type != "cpu":
         return torch.nn.utils.clip_grad_norm_(job.network.parameters(), most)
-    norm = _whole(_norms(job.network, _rows(job)))
-    # The fused step divides by this as it reads the gradient; a pass of its own would read and write all of it.
+    norm = _norm_of(_norms(job.network, _rows(job)))
+    # The fused step divides gradients by this number as it reads them.
     job.optimizer.grad_scale = (norm + 1e-6) / most if norm > most else None  # type: ignore[attr-defined]
     return norm
 
 
-def forget(job: Job) -> None:
-    """Forget all gradients. A large table's memory is kept, and only rows that were touched are written."""
+def zero_grad(job: Job) -> None:
+    """Drop all gradients. A large table keeps its memory, and only the rows that were touched are set to zero."""
     rows = _rows(job)
     for parameter in job.network.parameters():
         touched = rows.touched(parameter) if rows else None
@@ -126,11 +129,11 @@ def forget(job: Job) -> None:
         else:
             parameter.grad = None
     if job.lanes.rows:
-        job.lanes.rows.forget()
+        job.lanes.rows.clear()
 
 
 def _rows(job: Job) -> RowGradients | None:
-    """Return what knows the touched rows of large tables: not where other processes have touched rows as well."""
+    """Return the row gradients of large tables; None where other processes have touched rows as well."""
     return job.lanes.rows if job.team.size == 1 else None
 
 
@@ -141,8 +144,8 @@ def _groups(parameters: Sequence[torch.nn.Parameter], options: TorchOptions) -> 
     ]
 
 
-def _aged(parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
-    """Return the state of a parameter that AdamW takes for one whose averages have long settled."""
+def _settled(parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+    """Return the state of a parameter whose averages have long settled, so that AdamW corrects no bias."""
     return {
         "step": torch.tensor(AGED, dtype=torch.float32, device=parameter.device),
         "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
@@ -150,18 +153,18 @@ def _aged(parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
     }
 
 
-def _cut_each(job: Job, most: float) -> torch.Tensor:
-    """Cut each parameter's gradient to a norm of its own; return that of all as they were."""
+def _clip_each(job: Job, most: float) -> torch.Tensor:
+    """Clip each parameter's gradient by itself, and return the norm of all before."""
     norms = _norms(job.network, _rows(job))
     factors = (most / (torch.stack(norms) + 1e-6)).clamp(max=1.0)
     gradients = [p.grad for p in job.network.parameters() if p.grad is not None]
     if job.device.type != "cpu":
-        torch._foreach_mul_(gradients, list(factors.unbind()))  # asking which of them are long would wait for the GPU
+        torch._foreach_mul_(gradients, list(factors.unbind()))  # reading which of them are long would wait for the GPU
     else:
         for gradient, factor in zip(gradients, factors.tolist(), strict=True):
             if factor < 1:
                 gradient.mul_(factor)
-    return _whole(norms)
+    return _norm_of(norms)
 
 
 def _norms(network: torch.nn.Module, rows: RowGradients | None) -> list[torch.Tensor]:
@@ -173,6 +176,6 @@ def _norms(network: torch.nn.Module, rows: RowGradients | None) -> list[torch.Te
     return list(torch._foreach_norm(found))
 
 
-def _whole(norms: Sequence[torch.Tensor]) -> torch.Tensor:
+def _norm_of(norms: Sequence[torch.Tensor]) -> torch.Tensor:
     norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
     return norm

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from textclf import Field, Options, Problem
-
-if TYPE_CHECKING:
-    pass
 
 
 def check(options: TorchOptions) -> Iterator[Problem]:

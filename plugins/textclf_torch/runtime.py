@@ -1,4 +1,4 @@
-"""What is public to other torch plugins: device, arithmetic, memory errors, scoring, token ids and weights."""
+"""Public to other torch plugins: devices, arithmetic, memory errors, scoring, token ids and weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .device import (
     out_of_memory,
     own_randomness,
 )
+from .loss import logits_of
 from .meter import Reporter
 from .precision import float32_products
-from .scoring import SCORING_BUDGET, in_batches, logits_of, score
+from .scoring import SCORING_BUDGET, in_batches, score
 from .tokens import Truncate, both_ends, encode_texts, kept_ends, longest_first
 from .weights import read_tensors, refuse_tensors
 

@@ -1,4 +1,4 @@
-"""Owns the scoring loop: texts in batches of like length, longest first, and what a network says of them in order."""
+"""The scoring loop: texts in batches of like length, longest first, and the network's scores in the texts' order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ import torch
 from textclf import Context, Labels, ResourceError, Stopped, TokenEncoder, Tokens
 
 from .batches import scoring_batches
-from .cpu.lanes import abreast, for_scoring
+from .cpu.lanes import for_scoring, run_in_lanes
 from .device import choose_layout, out_of_memory
+from .loss import logits_of
 from .meter import Reporter
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def score(
 ) -> NDArray[np.float32]:
     """Return the probabilities of all texts, float32[n, labels]: softmax, or for multi-label tasks sigmoids.
 
-    The numbers are those of the network's weights up to its logits, and float32 from there.
+    Up to the logits the network computes in the precision of its weights, from there in float32.
     """
     lengths = encoder.lengths(tokens)
     network.eval()
@@ -62,16 +63,17 @@ def in_batches(
     context: Context,
     stage: Stage = "score",
 ) -> NDArray[np.float32]:
-    """Return what is answered for each text, float32[n, width], asked for rows of texts of like length at a time.
+    """Return the answer for each text, float32[n, width], computed in batches of texts of like length.
 
-    answer: rows to a tensor [rows, width], which may be called by so many threads at once.
+    answer: a function of rows to a tensor [rows, width], called by up to `threads` threads at once.
     """
     batches = scoring_batches(lengths, _budget(lengths, device, threads))
     threads = min(threads, max(1, len(batches)))
     queue = _Queue(answer, lengths, stage, deque(batches))
     report = Reporter(context, stage, len(lengths), "texts")
     with ThreadPoolExecutor(max(1, threads - 1), _DOING[stage]) as pool:
-        abreast(pool, threads, lambda lane: queue.work(partial(_tell, report, context, stage) if lane == 0 else None))
+        progress = partial(_report, report, context, stage)
+        run_in_lanes(pool, threads, lambda lane: queue.work(None if lane else progress))
     answers = np.empty((len(lengths), width), np.float32)
     if queue.found:
         order, found = zip(*queue.found, strict=True)
@@ -81,7 +83,7 @@ def in_batches(
 
 @dataclass(slots=True)
 class _Queue:
-    """Batches to score and what was found, for any number of threads."""
+    """Batches to score and their answers, for any number of threads."""
 
     answer: Callable[[NDArray[np.int64]], torch.Tensor]
     lengths: NDArray[np.int64]
@@ -90,18 +92,18 @@ class _Queue:
     found: list[tuple[NDArray[np.int64], torch.Tensor]] = field(default_factory=list)
     broken: bool = False
 
-    def work(self, tell: Callable[[int, int], None] | None) -> None:
-        """Score batches until there are none; `tell` is called with the texts and tokens done so far."""
-        told = texts = 0
+    def work(self, progress: Callable[[int, int], None] | None) -> None:
+        """Score batches until there are none; `progress` gets all texts so far, and the tokens since its last call."""
+        reported = texts = 0
         try:
             with torch.inference_mode():
                 while self.batches and not self.broken:
                     self._next()
-                    if tell:
-                        news = self.found[told:]
-                        told += len(news)
-                        texts += sum(len(rows) for rows, _ in news)
-                        tell(texts, sum(int(self.lengths[rows].sum()) for rows, _ in news))
+                    if progress:
+                        new = self.found[reported:]
+                        reported += len(new)
+                        texts += sum(len(rows) for rows, _ in new)
+                        progress(texts, sum(int(self.lengths[rows].sum()) for rows, _ in new))
         except BaseException:
             self.broken = True
             raise
@@ -120,21 +122,15 @@ class _Queue:
             self.batches.extendleft(np.array_split(rows, 2)[::-1])
 
 
-def _tell(report: Reporter, context: Context, stage: Stage, texts: int, tokens: int) -> None:
+def _report(report: Reporter, context: Context, stage: Stage, texts: int, tokens: int) -> None:
     report(texts, tokens=tokens)
     if context.stopping():
         raise Stopped(f"stopped while {_DOING[stage]} texts")
 
 
 def _budget(lengths: NDArray[np.int64], device: torch.device, count: int) -> int:
-    """Return how many tokens a batch may have: fewer where else some threads would have none."""
+    """Return how many tokens a batch may have: fewer where some threads would get no batch."""
     return min(SCORING_BUDGET[device.type], max(LEAST, int(lengths.sum()) // count))
-
-
-def logits_of(output: Any) -> torch.Tensor:
-    """Return the logits of a network's answer: the answer itself, or its field of that name."""
-    logits: torch.Tensor = output if isinstance(output, torch.Tensor) else output.logits
-    return logits
 
 
 def _no_memory(error: RuntimeError, length: int, stage: Stage) -> Exception:

@@ -1,4 +1,4 @@
-"""The state of a training that changes from step to step, and its random generators."""
+"""The state of a training, which changes from step to step, and its random generators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(slots=True)
 class State:
-    """Where a training stands: the one thing here that changes."""
+    """How far a training is. Checkpoints store the fields by their names.
+
+    judged: the step at which the network was last evaluated. waited: epochs since the best one. halvings: how often the
+    micro-batch was halved for lack of memory. loss_sum, loss_rows: of the rows since the last epoch's end.
+    """
 
     micro_batch: int
     phase: int = 0
@@ -28,8 +32,8 @@ class State:
         """Return the mean loss of the rows since the last epoch's end."""
         return self.loss_sum / max(1, self.loss_rows)
 
-    def take(self, value: float, network: torch.nn.Module) -> bool:
-        """Keep the network's weights where the validation says they are the best so far."""
+    def keep_if_best(self, value: float, network: torch.nn.Module) -> bool:
+        """Copy the network's weights if no earlier epoch had such a value, and return whether they were copied."""
         if self.best_value is not None and not value > self.best_value:
             self.waited += 1
             return False
@@ -37,9 +41,6 @@ class State:
         # Clones share no memory, as safetensors demands.
         self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
         return True
-
-    def out_of_patience(self, patience: int | None) -> bool:
-        return patience is not None and self.waited >= patience
 
 
 def generators(device: torch.device) -> list[torch.Tensor]:

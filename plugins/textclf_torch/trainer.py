@@ -1,9 +1,9 @@
-"""Owns the trainer behind `torch` and the model it makes."""
+"""The trainer behind `torch`, and its model."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -26,14 +26,15 @@ from textclf import (
 from . import checkpoint, explain, loop, precision
 from .accounts import scored
 from .cpu import lanes
-from .distributed.leader import gathered
-from .distributed.team import Alone, Team
+from .device import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness
+from .distributed.leader import with_workers
+from .distributed.team import SingleProcess, Team
 from .job import Job, equipped, steps_of
-from .layers import NOTHING, Thaw, layers_of
-from .loss import objectives_of, options_of, taught_by
+from .layers import NOTHING, UnfreezeSchedule, layers_of
+from .loss import EncoderObjective, LabelObjective, TrainingObjective, objectives_of, options_of
 from .optimizer import make_optimizer
 from .precision import working_copy
-from .runtime import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness, score
+from .scoring import score
 from .state import State
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class TorchTrainer:
     def train(
         self, encoder: Encoder, train: Encoded, validation: Encoded | None, labels: Labels, context: Context
     ) -> TorchModel:
-        """Fine-tune a network on the training split, judging each epoch on the validation split where there is one."""
+        """Fine-tune a network on the training split, and evaluate each epoch on the validation split, if any."""
         device = choose_device(self._options.device)
         tokens = cast("TokenEncoder", encoder)
         with own_randomness(context.seed, device):
@@ -81,28 +82,28 @@ class TorchTrainer:
                     options, tokens, network, train, validation, labels, numbers, device, layout, context,
                     objective=objective, phase=at, before=before,
                 )  # fmt: skip
-                self._learn(job, found if at == phase else None)
+                self._train_phase(job, found if at == phase else None)
                 before += job.steps
         return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
 
-    def _learn(self, job: Job, found: Path | None) -> None:
-        """Carry one phase to its end, from a checkpoint of that phase where there is one."""
+    def _train_phase(self, job: Job, found: Path | None) -> None:
+        """Train one phase to its end, from a checkpoint of that phase where there is one."""
         first = State(job.options.micro_batch or job.options.batch_size, job.phase)
-        with gathered(job, found) as shared, matmul_precision(job.arithmetic.matmul, job.device):
+        with with_workers(job, found) as shared, matmul_precision(job.arithmetic.matmul, job.device):
             state = checkpoint.resume(shared, found) if found else first
             with equipped(shared) as ready:
                 loop.run(ready, state)
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
-        """Read what `TorchModel.save` wrote; the CPU will do where the device of the training is not here."""
+        """Read what `TorchModel.save` wrote; the model runs on the CPU where the device of the training is missing."""
         file = folder / "trainer" / "trainer.json"
         try:
-            told = json.loads(file.read_text("utf-8"))
-            known = told["format"] == FORMAT
+            stored = json.loads(file.read_text("utf-8"))
+            known = stored["format"] == FORMAT
         except (OSError, ValueError, KeyError, TypeError):
             raise ArtefactError(f"'{file}' is missing or broken, so the model cannot be restored") from None
         if not known:
-            raise ArtefactError(f"'{file}' has format {told['format']}; this version reads {FORMAT}")
+            raise ArtefactError(f"'{file}' has format {stored['format']}; this version reads {FORMAT}")
         tokens, device = cast("TokenEncoder", encoder), device_for_use(self._options.device)
         network = tokens.load_network(folder, labels).to(device)
         return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
@@ -111,8 +112,8 @@ class TorchTrainer:
 class TorchModel:
     """A fine-tuned network with the encoder whose tokens it reads.
 
-    exact: float32 products are those of "highest", even where "medium" was measured to be as right and faster. That
-    "medium" was asked for says nothing of another machine, where the model may be now.
+    exact: float32 products are those of "highest", even where "medium" was measured to be as exact and faster. There is
+    no such field for "medium": the option says nothing about another machine, where the model may be now.
     """
 
     explains_by: Literal["gradients"] = "gradients"
@@ -134,9 +135,9 @@ class TorchModel:
         self._half: torch.nn.Module | None = None
 
     def scores(self, features: Tokens, context: Context) -> NDArray[np.float32]:
-        """Return float32 probabilities [texts, labels], computed in float32, or in bf16 where that is asked and pays.
+        """Return probabilities, float32[texts, labels], computed in float32; with `context.fast` in bf16 if that pays.
 
-        Float32 products are computed in the way that was measured to be the fastest of those without an error.
+        Float32 products are computed in the fastest mode that was measured to have no error.
         """
         self._numbers = numbers, why = self._numbers or precision.for_scoring(self.network, self.device, context)
         network = self.network
@@ -149,13 +150,14 @@ class TorchModel:
             return score(network, self._encoder, features, self._labels, self.device, context)
 
     def opaque(self) -> str:
-        """Say why the network cannot be explained by gradients, or return an empty string."""
+        """Return why the network cannot be explained by gradients, or an empty string."""
         return explain.opaque(self.network, self._encoder)
 
     def attributions(self, features: Tokens, columns: NDArray[np.int64], context: Context) -> list[Attributions]:
         """Return what each token contributed, by integrated gradients, in float32."""
-        told = (self.network, self._encoder, features, columns, self._labels, self.device, context)
-        return explain.attribute(*told)
+        return explain.attribute(
+            self.network, self._encoder, features, columns, self._labels, self.device, context
+        )
 
     def _in_bf16(self) -> torch.nn.Module:
         if self._half is None:
@@ -175,43 +177,53 @@ def make_job(
     train: Encoded,
     validation: Encoded | None,
     labels: Labels,
-    numbers: precision.Arithmetic,
+    arithmetic: precision.Arithmetic,
     device: torch.device,
     layout: Layout,
     context: Context,
-    team: Team = Alone(),  # noqa: B008 - it is frozen
+    team: Team = SingleProcess(),  # noqa: B008 - it is frozen
     *,
     objective: Objective | None = None,
     phase: int = 0,
     before: int = 0,
 ) -> Job:
-    """Return what `loop.run` trains: a network with its data, what it is taught, and an optimiser.
+    """Return what `loop.run` trains.
 
-    network: that of the labels. objective: what it is taught before them; none are the labels themselves.
+    network: that of the labels. objective: what its body learns in this phase; None: the labels.
     """
-    taught = taught_by(objective, options, encoder, network, train, labels, device, context.seed)
-    layers = layers_of(encoder, network, options)
-    job = Job(
-        network=taught.network,
+    minimised: TrainingObjective
+    head: Sequence[torch.nn.Parameter] = ()
+    trained, tokens, head_share = network, train.features, 1.0
+    if objective is None:
+        minimised = LabelObjective.create(options, encoder, train, labels, device)
+    else:
+        minimised = EncoderObjective(objective, context.seed)
+        trained, tokens = objective.build_network(network).to(device), objective.tokens
+        shared = {id(parameter) for parameter in network.parameters()}
+        head = [parameter for parameter in trained.parameters() if id(parameter) not in shared]
+        head_share = objective.head_learning_rate / objective.learning_rate
+    layers, lengths = layers_of(encoder, network, options), encoder.lengths(tokens)
+    unfreezing = UnfreezeSchedule.over(layers, options.unfreeze, steps_of(options, len(lengths)))
+    if options.unfreeze is not None and not unfreezing.layers and team.rank == 0:
+        context.warn(NOTHING)
+    return Job(
+        network=trained,
         classifier=network,
         encoder=encoder,
         train=train,
         validation=None if objective else validation,
         labels=labels,
         options=options,
-        lesson=taught.lesson,
-        optimizer=make_optimizer(taught.network, options, layers, taught.head, taught.head_share),
-        scaler=torch.amp.GradScaler(device.type, enabled=numbers.precision == "fp16"),
-        arithmetic=numbers,
-        lengths=encoder.lengths(taught.tokens),
+        objective=minimised,
+        optimizer=make_optimizer(trained, options, layers, head, head_share),
+        scaler=torch.amp.GradScaler(device.type, enabled=arithmetic.precision == "fp16"),
+        arithmetic=arithmetic,
+        lengths=lengths,
         device=device,
         layout=layout,
         context=context,
         team=team,
+        unfreezing=unfreezing,
         phase=phase,
         before=before,
     )
-    thaw = Thaw.over(layers, options.unfreeze, job.steps)
-    if options.unfreeze is not None and not thaw.layers and team.rank == 0:
-        context.warn(NOTHING)
-    return replace(job, thaw=thaw)

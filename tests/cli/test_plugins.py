@@ -252,7 +252,7 @@ def test_plugins_are_listed_with_what_they_offer(call: Call) -> None:
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert answer.code == 0
     assert lines[0] == "plugin from offers name state what it is"
-    reviews = "reviews textclf-engine 0.1.0 dataset reviews ready sentences of film"
+    reviews = "reviews textclf-engine 0.2.0 dataset reviews ready sentences of film"
     assert any(line.startswith(reviews) for line in lines)
     assert "recipe reviews_tfidf" in lines
 
@@ -359,7 +359,7 @@ def test_the_list_shows_what_is_kept_out_and_warns_of_misspelt_names(call: Call,
     block("sklearn,repport")
     answer = call("plugins")
     [line] = [line for line in answer.out.splitlines() if line.startswith("sklearn")]
-    assert line.split() == ["sklearn", "textclf-engine", "0.1.0", "kept", "out"]
+    assert line.split() == ["sklearn", "textclf-engine", "0.2.0", "kept", "out"]
     assert "kept out: sklearn (textclf_sklearn) by TEXTCLF_BLOCK\n" in answer.out
     assert answer.err == (
         "warning: TEXTCLF_BLOCK names 'repport', and no installed plugin is called so; did you mean 'report'?\n"
@@ -371,20 +371,20 @@ def test_a_recipe_that_misses_it_says_so(call: Call, block: Callable[[str], None
     answer = call("check", recipe, "--set", "encoder=tfidf")
     assert answer.code == 5
     assert "no encoder is called 'tfidf' (installed: " in answer.err
-    assert "; kept out by TEXTCLF_BLOCK: sklearn\n" in answer.err
+    assert "; blocked by TEXTCLF_BLOCK: sklearn\n" in answer.err
     assert "FILE" not in answer.err
     block("reviews")
-    assert call("check", "reviews_tfidf").err.endswith("; kept out by TEXTCLF_BLOCK: reviews\n")
+    assert call("check", "reviews_tfidf").err.endswith("; blocked by TEXTCLF_BLOCK: reviews\n")
 
 
 def test_what_is_asked_about_it_is_answered_so(call: Call, block: Callable[[str], None]) -> None:
     block("sklearn")
     for name in ("sklearn", "textclf_sklearn"):
         assert call("plugins", "show", name).err == (
-            f"textclf: plugin '{name}' is kept out by TEXTCLF_BLOCK; take it out of there first\n"
+            f"textclf: plugin '{name}' is blocked by TEXTCLF_BLOCK; remove it from there first\n"
         )
     asked = call("plugins", "show", "tfidf").err
-    assert asked.endswith("; kept out by TEXTCLF_BLOCK: sklearn; see 'textclf plugins'\n")
+    assert asked.endswith("; blocked by TEXTCLF_BLOCK: sklearn; see 'textclf plugins'\n")
 
 
 def test_a_misspelt_name_is_a_warning_of_checks_and_runs(
@@ -406,12 +406,12 @@ def test_a_model_or_a_run_of_it_is_not_told_to_install_it(
     with pytest.raises(PluginError) as caught:
         Engine().load(folder)
     assert str(caught.value).endswith(
-        "; kept out by TEXTCLF_BLOCK: toy; it was saved by plugin textclf.testing.toy, which is kept out"
+        "; blocked by TEXTCLF_BLOCK: toy; it was saved by plugin textclf.testing.toy, which is kept out"
     )
     about = json.loads((folder / "record.json").read_text("utf-8"))
     (folder / "record.json").write_text(json.dumps({**about, "state": "interrupted"}), "utf-8")
     with pytest.raises(PluginError) as caught:
         Engine().resume(folder)
     assert str(caught.value) == (
-        f"{folder} was made with plugin textclf.testing.toy (1.0); kept out by TEXTCLF_BLOCK: toy"
+        f"{folder} was made with plugin textclf.testing.toy (1.0); blocked by TEXTCLF_BLOCK: toy"
     )

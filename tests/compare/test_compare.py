@@ -14,8 +14,8 @@ import pytest
 
 from tests.toys import engine, recipe
 from textclf import Labels, Predictions, RecipeError, Texts
-from textclf.compare.compare import judge
-from textclf.compare.comparison import Comparison, Contender
+from textclf.compare.compare import compare_predictions
+from textclf.compare.comparison import ComparedSystem, Comparison
 from textclf.testing.toy import ToyAccuracy
 
 AB = Labels(("neg", "pos"))
@@ -35,10 +35,10 @@ def judged(*sides: Any, groups: list[str] | None = None, metric: Any = None, see
     """Compare sides, each given as bool[n], which texts are decided right, or as bool[seeds, n]."""
     read = [[answers(right, groups) for right in np.atleast_2d(side)] for side in sides]
     who = [
-        Contender(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
+        ComparedSystem(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
         for name, side in zip("ABCDEF", read, strict=False)
     ]
-    return judge(who, read, {"accuracy": metric or ToyAccuracy()}, 1000)
+    return compare_predictions(who, read, {"accuracy": metric or ToyAccuracy()}, 1000)
 
 
 def correct(*counts: int) -> tuple[Any, Any]:
@@ -147,8 +147,8 @@ def test_seeds_that_are_none_are_warned_of() -> None:
     generator = np.random.default_rng(0)
     one, other = generator.random((2, 50)) < 0.8, generator.random((2, 50)) < 0.8
     assert judged(one, other, seeds=(1, 1)).warnings[0] == (
-        "several runs of 'A' have the same seed: they are not independent, so the interval is too narrow; give each a "
-        "seed of its own"
+        "several runs of 'A' have the same seed: they are not independent, so the interval is too narrow; give each "
+        "run a seed of its own"
     )
     # Their scores are the same here, whatever they decide.
     assert judged(one, other).warnings[1] == (
@@ -198,10 +198,6 @@ def test_a_single_run_of_a_study_is_called_by_its_own_id_and_a_study_by_its() ->
     assert ready.compare([first, second]).runs == (f"a/{first.folder.name}", f"a/{second.folder.name}")
 
 
-GIVE = "give one list of at least two runs: engine.compare([first, second])"
-RUN = "give a Result of engine.run, a run's folder or name, or a list of them"
-
-
 def test_results_are_compared_as_their_folders_are() -> None:
     ready = engine()
     one, other = ready.run(recipe()), ready.run(recipe(**WEAK))
@@ -217,50 +213,19 @@ def test_results_of_studies_and_lists_of_their_members_are_compared_as_recipes()
     assert compared.speaks_of == "recipes"
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (("name/20261123",), f"runs is a str, not a list; {GIVE}"),
-        ((None,), f"runs is nothing, not a list; {GIVE}"),
-        ((["a"], ["b"]), f"runs is several arguments; {GIVE}"),
-        (([1, 2],), f"runs[0] is an int; {RUN}"),
-        ((["a", ["b", None]],), f"runs[1][1] is nothing; {RUN}"),
-        (
-            (["a", "vs", "b"],),
-            "runs[1] is 'vs', which only the command reads so; give each side's runs as a list: "
-            "engine.compare([[a1, a2], [b1, b2]])",
-        ),
-        (([],), "a comparison needs at least two runs"),
-    ],
-)
-def test_what_is_no_list_of_runs_is_refused_in_one_sentence(given: Any, said: str) -> None:
-    with pytest.raises(RecipeError) as raised:
-        engine().compare(*given)
-    assert str(raised.value) == said
-
-
-def test_one_result_or_two_results_without_a_list_are_told_to_be_a_list() -> None:
+def test_one_run_in_place_of_a_list_is_refused_with_the_list_that_was_meant() -> None:
     one = engine().run(recipe())
-    for given, found in (((one,), "a Result, not a list"), ((one, one), "several arguments")):
+    for run in (one, one.folder, "toy"):
         with pytest.raises(RecipeError) as raised:
-            engine().compare(*given)  # type: ignore[arg-type]
-        assert str(raised.value) == f"runs is {found}; {GIVE}"
+            engine().compare(run)  # type: ignore[arg-type]
+        assert str(raised.value) == "runs is one run; give a list of at least two: engine.compare([first, second])"
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"metrics": "accuracy"}, "metrics is 'accuracy', not a list; give metrics=['accuracy']"),
-        ({"metrics": None}, "metrics is nothing, not a list; give names: metrics=['accuracy']"),
-        ({"metrics": [1]}, "metrics[0] is an int, not a metric's name; give names: metrics=['accuracy']"),
-        ({"draws": 0}, "draws is 0, too few for an interval; give at least 100"),
-        ({"draws": 1e3}, "draws is a float, not a whole number; give at least 100"),
-    ],
-)
-def test_what_is_no_metric_or_number_of_draws_is_refused_in_one_sentence(asked: dict[str, Any], said: str) -> None:
-    with pytest.raises(RecipeError) as raised:
-        engine().compare(["a", "b"], **asked)
-    assert str(raised.value) == said
+def test_too_few_runs_or_draws_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^a comparison needs at least two runs$"):
+        engine().compare([])
+    with pytest.raises(RecipeError, match=r"^draws is 0, too few for an interval; give at least 100$"):
+        engine().compare(["a", "b"], draws=0)
 
 
 def test_a_comparison_reads_as_its_sentences_and_what_they_speak_of() -> None:

@@ -25,7 +25,7 @@ from textclf.evaluation.metrics import (
     label_rows,
 )
 from textclf.plugin.component import Component
-from textclf.plugin.registry import Offer, Plugin
+from textclf.plugin.registry import Plugin, Registration
 from textclf.plugin.step import Step
 from textclf.testing.toy import ToyAccuracy
 
@@ -118,7 +118,7 @@ def checked(answer: Any) -> CheckedMetric:
             return answer(predictions, weights)
 
     component: Component[Any, Any] = Component(name="odd", build=lambda options: Metric())
-    return CheckedMetric(Step("metric", Offer("metric", component, Plugin("mine", "textclf_mine")), NoOptions()))
+    return CheckedMetric(Step("metric", Registration("metric", component, Plugin("mine", "textclf_mine")), NoOptions()))
 
 
 ODD = "^metric 'odd' \\(plugin textclf_mine\\): __call__"

@@ -127,7 +127,7 @@ def said(name: str, value: Any) -> dict[str, Any]:
 def test_a_component_takes_every_option_by_its_old_name(kind: str, name: str) -> None:
     """A new name is fine where the old one is still read, be it by `migrate` only, as in models and old runs."""
     registry = textclf.Engine().registry
-    [component] = [o.component for o in registry.offers if (o.kind, o.component.name) == (kind, name)]
+    [component] = [o.component for o in registry.registrations if (o.kind, o.component.name) == (kind, name)]
     options, stored = component.options, OPTIONS[kind, name]
     given = {required: stored[required] for required in REQUIRED if required in stored}
     refused = {}
@@ -150,7 +150,7 @@ def read(options: type[textclf.Options], values: dict[str, Any]) -> textclf.Opti
 
 def test_an_option_that_no_component_has_is_refused() -> None:
     """Without this the test of the old names would prove nothing."""
-    [tfidf] = [o.component for o in textclf.Engine().registry.offers if o.component.name == "tfidf"]
+    [tfidf] = [o.component for o in textclf.Engine().registry.registrations if o.component.name == "tfidf"]
     with pytest.raises(ValueError, match="no_such_option"):
         read(tfidf.options, {"no_such_option": 1})
 

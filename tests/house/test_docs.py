@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [Path("README.md"), Path("plugins/README.md")]
+PAGES = [Path("README.md"), Path("docs/tutorial.md"), Path("docs/plugin-reference.md"), Path("plugins/README.md")]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

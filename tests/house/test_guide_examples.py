@@ -15,11 +15,16 @@ import numpy as np
 import pytest
 
 import textclf
+from textclf import Judgement, Report
+from textclf.evaluation.report import Estimate, Gate, LabelRow
 from textclf.plugin import events
 from textclf.testing import FolderCheckpoints, LocalContext, check_plugin, require, toy
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "examples" / "plugins").glob("*.py"))
+# The encoder of the tutorial has a test of its own.
+FILES = sorted({*(ROOT / "examples" / "plugins").glob("*.py")} - {ROOT / "examples" / "plugins" / "keywords.py"})
+FLOWS = ("Labels", "Texts", "Split", "Dataset", "Tokens", "Encoded", "Predictions", "Finished")
+REPORTS = {kind.__name__: kind for kind in (Report, Estimate, LabelRow, Gate, Judgement)}
 KINDS = {"notes": "datasets", "shape": "encoders", "centroid": "trainers", "error_rate": "metrics",
          "mistakes": "outputs", "finished": "event"}  # fmt: skip
 
@@ -43,7 +48,7 @@ def test_there_is_an_example_of_each_kind():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_example_is_in_the_guide_word_for_word(path):
-    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    guide = (ROOT / "docs" / "plugin-reference.md").read_text("utf-8")
     assert f"```python\n{path.read_text('utf-8')}```\n" in guide
 
 
@@ -78,16 +83,18 @@ def test_the_examples_work_together_in_a_recipe(monkeypatch, tmp_path):
     assert result.report.warnings == ()
 
 
-def test_the_guide_tells_every_field_of_what_flows_with_its_default():
-    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+def test_the_guide_lists_every_field_with_its_default():
+    guide = (ROOT / "docs" / "plugin-reference.md").read_text("utf-8")
     told: dict[str, list[str]] = {}
     name = ""
-    for row in re.findall(r"^\| (?:`([A-Z]\w+)` )?\| `([a-z_]+(?: = [^`]+)?)` \| .+ \|$", guide, re.MULTILINE):
+    for row in re.findall(r"^\| (?:`([A-Z]\w+)` )?\| `([a-z_0-9]+(?: = [^`]+)?)` \| .+ \|$", guide, re.MULTILINE):
         name = row[0] or name
         told.setdefault(name, []).append(row[1])
-    assert set(told) == {"Labels", "Texts", "Split", "Dataset", "Tokens", "Encoded", "Predictions", "Finished"}
-    for name, fields in told.items():
-        assert fields == [_said(field) for field in dataclasses.fields(getattr(textclf, name))], name
+    assert set(told) == {*FLOWS, *REPORTS}
+    for name in FLOWS:
+        assert told[name] == [_said(field) for field in dataclasses.fields(getattr(textclf, name))], name
+    for kind in REPORTS.values():
+        assert told[kind.__name__] == [field.name for field in dataclasses.fields(kind)], kind.__name__
 
 
 def _said(field: dataclasses.Field) -> str:
@@ -97,7 +104,7 @@ def _said(field: dataclasses.Field) -> str:
 
 
 def test_the_descent_of_the_guide_stops_and_resumes_to_the_same_bits(tmp_path):
-    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+    guide = (ROOT / "docs" / "plugin-reference.md").read_text("utf-8")
     (source,) = re.findall(r"^```python\n(import numpy[^`]+def descend[^`]+)^```$", guide, re.MULTILINE)
     page: dict[str, Any] = {}
     exec(source, page)
@@ -115,8 +122,8 @@ def test_the_descent_of_the_guide_stops_and_resumes_to_the_same_bits(tmp_path):
     assert [event.done for event in again.events] == list(range(151, 231))
 
 
-def test_the_guide_tells_every_event_with_its_fields():
-    guide = (ROOT / "plugins" / "README.md").read_text("utf-8")
+def test_the_guide_lists_every_event_with_its_fields():
+    guide = (ROOT / "docs" / "plugin-reference.md").read_text("utf-8")
     part = guide[guide.index("### Observers") : guide.index("## The context")]
     told = {row[0]: re.findall(r"`(\w+)`", row[1].partition(": `load`")[0])
             for row in re.findall(r"^\| `([A-Z]\w+)` \| (.+) \|$", part, re.MULTILINE)}  # fmt: skip

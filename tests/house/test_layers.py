@@ -17,19 +17,19 @@ CORE, PLUGINS = ROOT / "textclf", ROOT / "plugins"
 
 # The core, one direction: a folder (or file) imports only what stands to its left.
 ORDER = (
-    "version", "errors", "files", "data", "tables", "plugin", "recipe", "evaluation", "model", "run", "compare",
+    "errors", "files", "data", "tables", "plugin", "recipe", "evaluation", "model", "run", "compare",
     "engine", "testing", "cli",
 )  # fmt: skip
-# Folders whose modules are being moved stand where their modules go.
-ALIASES = {"durable": "files", "hooks": "plugin", "explaining": "model", "classifier": "model", "runs": "run"}
 LAYERS: dict[str, set[str]] = {part: set(ORDER[:place]) for place, part in enumerate(ORDER)}
 LAYERS["__main__"] = {"cli"}
-LAYERS["scaffold"] = {"version", "errors", "files"}
+LAYERS["scaffold"] = {"errors", "files"}
+LAYERS["downloads"] = LAYERS["recipe"]
 LAYERS["cli"] |= {"scaffold"}
 
 # What each folder of the core may import when it is imported, beside the standard library and the core itself.
 LIBRARIES: dict[str, set[str]] = {
     "plugin": {"pydantic", "pydantic_core", "pluggy", "packaging"},
+    "downloads": {"filelock"},
     "recipe": {"pydantic", "pydantic_core", "yaml"},
     "evaluation": {"pydantic"},
     "model": {"pydantic", "yaml"},
@@ -40,8 +40,8 @@ LIBRARIES: dict[str, set[str]] = {
 
 # A plugin imports textclf, pydantic, and its one family of libraries.
 FAMILIES: dict[str, set[str]] = {
-    "textclf_imdb": {"gdown", "requests", "filelock", "numpy"},
-    "textclf_files": {"pandas", "pyarrow", "filelock", "numpy"},
+    "textclf_imdb": {"gdown", "requests", "numpy"},
+    "textclf_files": {"numpy"},
     "textclf_reviews": {"numpy"},
     "textclf_transformers": {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy"},
     "textclf_torch": {"torch", "transformers", "tokenizers", "safetensors", "captum", "numpy"},
@@ -50,7 +50,7 @@ FAMILIES: dict[str, set[str]] = {
     "textclf_report": {"jinja2", "yaml", "numpy"},
 }
 
-HEAVY = ("torch", "transformers", "sklearn", "pandas", "numpy", "scipy", "safetensors", "gdown", "pyarrow")
+HEAVY = ("torch", "transformers", "sklearn", "pandas", "numpy", "scipy", "safetensors", "gdown", "requests", "pyarrow")
 SOURCES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
 EVERYTHING = sorted([*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
 
@@ -86,12 +86,12 @@ def _from(node: ast.ImportFrom, path: Path) -> Iterator[str]:
 def _part(name: str) -> str:
     """Return the part of the core that a module `textclf.x.y` belongs to; `` for the package itself."""
     part = name.split(".")[1] if "." in name else ""
-    return "" if part == "__version__" else ALIASES.get(part, part)
+    return "" if part == "__version__" else part
 
 
 def _own_part(path: Path) -> str:
     part = path.relative_to(CORE).parts[0].removesuffix(".py")
-    return "" if part == "__init__" else ALIASES.get(part, part)
+    return "" if part == "__init__" else part
 
 
 def _core() -> list[Path]:
@@ -181,7 +181,7 @@ def _loaded(code: str) -> list[str]:
 
 
 PUBLIC = "import textclf; [getattr(textclf, name) for name in textclf.__all__]"
-INSTALLED = "from textclf.plugin.discovery import discover; assert discover().offers"
+INSTALLED = "from textclf.plugin.discovery import discover; assert discover().registrations"
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in CORE.rglob("*.py")

@@ -22,7 +22,7 @@ from tests.toys import engine, plugin, recipe
 from textclf import ArtefactError, Component, Engine, Event, Field, Options, PluginError, ResourceError, Traits, Warned
 from textclf.model.folder import restored_step
 from textclf.plugin.discovery import discover
-from textclf.plugin.registry import Offer, Plugin, Registry, older, to_install
+from textclf.plugin.registry import Plugin, Registration, Registry, older, to_install
 from textclf.plugin.step import Step
 from textclf.testing import check_component, toy
 from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel, ToyWords, WordsOptions, restore_words
@@ -270,7 +270,7 @@ class ShapeOptions(Options):
 
 def registry(*plugins: Plugin) -> Registry:
     component = Component(name="shape", build=build, options=ShapeOptions, traits=Traits(makes="matrix"))
-    return Registry(plugins, [Offer("encoder", component, plugin) for plugin in plugins])
+    return Registry(plugins, [Registration("encoder", component, plugin) for plugin in plugins])
 
 
 def shape(version: str = "1.2", distribution: str = "textclf-shape", module: str = "textclf_shape") -> Plugin:
@@ -331,15 +331,16 @@ def test_another_plugin_that_offers_the_name_is_none_to_read_the_model():
     ("saver", "rival", "way"),
     [
         (shape(), Plugin("mine", "mine", file="my/mine.py", sha256="b" * 64),
-         "rename that of my/mine.py, or leave my/mine.py out: the model was saved by plugin textclf_shape of "
+         "rename the one in my/mine.py, or leave my/mine.py out: the model was saved by plugin textclf_shape of "
          "textclf-shape 1.2"),
         (shape(), shape("7.0", "textclf-form", "textclf_form"),
          "uninstall one of them, or keep textclf_form out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
          "textclf_shape of textclf-shape 1.2"),
         (shape(), Plugin("given", "given", sha256="c" * 64),
-         "rename that of given, or leave given out: the model was saved by plugin textclf_shape of textclf-shape 1.2"),
+         "rename the one in given, or leave given out: the model was saved by plugin textclf_shape of textclf-shape "
+         "1.2"),
         (Plugin("mine", "mine", file="mine.py", sha256="b" * 64), shape(),
-         "rename that of mine.py, or keep textclf_shape out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
+         "rename the one in mine.py, or keep textclf_shape out, TEXTCLF_BLOCK=shape: the model was saved by plugin "
          "mine.py"),
     ],
 )  # fmt: skip
@@ -414,7 +415,7 @@ def test_a_new_option_that_must_be_said_is_answered_as_one_that_was_removed():
 
     component = Component(name="shape", build=build, options=Longer, traits=Traits(makes="matrix"))
     with pytest.raises(PluginError) as caught:
-        restored_step("encoder", SAVED, Registry([shape()], [Offer("encoder", component, shape())]))
+        restored_step("encoder", SAVED, Registry([shape()], [Registration("encoder", component, shape())]))
     assert str(caught.value) == (
         "encoder 'shape' (plugin textclf_shape of textclf-shape 1.2) cannot read its saved options (saved by version "
         "1.2, installed is 1.2): depth: is missing; encoder 'shape' (plugin textclf_shape of textclf-shape 1.2) needs "
@@ -558,7 +559,7 @@ def test_an_encoder_that_restores_itself_is_not_said_to_be_anew():
 
 def test_the_contract_says_it_too():
     write("mine.py", WORDS)
-    [offer] = discover(["mine.py"], entry_points=False).offers
+    [offer] = discover(["mine.py"], entry_points=False).registrations
     found = {finding.clause.id: finding for finding in check_component(offer.component, offer.kind)}
     finding = found["encoder.restore"]
     assert finding.state == "failed"

@@ -46,7 +46,7 @@ def written(kind: str = "int", *, before: str = "", settings: str = "", more: st
 
 def reason(file: str) -> str:
     (found,) = discover([file], entry_points=False).plugins
-    return found.reason
+    return found.error
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_options_of_a_type_that_is_nowhere_break_their_plugin_by_the_name_of_the
     ids=["defined below", "made when first used"],
 )
 def test_options_that_pydantic_completes_later_are_sound(options: dict[str, str]) -> None:
-    (offer,) = discover([written(**options)], entry_points=False).offers
+    (offer,) = discover([written(**options)], entry_points=False).registrations
     assert [option.type for option in options_of(offer.component)] == ["whole number"]
 
 
@@ -89,7 +89,7 @@ def test_a_plugin_whose_options_have_no_schema_is_shown_and_costs_the_schema_of_
 def test_a_need_that_no_import_is_called_breaks_its_plugin_and_both_names_are_told_apart(need: str) -> None:
     component: Component[Any, Any] = Component(name="odd", build=build, needs=("json", need))
     (found,) = discover([plugin("textclf_odd", textclf_encoders=lambda: [component])], entry_points=False).plugins
-    assert found.reason == (
+    assert found.error == (
         f"textclf_encoders() offers 'odd', which needs '{need}', and no module can be called so; "
         f"name what is imported, such as 'sklearn', and what pip installs, 'scikit-learn', as `install`"
     )
@@ -112,7 +112,7 @@ def test_an_option_that_hides_what_every_options_has_breaks_its_plugin_and_pydan
         warnings.simplefilter("always")
         (found,) = discover([file], entry_points=False).plugins
     assert warned == []
-    assert found.reason == (
+    assert found.error == (
         f"fails at import (line 2): TypeError: an option of WordsOptions cannot be called '{name}', as something of "
         f"textclf.Options is; write {name}_: ... = Field(..., alias='{name}'), and recipes say '{name}' all the same"
     )
@@ -165,7 +165,7 @@ def test_an_alias_cannot_be_use_either():
 
     ours = plugin("ours", textclf_encoders=lambda: [Component(name="x", options=Using, build=build)])
     (found,) = discover([ours], entry_points=False).plugins
-    assert found.reason == (
+    assert found.error == (
         "textclf_encoders() offers 'x' with an option called 'use', which in a recipe names the component"
     )
 

@@ -31,7 +31,7 @@ def reason(**hooks: object) -> str:
     """Return why a plugin with the given hooks is broken."""
     found = discover([plugin("textclf_odd", **hooks), SAMPLE], entry_points=False)
     assert found.names("trainer") == ["bayes", "linear", "net"]
-    return next(known.reason for known in found.plugins if known.module == "textclf_odd")
+    return next(known.error for known in found.plugins if known.module == "textclf_odd")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_plugin_that_fails_at_import_is_listed_and_harms_nothing(install, code
     found = discover()
     # A SyntaxError says itself where it is.
     where = "" if "SyntaxError" in reason else f" (textclf_broken.py:{len(code.splitlines())})"
-    assert named(found, "textclf_broken").reason == f"{reason}{where}"
+    assert named(found, "textclf_broken").error == f"{reason}{where}"
     assert named(found, "textclf_broken").broken
     assert found.find("encoder", "shout").plugin.version == "1.2"
 
@@ -108,13 +108,13 @@ def test_an_entry_point_to_nothing_is_listed(install):
     """P01: the module is there, what the entry point names in it is not."""
     install("textclf_shout", SHOUT, target="textclf_shout:Window")
     wrong = named(discover(), "textclf_shout:Window")
-    assert wrong.reason == "fails at import: AttributeError: module 'textclf_shout' has no attribute 'Window'"
+    assert wrong.error == "fails at import: AttributeError: module 'textclf_shout' has no attribute 'Window'"
 
 
 def test_a_plugin_for_another_version_is_listed_with_both(install):
     """P07: it is not even imported; both versions are named."""
     install("textclf_shout", "raise AssertionError('imported')", "textclf-engine>=99")
-    assert named(discover(), "textclf_shout").reason == (
+    assert named(discover(), "textclf_shout").error == (
         f"needs textclf-engine>=99, and this is {__version__}; install a version of 'textclf_shout' made for it"
     )
 
@@ -287,7 +287,7 @@ def test_one_name_offered_twice_names_both(install):
         discover([rival]).find("encoder", "shout")
     assert str(caught.value) == (
         "encoder 'shout' is offered by textclf_rival (no distribution) and textclf_shout (textclf_shout); "
-        "rename that of textclf_rival"
+        "rename the one in textclf_rival"
     )
     assert caught.value.exit_code == 5
 
@@ -425,8 +425,8 @@ def test_installed_blocked_refused_and_broken_plugins_are_told(lines, install, m
     monkeypatch.setenv("TEXTCLF_BLOCK", "shut")
     heard = [line for line in lines(entry_points=True) if re.search("shout|shut|late|torn", line)]
     assert sorted(heard) == [
-        "plugin 'shut' is kept out by TEXTCLF_BLOCK",
-        "plugin textclf_late (textclf_late 1.2) needs textclf-engine>=99, and this is 0.1.0; install a version of "
+        "plugin 'shut' is blocked by TEXTCLF_BLOCK",
+        "plugin textclf_late (textclf_late 1.2) needs textclf-engine>=99, and this is 0.2.0; install a version of "
         "'textclf_late' made for it (T)",
         "plugin textclf_shout (textclf_shout 1.2) is imported (T)",
         "plugin textclf_torn (textclf_torn 1.2) is broken: textclf_encoders() fails: ZeroDivisionError: division "
@@ -470,5 +470,5 @@ def test_without_it_nothing_is_written_and_observers_are_called_directly(monkeyp
         monkeypatch.delenv("TEXTCLF_TRACE", raising=False)
     else:
         monkeypatch.setenv("TEXTCLF_TRACE", value)
-    assert Engine(plugins=[toy], entry_points=False).registry.offers
+    assert Engine(plugins=[toy], entry_points=False).registry.registrations
     assert capsys.readouterr().err == ""

@@ -14,7 +14,7 @@ from tests.sample import plugin
 from textclf import Component, Traits
 from textclf.plugin import hookspecs
 from textclf.plugin.discovery import discover
-from textclf.plugin.registry import refused
+from textclf.plugin.registry import Plugin, compatible, unmet_requirement
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from textclf.plugin.registry import refused
 )
 def test_a_requirement_that_the_version_keeps(requirement):
     """P07: these are allowed."""
-    assert refused([requirement], "0.3.2") == ""
+    assert unmet_requirement([requirement], "0.3.2") == ""
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,36 @@ def test_a_requirement_that_the_version_keeps(requirement):
     ],
 )
 def test_a_requirement_that_the_version_does_not_keep(requirement, bounds):
-    """P07: these are refused, and the bounds are said."""
-    assert refused(["numpy>=2", requirement], "0.3.2") == bounds
+    """P07: these are unmet_requirement, and the bounds are said."""
+    assert unmet_requirement(["numpy>=2", requirement], "0.3.2") == bounds
+
+
+SAVED = {"plugin": "textclf_shape", "version": "1.2", "distribution": "textclf-shape"}
+FILE = {"plugin": "mine", "file": "mine.py", "sha256": "a" * 64}
+
+
+@pytest.mark.parametrize(
+    ("saved", "plugin", "reason"),
+    [
+        (SAVED, Plugin("shape", "textclf_shape", "textclf-shape", "1.2"), ""),
+        (SAVED, Plugin("shape", "textclf_shape", "textclf-shape", "1.10"), ""),
+        (SAVED, Plugin("shape", "textclf_shape", "textclf-shape", "made-today"), ""),
+        (SAVED, Plugin("shape", "textclf_shape", "textclf-shape", "1.1"),
+         "has version 1.1, older than 1.2; pip install 'textclf-shape>=1.2'"),
+        (SAVED, Plugin("shape", "textclf_form", "textclf-form", "7.0"),
+         "is another plugin than textclf_shape of textclf-shape 1.2; pip install 'textclf-shape>=1.2', and uninstall "
+         "the other"),
+        ({**SAVED, "distribution": "textclf-engine"}, Plugin("shape", "textclf_shape", "textclf-engine", "1.1"),
+         "has version 1.1 of textclf-engine, older than 1.2; pip install 'textclf-engine>=1.2'"),
+        (FILE, Plugin("mine", "mine", file="mine.py", sha256="a" * 64), ""),
+        (FILE, Plugin("mine", "mine", file="mine.py", sha256="b" * 64),
+         "has changed: mine.py had sha256 aaaaaaaaaaaa, and has bbbbbbbbbbbb now"),
+        ({"plugin": "textclf_shape", "version": "1.2"}, Plugin("shape", "textclf_shape", "textclf-shape", "1.0"), ""),
+    ],
+)  # fmt: skip
+def test_a_plugin_reads_what_its_older_versions_have_saved_and_a_file_what_it_has_saved_itself(saved, plugin, reason):
+    """C12: a model whose plugin is older, or another one."""
+    assert compatible(saved, plugin) == reason
 
 
 def words() -> list[object]:
@@ -106,7 +134,7 @@ def test_an_old_hook_is_kept_to_the_contract_of_the_new_one(monkeypatch: pytest.
     monkeypatch.setitem(hookspecs.DEPRECATED, "textclf_vectorisers", ("textclf_encoders", "0.3"))
     odd = plugin("textclf_odd", textclf_vectorisers=lambda registry: [])
     [known] = discover([odd], entry_points=False).plugins
-    assert known.reason == (
+    assert known.error == (
         "textclf_vectorisers() takes the argument 'registry', which the hook does not give (it gives none)"
     )
 

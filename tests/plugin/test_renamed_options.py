@@ -11,8 +11,8 @@ import pytest
 from packaging.version import Version
 from pydantic import ValidationError
 
-from tests.core.sample import build, plugin
-from tests.core.toys import Stopping, engine, recipe
+from tests.sample import build, plugin
+from tests.toys import Stopping, engine, recipe
 from textclf import Component, Engine, Field, Options, Problem, RecipeError, Stopped, Traits, __version__
 from textclf.model.folder import restored_step
 from textclf.plugin.component import new_names

@@ -33,7 +33,7 @@ def reason(file: str, source: str) -> str:
     write(file, source)
     [plugin] = discover([file, f"./{file}"], entry_points=False).plugins
     assert (plugin.file, plugin.broken) == (file, True)
-    return plugin.reason
+    return plugin.error
 
 
 def test_a_file_is_a_plugin_under_its_stem_and_its_digest_is_known():
@@ -57,7 +57,7 @@ def test_a_file_that_is_given_twice_counts_once():
     Path("sub").mkdir()
     Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
     found = discover(["mine.py", "./mine.py", str(Path("mine.py").absolute()), "sub/mine.py"], entry_points=False)
-    assert [offer.component.name for offer in found.offers] == ["shape"]
+    assert [offer.component.name for offer in found.registrations] == ["shape"]
 
 
 def test_two_files_of_one_stem_are_refused_together_and_served_by_two_engines():
@@ -74,7 +74,7 @@ def test_a_file_that_is_called_like_a_given_or_installed_plugin_is_refused():
     write("textclf_sklearn.py")
     with pytest.raises(PluginError) as caught:
         discover(["textclf_sklearn.py"])
-    assert str(caught.value).endswith("; rename the file, or keep the installed one out: TEXTCLF_BLOCK=sklearn")
+    assert str(caught.value).endswith("; rename the file, or block the installed one: TEXTCLF_BLOCK=sklearn")
     write("twice.py")
     with pytest.raises(PluginError) as caught:
         discover([ModuleType("twice"), "twice.py"], entry_points=False)
@@ -88,7 +88,7 @@ def test_a_component_that_a_file_offers_as_another_plugin_does_is_to_be_renamed_
         engine("mine.py").registry.find("encoder", "toy_words")
     assert str(caught.value) == (
         "encoder 'toy_words' is offered by mine (mine.py) and textclf.testing.toy (no distribution); "
-        "rename that of mine.py"
+        "rename the one in mine.py"
     )
 
 

@@ -15,7 +15,7 @@ from tests.places import placeless
 from tests.sample import SOUND, Built, build, plan_of, plugin, registry
 from textclf import ArtefactError, Component, DataError, Field, Options, PluginError, ResourceError, Traits
 from textclf.model.folder import restored_step
-from textclf.plugin.registry import Offer, Plugin
+from textclf.plugin.registry import Plugin, Registration
 from textclf.plugin.step import Step
 
 NAMED = "encoder 'odd' (plugin textclf_odd)"
@@ -225,7 +225,7 @@ def failing(source: str, plugin: Plugin = PLUGIN, **fields: Any) -> str:
     component: Component[Any, Any] = Component(
         name="odd", build=lambda options: None, traits=Traits(makes="matrix"), **fields
     )
-    step: Step[Any] = Step("encoder", Offer("encoder", component, plugin), Options())
+    step: Step[Any] = Step("encoder", Registration("encoder", component, plugin), Options())
     with pytest.raises(PluginError) as caught:
         step.call("encode", lambda: exec(source, {"__name__": "textclf_odd"}))
     said = placeless(str(caught.value)).replace(" (<string>:1)", "")

@@ -19,7 +19,7 @@ from textclf.testing import LocalContext, StandIns, check_component, require
 from textclf.testing.checks import examine_plugin
 from textclf.testing.toy import TextsOptions, ToyTexts
 
-OFFERS = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
+OFFERS = [offer for offer in discover().registrations if offer.plugin.distribution == "textclf-engine"]
 MODULES = sorted({offer.plugin.module for offer in OFFERS})
 TRAINED = {"device": "cpu", "epochs": 6, "batch_size": 16, "learning_rate": 2e-3}
 

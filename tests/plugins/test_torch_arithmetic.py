@@ -51,7 +51,7 @@ def test_a_machine_is_measured_once_and_the_choice_is_kept_without_its_timing(ne
     }  # fmt: skip
     # What another run kept is taken as it is, though this machine would measure otherwise.
     change(kept(context), **KEPT)
-    assert arithmetic.find(network, context) == arithmetic.Found(**KEPT, how="measured before at 256x256")
+    assert arithmetic.find(network, context) == arithmetic.Measured(**KEPT, how="measured before at 256x256")
     assert arithmetic.for_scoring(network, CPU, context) == (Arithmetic("bf16", "medium"), "measured before at 256x256")
 
 
@@ -89,7 +89,7 @@ def test_another_shape_or_other_threads_are_another_measurement(network, context
         ("auto", "auto", Arithmetic("bf16", "medium"), "measured before at 256x256"),
         ("float32", "auto", Arithmetic("float32", "medium"), "measured before at 256x256"),
         ("auto", "highest", Arithmetic("bf16", "highest"), "measured before at 256x256"),
-        ("float32", "highest", Arithmetic("float32", "highest"), "as asked"),
+        ("float32", "highest", Arithmetic("float32", "highest"), "as requested"),
     ],
 )
 def test_options_fix_the_choice_by_hand(precision, matmul, chosen, why, network, context):
@@ -115,7 +115,7 @@ def test_options_fix_the_choice_by_hand(precision, matmul, chosen, why, network,
     ],
 )
 def test_only_what_is_exact_enough_and_half_as_fast_again_is_chosen(medium, bf16, error, pays):
-    found = arithmetic.judge({"highest": 1.0, "medium": medium, "bf16": bf16}, error, (8, 9))
+    found = arithmetic.choose_modes({"highest": 1.0, "medium": medium, "bf16": bf16}, error, (8, 9))
     assert (found.medium, found.bf16, found.fastest) == pays
     assert found.how == f"speed of 9x8 products: highest 1.0, medium {1 / medium:.1f}, bf16 {1 / bf16:.1f}"
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from textclf_torch.distributed.leader import devices_of
-from textclf_torch.distributed.team import Alone
+from textclf_torch.distributed.team import SingleProcess
 
 from tests.plugins import letters
 from tests.plugins.sentiment import TEXTS, TRUTH
@@ -87,7 +87,7 @@ def test_a_worker_that_is_killed_ends_the_run_which_resumes_to_the_same_bits(ins
     with pytest.raises(ResourceError) as error:
         Engine(observers=[kill_worker]).run(told, DATA)
     assert str(error.value) == (
-        "process 2 of 2 was killed by SIGKILL, as the system does where memory runs out; go on with `textclf resume`"
+        "process 2 of 2 was killed by SIGKILL, as the system does where memory runs out; continue with `textclf resume`"
     )
     assert children(os.getpid()) == []
     assert left(Engine().resume("team", DATA)) == left(whole)
@@ -97,7 +97,7 @@ def test_a_worker_that_fails_ends_the_run_with_the_last_line_of_its_error(instal
     with pytest.raises(ResourceError) as error:
         Engine().run(recipe(fails=True), DATA)
     assert str(error.value) == (
-        "process 2 of 2 ended with status 1: RuntimeError: letters cannot be read here; go on with `textclf resume`"
+        "process 2 of 2 ended with status 1: RuntimeError: letters cannot be read here; continue with `textclf resume`"
     )
     assert children(os.getpid()) == []
 
@@ -190,7 +190,7 @@ def test_more_gpus_than_there_are_is_a_resource_error_that_counts_them():
 def test_a_checkpoint_of_another_number_of_processes_does_not_fit():
     """C05: the generators of processes that are not there any more cannot be gone on with."""
     with pytest.raises(ValueError, match=r"^it was made with trainer.devices 3, not 1$"):
-        Alone().take_up([{}, {}], None)  # type: ignore[arg-type]
+        SingleProcess().restore([{}, {}], None)  # type: ignore[arg-type]
 
 
 two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")

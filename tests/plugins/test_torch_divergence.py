@@ -54,7 +54,7 @@ def task(tmp_path: Path) -> Task:
 @pytest.fixture(params=["at once", "at a look"])
 def when(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "at a look":
-        monkeypatch.setattr(divergence, "waits", lambda job: True)
+        monkeypatch.setattr(divergence, "can_wait", lambda job: True)
         monkeypatch.setattr(divergence, "SECONDS", 3600.0)
     return request.param
 
@@ -104,7 +104,7 @@ def test_looks_that_wait_change_no_bit_of_a_training(task: Task, monkeypatch: py
         return [e.loss for e in context.events if isinstance(e, EpochFinished)], model.network.state_dict()
 
     losses, weights = trained()
-    monkeypatch.setattr(divergence, "waits", lambda job: True)
+    monkeypatch.setattr(divergence, "can_wait", lambda job: True)
     monkeypatch.setattr(divergence, "STEPS", 2)
     again, same = trained()
     assert again == losses
@@ -112,16 +112,16 @@ def test_looks_that_wait_change_no_bit_of_a_training(task: Task, monkeypatch: py
 
 
 def test_the_host_looks_after_so_many_steps_or_so_much_time(task: Task, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(divergence, "waits", lambda job: True)
+    monkeypatch.setattr(divergence, "can_wait", lambda job: True)
     now = [0.0]
     looked: list[int] = []
-    watch = divergence.Watch(clock=lambda: now[0])
+    watch = divergence.DivergenceMonitor(clock=lambda: now[0])
     rows, state = list(range(3)), states.State(6)
     job = _Job(torch.optim.AdamW([torch.zeros(1, requires_grad=True)]))
     for step in range(divergence.STEPS + 2):
         now[0] += 0.31 if step == 1 else 0.0
         state.step = step
-        watch.see(job, state, torch.ones(3), torch.tensor(1.0), rows)  # type: ignore[arg-type]
+        watch.record(job, state, torch.ones(3), torch.tensor(1.0), rows)  # type: ignore[arg-type]
         looked.append(state.loss_rows // 3)
     assert looked == [0, 2, *([2] * (divergence.STEPS - 1)), divergence.STEPS + 2]
 

@@ -178,7 +178,7 @@ def test_a_network_without_embeddings_of_tokens_is_opaque_and_says_why():
     model = TorchModel(network, encoder, LABELS, CPU)
     assert model.opaque() == "the network, a Mean, has no embeddings of its tokens"
     network.get_input_embeddings = lambda: network.table
-    assert model.opaque() == "Letters does not tell where its tokens are in a padded batch (seen)"
+    assert model.opaque() == "Letters does not say where its tokens are in a padded batch (seen)"
 
 
 class Seen(letters.Letters):
@@ -191,7 +191,7 @@ def test_a_network_whose_encoder_names_no_blank_token_is_opaque_too():
     network = encoder.build_network(LABELS)
     network.get_input_embeddings = lambda: network.table
     model = TorchModel(network, encoder, LABELS, CPU)
-    assert model.opaque() == "Seen does not tell which token stands for no word (blank)"
+    assert model.opaque() == "Seen does not say which token stands for no word (blank)"
 
 
 def test_where_a_token_encoder_lacks_something_the_explanation_says_why_words_were_deleted(tmp_path: Path):

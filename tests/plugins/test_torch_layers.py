@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from textclf_torch import forecast, layers, loop, optimizer, precision, state
-from textclf_torch.distributed.team import Shared
+from textclf_torch import forecast, layers, loop, meter, optimizer, precision, state
+from textclf_torch.distributed.team import ProcessGroup
 from textclf_torch.job import Job, equipped
-from textclf_torch.layers import Thaw
+from textclf_torch.layers import UnfreezeSchedule
 from textclf_torch.options import TorchOptions
 from textclf_torch.trainer import make_job
 
@@ -66,10 +67,10 @@ def test_each_layer_learns_at_a_share_of_the_rate_above_it(task: Task):
 
 
 def test_layers_begin_at_equal_distances_the_head_first(task: Task):
-    thaw = Thaw.over(task.encoder.layers(task.encoder.build_network(task.labels)), 0.75, 40)
+    thaw = UnfreezeSchedule.over(task.encoder.layers(task.encoder.build_network(task.labels)), 0.75, 40)
     assert thaw.begins == [30, 20, 10, 0]
-    assert Thaw.over(thaw.layers, 0.99, 3).begins == [2, 1, 0, 0]
-    assert Thaw.over(thaw.layers, None, 40) == Thaw()
+    assert UnfreezeSchedule.over(thaw.layers, 0.99, 3).begins == [2, 1, 0, 0]
+    assert UnfreezeSchedule.over(thaw.layers, None, 40) == UnfreezeSchedule()
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
@@ -89,7 +90,7 @@ def test_the_backward_pass_ends_above_what_is_frozen(task: Task):
     for layer in stack:
         layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
     for step in (0, 6, 12, 18):
-        job.thaw.begin(step)
+        job.unfreezing.begin(step)
         loop.accumulate(job, np.arange(6), 6)
     assert seen == [False, False, False, True, True, True, True, True]
 
@@ -102,7 +103,7 @@ def test_two_lanes_find_the_gradient_of_one_while_layers_are_frozen(task: Task):
         with torch.no_grad():
             job.network.classifier.weight.mul_(100)
         with equipped(job) as ready:
-            job.thaw.begin(7)
+            job.unfreezing.begin(7)
             ready.lanes.begin(7)
             loop.accumulate(ready, np.arange(len(TEXTS)), 18)
             found.append({name: p.grad for name, p in job.network.named_parameters() if p.grad is not None})
@@ -127,7 +128,7 @@ def test_a_layer_that_is_frozen_as_a_whole_is_none_to_wait_for(task: Task):
         parameter.requires_grad_(False)
     found = layers.layers_of(task.encoder, network, TorchOptions(unfreeze=0.5))
     assert [len(layer) > 0 for layer in found] == [False, True, True, True]
-    assert Thaw.over(found, 0.5, 40).begins == [20, 10, 0]
+    assert UnfreezeSchedule.over(found, 0.5, 40).begins == [20, 10, 0]
 
 
 def test_processes_that_share_batches_thaw_together_and_end_where_one_does(tmp_path: Path):
@@ -148,7 +149,7 @@ def test_processes_that_share_batches_thaw_together_and_end_where_one_does(tmp_p
 
 
 def test_a_gpu_is_asked_anew_which_parameters_take_part_when_others_are_trained():
-    team = Shared(0, 2, None, torch.device("cuda"))
+    team = ProcessGroup(0, 2, None, torch.device("cuda"))
     one, two = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
     assert team._taking_part([one], torch.tensor([2.0])) == [True]
     assert team._taking_part([one], torch.tensor([0.0])) == [True]
@@ -160,24 +161,23 @@ def test_steps_that_train_few_layers_count_as_the_part_of_the_work_that_they_are
     sizes = [sum(p.numel() for p in layer) for layer in job.encoder.layers(job.network)]
     head, two = sizes[3] / sum(sizes[1:]), sum(sizes[2:]) / sum(sizes[1:])
     expected = [(1 + 2 * part) / 3 for part in (head, two, 1, 1)]
-    assert [job.thaw.work(step) for step in (0, 6, 12, 18)] == pytest.approx(expected)
-    assert job.thaw.mean_work(0, 24) == pytest.approx(sum(expected) / 4)
-    assert job.thaw.mean_work(3, 9) == pytest.approx((expected[0] + expected[1]) / 2)
-    assert job_of(task).thaw.mean_work(0, 24) == 1.0
+    assert [job.unfreezing.work(step) for step in (0, 6, 12, 18)] == pytest.approx(expected)
+    assert job.unfreezing.mean_work(0, 24) == pytest.approx(sum(expected) / 4)
+    assert job.unfreezing.mean_work(3, 9) == pytest.approx((expected[0] + expected[1]) / 2)
+    assert job_of(task).unfreezing.mean_work(0, 24) == 1.0
 
 
 def test_the_time_to_go_counts_that_later_steps_train_more(task: Task, monkeypatch: pytest.MonkeyPatch):
     said = {}
     for unfreeze in (None, 0.75):
         now = [0.0]
-        monkeypatch.setattr(forecast.time, "perf_counter", lambda now=now: now[0])
+        monkeypatch.setattr(meter.time, "perf_counter", lambda now=now: now[0])
         job = job_of(task, unfreeze=unfreeze, epochs=40)
-        foretell = forecast.Forecaster(job, state.State(6), soon=0.1)
-        for step in range(12):
-            now[0] += 0.1
-            foretell(int(job.lengths[job.rows(step)].sum()))
+        first_steps, steps = meter.FirstSteps(partial(forecast.announce_time, job, 0), soon=0.1), 0
+        while not first_steps.add(int(job.lengths[job.rows(steps)].sum())):
+            steps, now[0] = steps + 1, now[0] + 0.1
         said[unfreeze] = job.context.events[-1].seconds
-    work = job.thaw.mean_work(12, 120) / job.thaw.work(0)
+    work = job.unfreezing.mean_work(11, 120) / job.unfreezing.work(0)
     assert work > 2
     assert said[0.75] / said[None] == pytest.approx(work, rel=0.05)
 

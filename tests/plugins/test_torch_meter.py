@@ -13,7 +13,7 @@ import torch
 import yaml
 from textclf_torch import accounts, batches, forecast, loop, precision, state
 from textclf_torch.job import Job
-from textclf_torch.meter import HostClock, Meter
+from textclf_torch.meter import HostClock, Monitor
 from textclf_torch.options import TorchOptions
 from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
@@ -157,7 +157,7 @@ def test_laps_add_up_and_cost_nothing():
         took.append(sum(clock.parts().values()))
     # 4,000 laps, of which a step of training has about ten. The least counts: other work may interrupt some tries.
     assert min(took) < 0.1
-    assert Meter().padding() == 0.0
+    assert Monitor().padding() == 0.0
 
 
 def test_the_record_the_report_and_the_recipe_of_a_run_keep_what_was_measured(tmp_path: Path):

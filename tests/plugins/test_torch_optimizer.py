@@ -48,9 +48,9 @@ def test_a_step_is_that_of_clipping_and_then_adamw(most: float | None, large: in
             assert (touched is None) == bool(large)
             loop.accumulate(theirs, rows, 18)
             hand_over(ours.network, theirs.network)
-            norm = optimizer.cut(ready)
+            norm = optimizer.clip_gradients(ready)
             ready.optimizer.step()
-            optimizer.forget(ready)
+            optimizer.zero_grad(ready)
             expected = torch.nn.utils.clip_grad_norm_(theirs.network.parameters(), most or torch.inf)
             theirs.optimizer.step()
             theirs.optimizer.zero_grad()
@@ -134,7 +134,7 @@ def test_bertadam_cuts_without_waiting_for_a_gpu_as_it_does_on_the_cpu(most: flo
     found = []
     for job in (here, replace(there, device=torch.device("cuda"))):
         loop.accumulate(replace(job, device=CPU), np.arange(len(TEXTS)), 18)
-        norm = optimizer.cut(job)
+        norm = optimizer.clip_gradients(job)
         found.append([norm, *(p.grad for p in job.network.parameters() if p.grad is not None)])
     for one, other in zip(*found, strict=True):
         assert torch.allclose(one, other, rtol=1e-6, atol=0)

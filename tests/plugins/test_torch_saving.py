@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from textclf_torch import checkpoint, precision
-from textclf_torch.checkpoint import Saver, put_together, take_apart
+from textclf_torch.checkpoint import Saver, flatten, unflatten
 from textclf_torch.options import TorchOptions
 from textclf_torch.state import State
 from textclf_torch.trainer import make_job
@@ -204,8 +204,8 @@ def test_nested_states_survive_without_pickle() -> None:
     tensors: dict[str, torch.Tensor] = {}
     group = {"betas": (0.9, 0.999), "lr": 1e-5, "x": None}
     value = {"state": {0: {"step": torch.tensor(3.0)}, 7: {}}, "groups": [group]}
-    told = take_apart(value, tensors, "optimizer")
+    told = flatten(value, tensors, "optimizer")
     assert list(tensors) == ["optimizer.state.0.step"]
-    assert put_together(json.loads(json.dumps(told)), tensors) == value
+    assert unflatten(json.loads(json.dumps(told)), tensors) == value
     with pytest.raises(TypeError, match=r"^optimizer\.f is a complex, which a checkpoint cannot hold$"):
-        take_apart({"f": 1j}, tensors, "optimizer")
+        flatten({"f": 1j}, tensors, "optimizer")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import loop, state
+from textclf_torch import batches, loop, state
 from textclf_torch.distributed import team
-from textclf_torch.distributed.team import Shared
+from textclf_torch.distributed.team import ProcessGroup
 from textclf_torch.job import Job
 from textclf_torch.options import TorchOptions
 from textclf_torch.precision import Arithmetic
@@ -38,7 +38,7 @@ def together(jobs: list[Job], folder: Path, act: Callable[[Job], Any]) -> list[A
     def one(rank: int) -> None:
         group = team.connect(folder, rank, len(jobs), CPU)
         try:
-            found[rank] = act(replace(jobs[rank], team=Shared(rank, len(jobs), group, CPU)))
+            found[rank] = act(replace(jobs[rank], team=ProcessGroup(rank, len(jobs), group, CPU)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
             found[rank] = error
 
@@ -96,17 +96,17 @@ def test_a_parameter_that_takes_no_part_is_left_without_a_gradient(tmp_path: Pat
 def test_a_batch_is_shared_such_that_all_have_about_as_many_tokens():
     lengths = np.random.default_rng(0).integers(3, 512, 300)
     rows = np.random.default_rng(1).permutation(300)[:64]
-    parts = team.share(rows, lengths, 4)
+    parts = batches.share(rows, lengths, 4)
     tokens = [int(lengths[part].sum()) for part in parts]
     assert sorted(np.concatenate(parts)) == sorted(rows)
     assert max(tokens) - min(tokens) <= 512
     assert min(len(part) for part in parts) >= 12
-    assert [len(part) for part in team.share(rows[:1], lengths, 3)] == [1, 0, 0]
+    assert [len(part) for part in batches.share(rows[:1], lengths, 3)] == [1, 0, 0]
 
 
 def test_the_first_process_has_all_threads_while_the_others_wait():
     before = torch.get_num_threads()
-    with Shared(0, 2, None, CPU, threads=before + 1).waiting():
+    with ProcessGroup(0, 2, None, CPU, threads=before + 1).waiting():
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
@@ -116,7 +116,7 @@ def test_all_processes_name_the_rows_of_a_loss_that_is_no_number(tmp_path: Path)
     truth = np.array([["good" in text, "film" in text] for text in TEXTS])
     jobs = [job_of_letters(letters_task(tmp_path, SEVERAL, truth)) for _ in range(2)]
     for job in jobs:
-        job.lesson.loss.targets[4] = torch.nan
+        job.objective.targets[4] = torch.nan
     before = [job.network.head.weight.clone() for job in jobs]
     errors = together(
         jobs, tmp_path / "team", lambda job: loop.take_step(job, state.State(3), np.array([7, 4, 1, 9, 2]))

@@ -14,8 +14,7 @@ from textclf_torch.options import TorchOptions
 from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
 from textclf_transformers.batch import DeviceIds
-from textclf_transformers.packed import attention
-from textclf_transformers.packed.last_layer import last_layer
+from textclf_transformers.packed import attention, last_layer
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from tests.plugins.sentiment import sentiment
@@ -45,9 +44,9 @@ def test_a_step_of_packed_rows_reads_no_value_before_the_next_look(tmp_path, mon
     for place in (attention, last_layer):
         monkeypatch.setattr(place, "within", on_a_gpu)
     monkeypatch.setattr(
-        optimizer, "cut", lambda job: torch.nn.utils.clip_grad_norm_(job.network.parameters(), 1.0)
+        optimizer, "clip_gradients", lambda job: torch.nn.utils.clip_grad_norm_(job.network.parameters(), 1.0)
     )
-    monkeypatch.setattr(divergence, "waits", lambda job: True)
+    monkeypatch.setattr(divergence, "can_wait", lambda job: True)
     monkeypatch.setattr(divergence, "SECONDS", 3600.0)
     lengths, rows, state = task.encoder.lengths(task.encoded.features), np.array([0, 1, 2, 9, 12, 5]), states.State(6)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
@@ -64,4 +63,4 @@ def test_a_step_of_packed_rows_reads_no_value_before_the_next_look(tmp_path, mon
             loop.take_step(job, state, rows)
         assert asked == [(int(lengths[rows].sum()), 2, 16), (6, 2, 16)] * 2
         with pytest.raises(DataDependentOutputException):
-            job.watch.settle(job, state)
+            job.divergence.flush(job, state)

@@ -43,7 +43,9 @@ def test_eight_mistakes_give_eight_positioned_messages_in_under_a_second():
         make_plan(parse(Source("recipes/mine.yaml", EIGHT)), registry())
     assert time.process_time() - began < 1
     assert caught.value.exit_code == 2
-    assert str(caught.value) == """\
+    assert (
+        str(caught.value)
+        == """\
 recipes/mine.yaml:2:7: name: must be 1 to 100 letters, digits, '.', '_' and '-', not beginning with '.' or '-', \
 since it names a folder
     2 | name: ../eight
@@ -72,6 +74,7 @@ recipes/mine.yaml:14:20: split.test: the key is given twice, first on line 14
    14 | split: {test: 0.2, test: 0.3}
       |                    ^^^^
 8 problems; nothing was run"""
+    )
 
 
 def test_planning_loads_no_library_of_machine_learning_nor_numpy():
@@ -212,7 +215,7 @@ def test_one_name_offered_by_two_plugins_names_both():
     assert error.exit_code == 5
     assert [str(problem) for problem in error.problems] == [
         "encoder: encoder 'words' is offered by textclf_rival (no distribution) and textclf_sample "
-        "(no distribution); rename that of textclf_rival"
+        "(no distribution); rename the one in textclf_rival"
     ]
 
 
@@ -261,7 +264,6 @@ def test_what_is_given_but_not_used_is_a_warning():
     )
     assert plan.with_seed(1).warnings == plan.warnings[1:]
     assert plan_of({**SOUND, "seed": 3}, overrides=["seeds=[1, 2]"]).warnings == ()
-
 
 
 def test_problems_of_flags_come_after_the_files():

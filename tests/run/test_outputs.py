@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -188,8 +189,7 @@ def renew(folder: Path) -> None:
 
 
 def bound(folder: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as end:
-        os.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as end, contextlib.chdir(folder):
         end.bind("end")
 
 
@@ -278,7 +278,7 @@ def test_an_observer_that_takes_a_file_of_the_run_s_own_is_named_and_nothing_is_
     done = engine(observing(lambda folder: act(folder / name))).run(recipe())
     said = (
         f"observer textclf_watching takes '{name}', which textclf keeps for itself; what it did there is undone; "
-        "write under other names; mend it, or leave it out of Engine(plugins=...): "
+        "write under other names; remove it from Engine(plugins=...), or see "
         "`textclf.testing.check_plugin(textclf_watching)`"
     )
     assert done.report.warnings == (said,)  # type: ignore[union-attr]

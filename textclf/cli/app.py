@@ -29,9 +29,9 @@ _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in _C
 
 def _version(asked: bool) -> None:
     if asked:
-        from ..version import VERSION
+        from .. import __version__
 
-        typer.echo(f"textclf {VERSION}")
+        typer.echo(f"textclf {__version__}")
         raise typer.Exit
 
 

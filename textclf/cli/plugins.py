@@ -18,7 +18,7 @@ from .session import Command, Group, Session
 from .terminal import plain
 
 if TYPE_CHECKING:
-    from ..plugin.registry import Offer, Plugin, Registry
+    from ..plugin.registry import Plugin, Registration, Registry
 
 
 def show(
@@ -42,7 +42,7 @@ def show(
 def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
     yield f"plugin {plugin.name}: module {plugin.module}, from {plugin.origin or 'no distribution'}"
     if plugin.broken:
-        yield f"broken: {plugin.reason}"
+        yield f"broken: {plugin.error}"
     recipes = registry.recipes_of(plugin)
     if recipes:
         yield f"recipes: {', '.join(recipes)}"
@@ -73,7 +73,7 @@ def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
     return found
 
 
-def _component(offer: Offer) -> Iterator[RenderableType]:
+def _component(offer: Registration) -> Iterator[RenderableType]:
     from ..recipe.schema import fragment, options_of
 
     component = offer.component
@@ -94,7 +94,7 @@ def _component(offer: Offer) -> Iterator[RenderableType]:
     yield fragment(offer.kind, component)
 
 
-def _traits(offer: Offer) -> Iterator[str]:
+def _traits(offer: Registration) -> Iterator[str]:
     from ..plugin.step import lacking_libraries, pip_command
 
     component = offer.component
@@ -109,7 +109,7 @@ def _traits(offer: Offer) -> Iterator[str]:
         yield f"needs: {', '.join(component.needs)} ({state})"
 
 
-def _told(offer: Offer) -> dict[str, Any]:
+def _told(offer: Registration) -> dict[str, Any]:
     """Return the traits of a component with its defaults; nothing where they hang on options that must be given."""
     from ..plugin.step import default_traits
 
@@ -127,7 +127,7 @@ def _said(value: Any) -> str:
     return "yes" if value is True else str(value)
 
 
-def _shown_json(plugin: Plugin | None, offers: list[Offer], registry: Registry) -> dict[str, Any]:
+def _shown_json(plugin: Plugin | None, offers: list[Registration], registry: Registry) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ..recipe.schema import fragment, options_of
@@ -137,7 +137,7 @@ def _shown_json(plugin: Plugin | None, offers: list[Offer], registry: Registry) 
         about["plugin"] = {
             "name": plugin.name, "module": plugin.module, "distribution": plugin.distribution,
             "version": plugin.version, "file": plugin.file or None, "sha256": plugin.sha256 or None,
-            "broken": plugin.reason or None, "deprecated": list(plugin.notes), "recipes": registry.recipes_of(plugin),
+            "broken": plugin.error or None, "deprecated": list(plugin.notes), "recipes": registry.recipes_of(plugin),
             "observers": _observers(plugin, registry),
         }  # fmt: skip
     about["components"] = [
@@ -185,7 +185,7 @@ def plugins(ctx: typer.Context, as_json: Json = False) -> None:
         session.terminal.answer(_table(listed, registry))
         for plugin in registry.plugins:
             if plugin.broken:
-                session.terminal.answer(f"broken: {plugin.name} ({plugin.file or plugin.module}) {plugin.reason}")
+                session.terminal.answer(f"broken: {plugin.name} ({plugin.file or plugin.module}) {plugin.error}")
             for note in plugin.notes:
                 session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
         for plugin in registry.blocked:
@@ -219,7 +219,7 @@ def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, st
     return found or [("" if state else "nothing", "", state, "")]
 
 
-def _lacking(offer: Offer) -> list[str]:
+def _lacking(offer: Registration) -> list[str]:
     """Return those of the libraries that a component needs that are not installed."""
     from ..plugin.step import lacking_libraries
 
@@ -234,7 +234,7 @@ def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
         "version": plugin.version,
         "file": plugin.file or None,
         "sha256": plugin.sha256 or None,
-        "broken": plugin.reason or None,
+        "broken": plugin.error or None,
         "blocked": plugin in registry.blocked,
         "deprecated": list(plugin.notes),
         "offers": [

@@ -19,7 +19,7 @@ from .arguments import Json, as_text
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..plugin.registry import Offer, Plugin, Registry
+    from ..plugin.registry import Plugin, Registration, Registry
     from ..testing.contract import Finding
 
 _MARKS = {
@@ -74,7 +74,7 @@ def check(
 
 def _findings(
     plugin: Plugin | None,
-    offers: Sequence[Offer],
+    offers: Sequence[Registration],
     registry: Registry,
     given: Mapping[str, Mapping[str, Any]],
     encoder: str,
@@ -87,11 +87,11 @@ def _findings(
     for each in dict.fromkeys([*([plugin] if plugin else []), *(offer.plugin for offer in offers)]):
         module = registry.modules.get(each.module)
         if isinstance(module, ModuleType):
-            others = [offer for offer in registry.offers if offer.plugin != each]
+            others = [offer for offer in registry.registrations if offer.plugin != each]
             yield from _quietly(examine_plugin(module, expected, others).findings)
         elif each.broken:
             where = f"plugin {each.name} ({Path(each.file).name})" if each.file else str(each)
-            yield not_loaded(where, each.reason)
+            yield not_loaded(where, each.error)
     stand_ins = StandIns()
     if encoder:
         made = registry.find("encoder", encoder)
@@ -100,12 +100,12 @@ def _findings(
     for offer in offers:
         values = given.get(offer.component.name, {})
         found = _quietly(partial(check_component, offer.component, offer.kind, values, stand_ins, expected))
-        namesakes = [other for other in registry.offers if _named(other) == _named(offer)]
+        namesakes = [other for other in registry.registrations if _named(other) == _named(offer)]
         apart = f" ({offer.plugin})" if len(namesakes) > 1 else ""
         yield from (replace(finding, subject=finding.subject + apart) for finding in found)
 
 
-def _named(offer: Offer) -> tuple[str, str]:
+def _named(offer: Registration) -> tuple[str, str]:
     return offer.kind, offer.component.name
 
 
@@ -119,13 +119,13 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
     """Return the options that the flags give, by component; a RecipeError with all that is wrong with them."""
     from ..recipe import overrides
 
-    known = sorted({offer.component.name for offer in registry.offers})
+    known = sorted({offer.component.name for offer in registry.registrations})
     set_, problems = overrides.read(flags)
     for one in set_:
         if len(one.path) < 2:
             problems.append(Problem("write COMPONENT.OPTION=VALUE, such as files.path=mine.csv", (), one.place))
         elif one.path[0] not in known:
-            near, broken = did_you_mean(str(one.path[0]), known), registry.out_of_order()
+            near, broken = did_you_mean(str(one.path[0]), known), registry.broken_note()
             message = f"no component is called '{one.path[0]}'{near}{broken}"
             problems.append(Problem(message, one.path, one.place, PluginError.exit_code if broken else 2))
     if problems:
@@ -136,7 +136,7 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
     return values
 
 
-def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, Any]]) -> None:
+def _refuse_options(offers: Sequence[Registration], given: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse components whose options are wrong, also by their own check, or that cannot be tried without any."""
     from ..plugin.step import Step, validate
 
@@ -155,7 +155,7 @@ def _refuse_options(offers: Sequence[Offer], given: Mapping[str, Mapping[str, An
         raise RecipeError(said)
 
 
-def _absence(offer: Offer) -> str:
+def _absence(offer: Registration) -> str:
     """Say which libraries a component lacks, and the command that brings them, or nothing."""
     from ..plugin.step import absence, lacking_libraries
 
@@ -163,7 +163,7 @@ def _absence(offer: Offer) -> str:
     return absence(offer.kind, offer.component, lacking) if lacking else ""
 
 
-def _untried(offers: Iterable[Offer], findings: Iterable[Finding]) -> Iterator[str]:
+def _untried(offers: Iterable[Registration], findings: Iterable[Finding]) -> Iterator[str]:
     """Say what has to be installed, or named, before the clauses of components can be tried; once of each."""
     from ..testing.contract import NOT_FETCHED
 

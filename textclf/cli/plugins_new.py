@@ -67,7 +67,7 @@ def _refuse_taken(made: Package, registry: Registry) -> None:
     for plugin in (*registry.plugins, *registry.blocked):
         if made.name == plugin.name or made.module == plugin.module:
             raise RecipeError(f"a plugin called '{made.name}' is installed already{_by(plugin.distribution)}")
-    for offer in registry.offers:
+    for offer in registry.registrations:
         if (offer.kind, offer.component.name) == (made.kind, made.name):
             what = f"{with_article(made.kind)} called '{made.name}' is offered already"
             raise RecipeError(f"{what}{_by(offer.plugin.distribution)}")

@@ -23,8 +23,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from ..data.batching import WINDOW, characters_of
 from ..errors import Cancelled, DataError, RecipeError, ResourceError, Stopped
-from ..files import sync, write_text
-from ..tables.writer import checked_target, saying
+from ..files import disk_errors, sync, write_text
+from ..tables.writer import checked_target
 from .progress import Pace
 from .rows import Rows, Wanted, Write, rows_of_table, sink
 from .terminal import thousands
@@ -61,7 +61,7 @@ class Spool:
     def append(self, scores: NDArray[np.float32]) -> None:
         """Add the scores of the next window; from time to time they are made durable."""
         data = scores.astype("<f4", copy=False).tobytes()
-        with saying(str(self.target)):
+        with disk_errors(self.target):
             self._file.write(data)
         digest = self._digest.copy()
         digest.update(data)
@@ -77,7 +77,7 @@ class Spool:
             "format": FORMAT, "about": self._about, "rows": self.rows, "windows": self.windows, "whole": whole,
             "sha256": self._digest.hexdigest(),
         }  # fmt: skip
-        with saying(str(self.target)):
+        with disk_errors(self.target):
             self._file.flush()
             os.fsync(self._file.fileno())
         write_text(_note(self.target), json.dumps(told))
@@ -100,7 +100,7 @@ class Spool:
         told = self._told()
         if told is not None:
             self.rows, self.windows, self.whole = told["rows"], told["windows"], told["whole"]
-        with saying(str(self.target)):
+        with disk_errors(self.target):
             self._file.truncate(self.rows * self._width * 4)
             self._file.seek(0, os.SEEK_END)
 
@@ -142,7 +142,7 @@ def spool(target: Path, about: Mapping[str, Any], width: int) -> Iterator[Spool]
     try:
         yield Spool(place, file, about, width)
     finally:
-        with saying(str(target)):
+        with disk_errors(target):
             file.close()
 
 
@@ -150,7 +150,7 @@ def discard(opened: Spool) -> None:
     """Remove a spool, and what a killed process left of the file it is for; only who holds it may."""
     place = opened.target
     name = re.escape(place.name[:100])
-    halves = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.part|\.\.{name}\.scores\.json\.\d+\.part")
+    halves = re.compile(rf"\.{name}\.\d+\.part|\.\.{name}\.scores\.json\.\d+\.part")
     for part in place.parent.iterdir():
         if halves.fullmatch(part.name):
             part.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ def discard(opened: Spool) -> None:
 def _held(target: Path, place: Path) -> IO[bytes]:
     """Open the file of scores, locked: the lock ends with the process, however that ends."""
     while True:
-        with saying(str(target)):
+        with disk_errors(target):
             descriptor = os.open(_scores(place), os.O_RDWR | os.O_CREAT, 0o666)
         file = os.fdopen(descriptor, "r+b")
         try:

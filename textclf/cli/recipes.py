@@ -66,7 +66,7 @@ def copy(
 
     No recipe is overwritten; an older schema is.
     """
-    from ..plugin.registry import check_recipes
+    from ..plugin.registry import find_recipe
     from ..recipe.schema import names_schema
 
     session = Session.of(ctx)
@@ -79,7 +79,7 @@ def copy(
         )
     target = Path("recipes") / f"{stem}.yaml" if to is None else to
     target = target / f"{stem}.yaml" if target.is_dir() else target
-    content = check_recipes(known, stem).read_bytes()
+    content = find_recipe(known, stem).read_bytes()
     _write_new(target, content)
     session.terminal.answer(f"wrote {target}")
     if names_schema(content.decode("utf-8", "replace")):

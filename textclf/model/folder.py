@@ -19,7 +19,7 @@ from ..errors import PluginError, counted, kind_of, listing, said
 from ..files import disk_failures, manifest, no_file_in
 from ..plugin.component import Kind, first_line, new_names, own_line
 from ..plugin.protocols import Encoder, Model
-from ..plugin.registry import BLOCK, DISTRIBUTION, Offer, Plugin, Registry, older, to_install
+from ..plugin.registry import BLOCK, DISTRIBUTION, Plugin, Registration, Registry, older, to_install
 from ..plugin.step import Step, validate
 
 # Of what is no pickle hardly anything begins like one and has so many opcodes; joblib puts raw arrays between them.
@@ -187,7 +187,7 @@ def _pickles(step: Step[Any], part: Encoder | Model, folder: Path, names: Iterab
         return ""
     more = f" (and {counted(len(found) - 1, 'other')})" if len(found) > 1 else ""
     what = f"saves {found[0]}{more}, and loading one runs whatever is in it; save arrays and JSON"
-    return f"{step} {what}{step.place(part.save)}{step.offer.plugin.remedy(step.name)}"
+    return f"{step} {what}{step.place(part.save)}{step.registration.plugin.hint(step.name)}"
 
 
 def _save(part: Encoder | Model, folder: Path) -> None:
@@ -243,10 +243,10 @@ def noted_anew(encoder: Step[Any], trainer: Step[Any], files: Iterable[str]) -> 
     return replace(encoder, note=f"; the component {anew}"), replace(trainer, note=note)
 
 
-def migrated(offer: Offer, version: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def migrated(offer: Registration, version: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options that a version of the plugin wrote in today's terms; a PluginError where it fails to say them."""
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-    remedy, own = offer.plugin.remedy(offer.component.name), (offer.plugin.module, offer.component)
+    remedy, own = offer.plugin.hint(offer.component.name), (offer.plugin.module, offer.component)
     try:
         today = offer.component.options.migrate(version, new_names(offer.component.options, values))
     except Exception as error:
@@ -258,7 +258,7 @@ def migrated(offer: Offer, version: str, values: Mapping[str, Any]) -> dict[str,
     return today
 
 
-def _options(offer: Offer, saved: Mapping[str, Any]) -> Any:
+def _options(offer: Registration, saved: Mapping[str, Any]) -> Any:
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
     version = str(saved.get("version", ""))
     options, problems = validate(offer, migrated(offer, version, saved.get("options", {})))
@@ -282,7 +282,7 @@ def _as_it_was(plugin: Plugin, saved: Mapping[str, Any]) -> str:
 def _rivals(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> str:
     """Say how to do without those who offer the name too, where the plugin that saved a step is there; else nothing."""
     module, _, _, _, sha256 = _identity(saved)
-    plugins = [o.plugin for o in registry.offers if o.kind == kind and o.component.name == saved.get("use")]
+    plugins = [o.plugin for o in registry.registrations if o.kind == kind and o.component.name == saved.get("use")]
     saver = next((plugin for plugin in plugins if (plugin.module, plugin.sha256) == (module, sha256)), None)
     if saver is None:
         return ""
@@ -309,7 +309,7 @@ def _saver(saved: Mapping[str, Any], registry: Registry, files: Callable[[], Map
         )
     if sha256:
         return f"; it was saved by the module {module} (sha256 {sha256[:12]}): give it, Engine(plugins=[{module}])"
-    if registry.keeps_out(module):
+    if registry.is_blocked(module):
         return f"; it was saved by plugin {module}, which is kept out"
     if distribution:
         return f"; it was saved by plugin {module} of {distribution} {version}: {to_install(distribution, version)}"
@@ -341,7 +341,7 @@ def _another(plugin: Plugin, saved: Mapping[str, Any], files: Callable[[], Mappi
         found = f"but it was saved by plugin {module} of {distribution} {version}"
         return f"is what is installed, {found}; {to_install(distribution, version)}, and uninstall the other"
     if older(plugin.version, version):
-        whole = "" if plugin.strange else f" of {DISTRIBUTION}"
+        whole = "" if plugin.is_third_party else f" of {DISTRIBUTION}"
         found = f"has version {plugin.version}{whole}, older than {version}, which saved this model"
         return f"{found}; {to_install(plugin.distribution, version)}"
     return ""

@@ -23,13 +23,12 @@ from typing import Any
 
 import pluggy
 
+from .. import __version__
 from ..errors import PluginError, closest, did_you_mean, kind_of, said
-from ..version import VERSION
 from . import hookspecs, registry, single_file
 from .component import PREFIX, Kind, flaw_of_component, own_line
 from .events import Event
-from .guard import put_back
-from .registry import BLOCK, Offer, Plugin, Registry, sorted_plugins
+from .registry import BLOCK, Plugin, Registration, Registry, sorted_plugins
 
 
 def blocked_names() -> tuple[str, ...]:
@@ -193,11 +192,11 @@ def _installed(names: Sequence[str], blocked: list[Plugin], say: Say | None) -> 
         if any(blocks(name, plugin) for name in names):
             blocked.append(plugin)
             if say:
-                say(f"plugin '{entry.name}' is kept out by {BLOCK}")
+                say(f"plugin '{entry.name}' is blocked by {BLOCK}")
             continue
         with timed(say) as told:
             plugin, module = _load(entry, distribution, version, requires)
-            told(f"{named(plugin)} {plugin.reason or 'is imported'}")
+            told(f"{named(plugin)} {plugin.error or 'is imported'}")
         yield plugin, module
 
 
@@ -205,7 +204,7 @@ def _given(given: object, say: Say | None) -> _Found:
     if isinstance(given, (str, Path)):
         with timed(say) as told:
             plugin, module = single_file.find(str(given))
-            told(f"{named(plugin)} {plugin.reason or 'is run'}")
+            told(f"{named(plugin)} {plugin.error or 'is run'}")
         return plugin, module
     name = getattr(given, "__name__", type(given).__name__)
     return Plugin(name.removeprefix(PREFIX), name, sha256=single_file.digest_of(given)), given
@@ -225,29 +224,28 @@ def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
         if plugin.file and others:
             other = others[0]
             installed = not other.file and other.distribution
-            way = f", or keep the installed one out: {BLOCK}={other.name}" if installed else ""
+            way = f", or block the installed one: {BLOCK}={other.name}" if installed else ""
             whence = named(other) if installed else str(other)
             raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
 
 
 def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequence[str]) -> _Found:
     identity = (entry.name, entry.value, name, version)
-    bounds = registry.refused(requires, VERSION)
+    bounds = registry.unmet_requirement(requires, __version__)
     if bounds:
-        needed = f"needs {registry.DISTRIBUTION}{bounds}, and this is {VERSION}"
-        return Plugin(*identity, reason=f"{needed}; install a version of '{identity[2]}' made for it"), None
+        needed = f"needs {registry.DISTRIBUTION}{bounds}, and this is {__version__}"
+        return Plugin(*identity, error=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
-        with put_back():
-            return Plugin(*identity), entry.load()
+        return Plugin(*identity), entry.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
-        return Plugin(*identity, reason=f"fails at import: {said(error)}{_where(error, entry.value)}"), None
+        return Plugin(*identity, error=f"fails at import: {said(error)}{_where(error, entry.value)}"), None
 
 
 def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
     plugins: list[Plugin] = []
-    offers: list[Offer] = []
+    offers: list[Registration] = []
     recipes: dict[str, list[tuple[Plugin, Traversable]]] = {}
     observers: list[tuple[Plugin, Callable[[Event], None]]] = []
     for plugin, module in sorted(found, key=lambda pair: (pair[0].name, pair[0].module)):
@@ -260,10 +258,10 @@ def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
         except _Broken as broken:
             if say:
                 say(f"{named(plugin)} is broken: {broken}")
-            plugins.append(replace(plugin, reason=str(broken)))
+            plugins.append(replace(plugin, error=str(broken)))
             continue
         plugins.append(plugin)
-        offers += mine.offers
+        offers += mine.registrations
         observers += mine.observers
         for stem, recipe in mine.recipes.items():
             recipes.setdefault(stem, []).append((plugin, recipe))
@@ -274,8 +272,7 @@ def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
 def _asked(plugin: Plugin, module: object, say: Say | None) -> _Answers:
     """Return what a plugin answers; whatever it, or looking at it, raises is that plugin's."""
     try:
-        with put_back():
-            return _Answers(plugin, module, say)
+        return _Answers(plugin, module, say)
     except (_Broken, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - a property or a signature of the plugin's own may raise anything
@@ -291,7 +288,7 @@ class _Answers:
 
     def __init__(self, plugin: Plugin, module: object, say: Say | None) -> None:
         self.plugin, self._module, self._say = plugin, module, say
-        self.offers: list[Offer] = []
+        self.registrations: list[Registration] = []
         self.recipes: dict[str, Traversable] = {}
         self.observers: list[tuple[Plugin, Callable[[Event], None]]] = []
         manager = _Manager(GROUP)
@@ -302,7 +299,7 @@ class _Answers:
                 with self._traced(hook) as answer:
                     made = self._components(kind, hook, self._call(hook, implementation.function))
                     answer([f"{kind} '{offer.component.name}'" for offer in made])
-                self.offers += made
+                self.registrations += made
         for implementation in manager.hook.textclf_recipes.get_hookimpls():
             with self._traced("textclf_recipes") as answer:
                 self._recipes(self._call("textclf_recipes", implementation.function))
@@ -324,7 +321,7 @@ class _Answers:
         with timed(self._say) as told:
             yield lambda made: told(f"{hook}() of {named(self.plugin)} answers {', '.join(made) or 'nothing'}")
 
-    def _components(self, kind: Kind, hook: str, answer: Any) -> list[Offer]:
+    def _components(self, kind: Kind, hook: str, answer: Any) -> list[Registration]:
         if not isinstance(answer, Iterable) or isinstance(answer, str):
             raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
         components = self._call(hook, lambda: list(answer))
@@ -336,7 +333,7 @@ class _Answers:
         for name in names:
             if names.count(name) > 1:
                 raise _Broken(f"{hook}() offers '{name}' twice")
-        return [Offer(kind, component, self.plugin) for component in components]
+        return [Registration(kind, component, self.plugin) for component in components]
 
     def _recipes(self, folder: Any) -> None:
         try:

@@ -27,9 +27,8 @@ from ..errors import (
 from ..files import is_failing, is_full
 from . import single_file
 from .component import Component, Kind, Options, Traits, first_line, flaw_of_traits, own_line
-from .guard import put_back
 from .options import explain, options_as_json, read_options
-from .registry import Offer
+from .registry import Registration
 
 
 def lacking_libraries(component: Component[Any, Any]) -> list[str]:
@@ -65,14 +64,14 @@ def _is_there(name: str) -> bool:
     return spec is not None
 
 
-def other_version(offer: Offer, error: BaseException) -> str:
+def other_version(offer: Registration, error: BaseException) -> str:
     """Say of what is not in a library, though that is there, where it may be; nothing of the plugin or of Python."""
     top = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     own = offer.plugin.module.partition(".")[0]
     return f"; another version of {top} may have it" if top and top not in (own, *sys.stdlib_module_names) else ""
 
 
-def way_out(offer: Offer, error: ImportError) -> str:
+def way_out(offer: Registration, error: ImportError) -> str:
     """Say what to do where a component's import fails; nothing where that is its own fault, as a misspelt name is."""
     if offer.plugin.file and (neighbour := single_file.neighbour(error, Path(offer.plugin.file))):
         return neighbour
@@ -104,26 +103,22 @@ CONTRACTS: dict[Kind, tuple[str, ...]] = {
 MODEL = ("scores", "save")  # what a trainer trains and restores
 
 
-def _ignore(message: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True, slots=True)
 class Step(Generic[T]):
     """One component of a plan with its options. note: what else to know where it fails, such as how it was made."""
 
     kind: Kind
-    offer: Offer
+    registration: Registration
     options: Options
     note: str = ""
 
     @property
     def name(self) -> str:
-        return self.offer.component.name
+        return self.registration.component.name
 
     @property
     def component(self) -> Component[T, Any]:
-        return self.offer.component
+        return self.registration.component
 
     @property
     def traits(self) -> Traits:
@@ -161,7 +156,7 @@ class Step(Generic[T]):
 
     def to_json(self) -> dict[str, Any]:
         """Return name, plugin module, version, where the plugin is from, and every option; `restored_step` reads it."""
-        plugin = self.offer.plugin
+        plugin = self.registration.plugin
         origin = {"distribution": plugin.distribution, "file": Path(plugin.file).name, "sha256": plugin.sha256}
         about = {"plugin": plugin.module, "version": plugin.version, **{k: v for k, v in origin.items() if v}}
         return {"use": self.name, **about, "options": self._dumped()}
@@ -176,32 +171,25 @@ class Step(Generic[T]):
         return dumped
 
     def __str__(self) -> str:
-        return f"{self.kind} '{self.name}' ({self.offer.plugin})"
+        return f"{self.kind} '{self.name}' ({self.registration.plugin})"
 
     def fault(self, what: str, origin: object = None) -> PluginError:
         """Return the error that tells whose fault it is, which contract was broken, where, and what can be done.
 
         origin: the error behind it, or the method that broke the contract.
         """
-        return PluginError(f"{self}: {what}{self.place(origin)}{self.note}{self.offer.plugin.remedy(self.name)}")
+        return PluginError(f"{self}: {what}{self.place(origin)}{self.note}{self.registration.plugin.hint(self.name)}")
 
     def place(self, origin: object) -> str:
         """Return " (shape.py:12)", the line of the plugin's own that an error or a method stands for, or nothing."""
-        own = (self.offer.plugin.module, self.component)
+        own = (self.registration.plugin.module, self.component)
         line = own_line(origin, *own) if isinstance(origin, BaseException) else first_line(origin, *own)
         return f" ({line})" if line else ""
 
-    def call(self, method: str, function: Callable[[], Any], warn: Callable[[str], None] = _ignore) -> Any:
-        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's.
-
-        What it must leave alone is put back, and told to `warn`.
-        """
+    def call(self, method: str, function: Callable[[], Any]) -> Any:
+        """Call a method of the step's object; a PluginError names it where it raises anything but textclf's errors."""
         try:
-            with put_back() as changed:
-                answer = function()
-            if changed:
-                warn(f"{self}: {method} changed {' and '.join(changed)}, which was put back")
-            return answer
+            return function()
         except ArtefactError as error:
             if not self.note:
                 raise
@@ -209,13 +197,13 @@ class Step(Generic[T]):
         except (TextclfError, KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:
-            if isinstance(error, ImportError) and (way := way_out(self.offer, error)):
+            if isinstance(error, ImportError) and (way := way_out(self.registration, error)):
                 raise PluginError(f"{self}: {method}() fails: {said(error)}{self.place(error)}{way}") from error
             if isinstance(error, OSError) and is_full(error):
                 raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
                 raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
-            version = other_version(self.offer, error)
+            version = other_version(self.registration, error)
             raise self.fault(f"{method}() fails: {said(error)}{version}", error) from error
 
     def _kept(self, built: Any, method: str) -> T:
@@ -249,24 +237,24 @@ _CONTRACT_NAMES: dict[Kind, str] = {
 _NOUNS = {"DatasetProvider": "dataset provider"}
 
 
-def validate(offer: Offer, values: Mapping[str, Any]) -> tuple[Options | None, list[Problem]]:
+def validate(offer: Registration, values: Mapping[str, Any]) -> tuple[Options | None, list[Problem]]:
     """Return validated options, or what is wrong with the values; paths begin at the options."""
     options = offer.component.options
     try:
         return read_options(options, values), []
     except ValidationError as error:
         owner = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-        return None, explain(error, options, values, owner, offer.plugin.remedy(offer.component.name))
+        return None, explain(error, options, values, owner, offer.plugin.hint(offer.component.name))
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of the plugin's may raise anything
         what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
         line = own_line(error, offer.plugin.module, offer.component)
-        where = (f" ({line})" if line else "") + offer.plugin.remedy(offer.component.name)
+        where = (f" ({line})" if line else "") + offer.plugin.hint(offer.component.name)
         return None, [Problem(f"the options of {what} cannot be checked: {said(error)}{where}", exit_code=5)]
 
 
-def default_traits(offer: Offer) -> Traits | None:
+def default_traits(offer: Registration) -> Traits | None:
     """Return a component's traits with its defaults; None where they hang on options that must be given, or fail."""
     traits = offer.component.traits
     if not callable(traits):

@@ -11,7 +11,7 @@ from ..errors import KeyPath, PluginError, Problem, RecipeError, closest, did_yo
 from ..plugin.component import KINDS, LAYOUTS, Kind, Traits
 from ..plugin.options import UnknownKey
 from ..plugin.protocols import DatasetProvider, Encoder, Metric, Output, Trainer
-from ..plugin.registry import Offer, Registry
+from ..plugin.registry import Registration, Registry
 from ..plugin.step import Step, absence, default_traits, lacking_libraries, validate
 from .recipe import Recipe
 from .settings import DEFAULT_METRICS, Settings
@@ -23,7 +23,7 @@ def unread_features(encoder: Placed, trainer: Placed, registry: Registry) -> lis
     """Say that a trainer cannot read what an encoder makes, and which trainers can."""
     (_, maker, making), (path, reader, reading) = encoder, trainer
     if making.makes is None:
-        what = f"encoder '{maker.name}' ({maker.offer.plugin}) does not say what its features are"
+        what = f"encoder '{maker.name}' ({maker.registration.plugin}) does not say what its features are"
         return [Problem(what, encoder[0], exit_code=5)]
     if _reads(reading, making.makes):
         return []
@@ -176,11 +176,11 @@ class Plan:
 
     def plugins(self) -> dict[str, str]:
         """Return the version of each plugin module that the plan uses, or the digest of its file."""
-        return {step.offer.plugin.module: step.offer.plugin.edition for step in self.steps()}
+        return {step.registration.plugin.module: step.registration.plugin.fingerprint for step in self.steps()}
 
     def plugin_files(self) -> dict[str, tuple[str, str]]:
         """Return the file and its sha256 of each plugin module that is no package."""
-        plugins = [step.offer.plugin for step in self.steps()]
+        plugins = [step.registration.plugin for step in self.steps()]
         return {plugin.module: (plugin.file, plugin.sha256) for plugin in plugins if plugin.file}
 
     def with_seed(self, seed: int) -> Plan:
@@ -221,7 +221,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
 
 def _broken_files(registry: Registry) -> list[str]:
     """Warn of files that were asked for by name and are of no use, such as an observer's, which no recipe misses."""
-    return [f"{p} is broken, and nothing of it is used: {p.reason}" for p in registry.plugins if p.file and p.broken]
+    return [f"{p} is broken, and nothing of it is used: {p.error}" for p in registry.plugins if p.file and p.broken]
 
 
 @dataclass(slots=True)
@@ -269,7 +269,7 @@ class _Maker:
         offer = self._offer(kind, name, place)
         return None if offer is None else self._validated(offer, options, path, place)
 
-    def _offer(self, kind: Kind, name: str, place: KeyPath) -> Offer | None:
+    def _offer(self, kind: Kind, name: str, place: KeyPath) -> Registration | None:
         try:
             if name in self.registry.names(kind):
                 return self.registry.find(kind, name)
@@ -297,7 +297,7 @@ class _Maker:
         near = closest(name, self.registry.names(kind))
         return near is not None or any(name in self.registry.names(other) for other in KINDS)
 
-    def _validated(self, offer: Offer, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
+    def _validated(self, offer: Registration, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
         lacking = lacking_libraries(offer.component)
         if lacking:
             self.problems.append(Problem(absence(offer.kind, offer.component, lacking), place, exit_code=5))
@@ -313,7 +313,7 @@ class _Maker:
             self.problems.append(Problem(str(error), place, exit_code=5))
             return None
 
-    def _new_names(self, offer: Offer, values: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+    def _new_names(self, offer: Registration, values: dict[str, Any], path: KeyPath) -> dict[str, Any]:
         """Return the values by the names that the options have now, with a warning for each old name."""
         values = dict(values)
         for old, (new, until) in offer.component.options.renamed.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import KeyPath, Location, Problem, RecipeError, closest, listing, with_article
 from ..plugin.options import UnknownKey
-from ..plugin.registry import Registry, check_recipes
+from ..plugin.registry import Registry, find_recipe
 from . import overrides as flags
 from .overrides import Override
 from .settings import Settings, read_settings
@@ -43,7 +43,7 @@ def locate(reference: str | Path, registry: Registry) -> Source:
     match = _BUNDLED.fullmatch(name)
     stem = (match["file"] or match["stem"]) if match else ""
     if stem in registry.recipes:
-        return Source(f"recipes/{stem}.yaml", check_recipes(registry.recipes, stem).read_bytes())
+        return Source(f"recipes/{stem}.yaml", find_recipe(registry.recipes, stem).read_bytes())
     raise _refusal(name, f"no such file{_suggestion(name, registry)}")
 
 
@@ -84,7 +84,7 @@ def _suggestion(name: str, registry: Registry) -> str:
     bundled = sorted(registry.recipes)
     near = closest(path.stem, bundled)
     meant = f"; did you mean the bundled recipe '{near}'?" if near else ""
-    return f"{meant} (bundled recipes: {listing(bundled) or 'none'}){registry.kept_out()}"
+    return f"{meant} (bundled recipes: {listing(bundled) or 'none'}){registry.blocked_note()}"
 
 
 def _reason(error: Exception) -> str:
@@ -166,8 +166,7 @@ def parse(source: Source, overrides: Sequence[str] = ()) -> Recipe:
     All else that is wrong is collected in `problems`, for `make_plan` to raise with what it finds.
     """
     document = load(source.text, source.name)
-    unreadable = frozenset(document.root.unreadable_paths())
-    return _recipe(source.name, document.values, document.problems, unreadable, document, overrides)
+    return _recipe(source.name, document.values, document.problems, document.unreadable, document, overrides)
 
 
 def _recipe(

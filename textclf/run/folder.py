@@ -17,12 +17,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from .. import __version__
 from ..errors import ArtefactError, RecipeError, ResourceError, TextclfError, did_you_mean, listing
 from ..evaluation.report import Estimate, Report, finite
 from ..files import clear_parts, digest, disk_errors, read_json, write_file, write_text
 from ..plugin.events import Event
 from ..recipe.yaml12 import write
-from ..version import VERSION
 
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
 # 16 bytes for each distinct training text, in order: tells later which texts a classifier has seen.
@@ -208,7 +208,7 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of textclf and of those libraries that are installed, without importing them."""
-    found = {"textclf": VERSION}
+    found = {"textclf": __version__}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)

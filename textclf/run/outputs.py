@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import TextclfError, said
 from ..evaluation.report import FILE, SUMMARY_FILE
 from ..files import disk_errors
-from ..plugin.guard import put_back
 from ..plugin.protocols import Finished, Output
 from ..plugin.step import Step
 from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
@@ -68,19 +67,18 @@ def write_outputs(
             for owner, names in taken.items():
                 whose = "textclf keeps for itself" if owner == OURS else f"{steps[owner]} has written before"
                 gone = f"{named(names)}, which {whose}; what it wrote there is gone, name it otherwise"
-                warn(f"{step}: write takes {gone}{step.offer.plugin.remedy(step.name)}")
+                warn(f"{step}: write takes {gone}{step.registration.plugin.hint(step.name)}")
 
 
 def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[[str], None]) -> None:
     try:
-        with put_back():
-            step.build().write(finished, folder)
+        step.build().write(finished, folder)
     except KeyboardInterrupt:
         raise
     except TextclfError as error:
         warn(f"{step}: write fails, the run goes on: {error}")
     except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
-        remedy = step.offer.plugin.remedy(step.name)
+        remedy = step.registration.plugin.hint(step.name)
         warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
 
 

@@ -16,7 +16,7 @@ from ..errors import ArtefactError, PluginError, Problem
 from ..files import digest, write_file
 from ..model.folder import migrated
 from ..plugin.component import Kind, new_names
-from ..plugin.registry import Offer, Plugin, Registry, to_install
+from ..plugin.registry import Plugin, Registration, Registry, to_install
 from ..plugin.step import validate
 from ..recipe.plan import Plan
 from ..recipe.recipe import Recipe
@@ -78,8 +78,9 @@ def refuse_absent(folder: RunFolder, registry: Registry) -> None:
             way = f"textclf {flags} resume {shlex.quote(str(folder.path))}"
             raise PluginError(f"{folder.path} was made with the plugin file '{files[module]}': {way}")
         if module not in here:
-            if registry.keeps_out(module):
-                raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}{registry.kept_out()}")
+            if registry.is_blocked(module):
+                blocked = registry.blocked_note()
+                raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}{blocked}")
             way = "give it to the Engine again" if version[:7] in ("", "sha256:") else "install it"
             raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}, which is not here; {way}")
 
@@ -90,10 +91,10 @@ def as_it_was(folder: RunFolder, plugins: Iterable[Plugin]) -> str:
     Nothing is said of textclf's own: they come in the version that textclf has.
     """
     then: Mapping[str, str] = folder.record.get("plugins", {})
-    changed = {plugin.module: plugin for plugin in plugins if then.get(plugin.module, "") != plugin.edition}
+    changed = {plugin.module: plugin for plugin in plugins if then.get(plugin.module, "") != plugin.fingerprint}
     old = [file for module, file in files_of(folder.path).items() if module in changed]
     ways = [f"give {_flags(old)}, which is as it was, "] if old else []
-    packages = {p.distribution: then.get(module, "") for module, p in changed.items() if p.strange}
+    packages = {p.distribution: then.get(module, "") for module, p in changed.items() if p.is_third_party}
     ways += [f"{to_install(name, version, '==')}, " for name, version in packages.items() if version]
     return "".join(ways)
 
@@ -112,7 +113,7 @@ def refuse_changes(folder: RunFolder, plan: Plan) -> None:
     if digest(folder.path / RECIPE) not in written:
         changed.insert(0, f"{RECIPE} was edited")
     if changed:
-        way = as_it_was(folder, (step.offer.plugin for step in plan.steps()))
+        way = as_it_was(folder, (step.registration.plugin for step in plan.steps()))
         raise ArtefactError(
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
             f"{way}run the recipe anew, or resume with --allow-changed"
@@ -148,7 +149,7 @@ _LISTS: tuple[tuple[Kind, str], ...] = (("metric", "metrics"), ("output", "outpu
 class _Changed:
     """A step of a run's recipe whose plugin is another edition than the one it began with. step: its mapping."""
 
-    offer: Offer
+    registration: Registration
     edition: str
     step: dict[str, Any]
 
@@ -162,12 +163,12 @@ class _Changed:
 
     def fault(self, problems: list[Problem]) -> str:
         """Say that the installed plugin cannot read the options, and why."""
-        plugin = self.offer.plugin
-        began, now = shortened(self.edition), shortened(plugin.edition)
+        plugin = self.registration.plugin
+        began, now = shortened(self.edition), shortened(plugin.fingerprint)
         reasons = "; ".join(str(problem) for problem in problems)
         return (
-            f"{self.offer.kind} '{self.offer.component.name}' ({plugin}) cannot read the options of the run, which "
-            f"began with {began or 'no version'}, and this is {now or 'none'}: {reasons}"
+            f"{self.registration} cannot read the options of the run, which began with {began or 'no version'}, and "
+            f"this is {now or 'none'}: {reasons}"
         )
 
 
@@ -186,9 +187,9 @@ def with_new_names(recipe: Recipe, registry: Registry) -> Recipe:
 def refuse_unreadable(folder: RunFolder, recipe: Recipe, registry: Registry) -> None:
     """Refuse to go on with a run whose options a plugin that has changed cannot read, and say how to have it again."""
     for changed in _changed(folder, recipe.values, registry):
-        _, problems = validate(changed.offer, changed.options())
+        _, problems = validate(changed.registration, changed.options())
         if problems:
-            again = as_it_was(folder, [changed.offer.plugin])
+            again = as_it_was(folder, [changed.registration.plugin])
             raise ArtefactError(
                 f"{folder.path} cannot be resumed: {changed.fault(problems)}; {again}run the recipe anew, or resume "
                 f"with --allow-changed, which has the plugin translate them"
@@ -199,10 +200,10 @@ def in_todays_terms(folder: RunFolder, recipe: Recipe, registry: Registry) -> Re
     """Return a run's recipe with the options of plugins that have changed migrated by them."""
     values = copy.deepcopy(recipe.values)
     for changed in _changed(folder, values, registry):
-        options = migrated(changed.offer, changed.version, changed.options())
-        _, problems = validate(changed.offer, options)
+        options = migrated(changed.registration, changed.version, changed.options())
+        _, problems = validate(changed.registration, options)
         if problems:
-            again = as_it_was(folder, [changed.offer.plugin])
+            again = as_it_was(folder, [changed.registration.plugin])
             until = f"{again}or run the recipe anew" if again else "run the recipe anew"
             way = f"its author can translate them in Options.migrate; until then, {until}"
             raise PluginError(f"{changed.fault(problems)}; {way}")
@@ -223,7 +224,7 @@ def _changed(folder: RunFolder, values: dict[str, Any], registry: Registry) -> I
         except PluginError:
             continue
         edition = editions.get(offer.plugin.module)
-        if edition is not None and edition != offer.plugin.edition:
+        if edition is not None and edition != offer.plugin.fingerprint:
             yield _Changed(offer, edition, step)
 
 

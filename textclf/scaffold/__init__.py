@@ -14,9 +14,9 @@ from pathlib import Path
 from string import Template
 from unicodedata import normalize
 
+from .. import __version__
 from ..errors import RecipeError, did_you_mean, with_article
 from ..files import disk_errors
-from ..version import VERSION
 
 # What each kind needs beside textclf.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -117,7 +117,7 @@ def _plain_name(given: str) -> str:
 
 def _values(name: str, kind: str, licence: str, author: str) -> dict[str, str]:
     distribution = f"textclf-{name.replace('_', '-')}"
-    major, minor = VERSION.split(".")[:2]
+    major, minor = __version__.split(".")[:2]
     dependencies = (f"textclf-engine>={major}.{minor},<{int(major) + 1}", *_NEEDS[kind])
     holder = author or f"the authors of {distribution}"
     values = {

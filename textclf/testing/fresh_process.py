@@ -126,7 +126,8 @@ def _imported(home: str, again: bool) -> ModuleType:
 
 
 def _encoders(module: ModuleType) -> list[Component[Any, Any]]:
-    return [offer.component for offer in discover([module], entry_points=False).offers if offer.kind == "encoder"]
+    found = discover([module], entry_points=False).registrations
+    return [each.component for each in found if each.kind == "encoder"]
 
 
 def _modules(component: Component[Any, Any]) -> Iterator[str]:

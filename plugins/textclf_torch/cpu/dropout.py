@@ -1,7 +1,7 @@
-"""Dropout on the CPU: masks from seed, step and lane alone.
+"""Dropout on the CPU: masks drawn from seed, step and lane alone.
 
 PyTorch draws one number after the other from its global generator, which threads would share in no fixed order, and
-needs six percent of a step of BERT for it. 16 random bits an element decide as well, and a resumed step draws the same.
+needs six percent of a step of BERT for it. 16 random bits an element are enough, and a resumed step draws the same.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ LEVELS = 1 << 16
 
 
 class Masks:
-    """Draws the masks of a training's dropout."""
+    """The masks of a training's dropout."""
 
     def __init__(self, seed: tuple[int, ...]) -> None:
         self._seed, self._step = seed, 0
-        self._own = threading.local()
+        self._local = threading.local()
 
     def begin(self, step: int) -> None:
         """Begin a step; each lane then enters."""
         self._step = step
 
     def enter(self, lane: int) -> None:
-        """Let this thread draw for a lane, from the lane's beginning."""
-        self._own.bits = np.random.SFC64(np.random.SeedSequence((*self._seed, self._step, lane)))
+        """Let this thread draw for a lane, from its first mask on."""
+        self._local.bits = np.random.SFC64(np.random.SeedSequence((*self._seed, self._step, lane)))
 
     def draw(self, shape: torch.Size, rate: float) -> torch.Tensor:
-        """Return float32 of a shape: 0 where an element is dropped, else what keeps the mean as it was."""
-        bits: np.random.SFC64 = self._own.bits
+        """Return a mask of a shape, float32: 0 where an element is dropped, otherwise what preserves the mean."""
+        bits: np.random.SFC64 = self._local.bits
         size = shape.numel()
         words = torch.from_numpy(bits.random_raw(-(-size // 4)).view(np.int16))[:size].view(shape)
         dropped = round(rate * LEVELS)
@@ -44,8 +44,8 @@ class Masks:
 
 
 @contextmanager
-def drawn(network: torch.nn.Module, seed: tuple[int, ...]) -> Iterator[Masks]:
-    """Let all plain dropout of a network in training be drawn by the masks that this yields."""
+def seeded_dropout(network: torch.nn.Module, seed: tuple[int, ...]) -> Iterator[Masks]:
+    """Let all plain dropout modules of a network draw from the masks that this yields."""
     masks = Masks(seed)
     modules = [m for m in network.modules() if type(m) is torch.nn.Dropout and "forward" not in m.__dict__]
     for module in modules:
@@ -70,10 +70,9 @@ class _Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         ctx.mask = mask.to(values.dtype)
-        kept: torch.Tensor = ctx.mask
-        return values * kept
+        masked: torch.Tensor = values * ctx.mask
+        return masked
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        mask: torch.Tensor = ctx.mask
-        return gradient * mask, None
+        return gradient * ctx.mask, None

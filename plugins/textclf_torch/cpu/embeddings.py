@@ -1,7 +1,7 @@
-"""Gradients of large embedding tables on the CPU: only the rows that a batch touched.
+"""Gradients of large embedding tables on the CPU, of only the rows that a batch touched.
 
 PyTorch fills and adds a gradient of the whole table in each backward pass: 47 MB for the words of BERT, an eighth of a
-step on short texts. Adding rows to one table that stays gives the same sums.
+step on short texts. Adding rows to one table that stays in memory gives the same sums.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ LARGE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """Rows that are to be added to a table's gradient."""
+class Rows:
+    """Rows to add to a table's gradient: values[i] belongs to row ids[i]."""
 
     table: torch.Tensor
     ids: torch.Tensor
-    rows: torch.Tensor
+    values: torch.Tensor
 
 
 class RowGradients:
-    """The gradients of large tables: added at once, or put off by a thread that shares the tables with others."""
+    """The gradients of large tables: added at once, or deferred by a thread that shares the tables with others."""
 
     def __init__(self) -> None:
-        self._own = threading.local()
+        self._local = threading.local()
         self._touched: dict[int, list[torch.Tensor]] = {}
 
-    def take(self, added: Added) -> None:
-        waiting: list[Added] | None = getattr(self._own, "waiting", None)
+    def add_or_defer(self, rows: Rows) -> None:
+        waiting: list[Rows] | None = getattr(self._local, "waiting", None)
         if waiting is None:
-            self.add(added)
+            self.add(rows)
         else:
-            waiting.append(added)
+            waiting.append(rows)
 
-    def add(self, added: Added) -> None:
-        table = added.table
+    def add(self, rows: Rows) -> None:
+        table = rows.table
         if table.grad is None:
             table.grad = torch.zeros_like(table)
-        table.grad.index_add_(0, added.ids, added.rows.to(table.dtype))
-        self._touched.setdefault(id(table), []).append(added.ids)
+        table.grad.index_add_(0, rows.ids, rows.values.to(table.dtype))
+        self._touched.setdefault(id(table), []).append(rows.ids)
 
     def touched(self, table: torch.Tensor) -> torch.Tensor | None:
-        """Return the rows of a table that were added to, int64[rows]; None where it is no such table, or was not."""
+        """Return the rows of a table that were added to, int64[rows]; None for other tables, or where none was."""
         ids = self._touched.get(id(table))
         return torch.unique(torch.cat(ids)) if ids else None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._touched.clear()
 
     @contextmanager
-    def put_off(self) -> Iterator[list[Added]]:
+    def deferred(self) -> Iterator[list[Rows]]:
         """Yield the list in which this thread's rows wait to be added."""
-        waiting: list[Added] = []
-        self._own.waiting = waiting
+        waiting: list[Rows] = []
+        self._local.waiting = waiting
         try:
             yield waiting
         finally:
-            del self._own.waiting
+            del self._local.waiting
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def gradients_by_row(network: torch.nn.Module, large: int = LARGE) -> Iterator[R
             del table.forward
 
 
-class _Rows(torch.autograd.Function):
+class _Lookup(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, weight: torch.Tensor, ids: torch.Tensor, padding: int | None, gradients: RowGradients
@@ -95,19 +95,19 @@ class _Rows(torch.autograd.Function):
         rows, ids = gradient.reshape(-1, gradient.shape[-1]), ctx.ids.reshape(-1)
         if ctx.padding is not None:
             rows = rows.masked_fill((ids == ctx.padding)[:, None], 0.0)
-        ctx.gradients.take(Added(ctx.weight, ids, rows))
+        ctx.gradients.add_or_defer(Rows(ctx.weight, ids, rows))
         return None, None, None, None
 
 
 def _look_up(table: torch.nn.Embedding, gradients: RowGradients, ids: torch.Tensor) -> torch.Tensor:
     if not (torch.is_grad_enabled() and table.weight.requires_grad):
         return functional.embedding(ids, table.weight)
-    found: torch.Tensor = _Rows.apply(table.weight, ids, table.padding_idx, gradients)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _Lookup.apply(table.weight, ids, table.padding_idx, gradients)  # type: ignore[no-untyped-call]
     return found
 
 
 def _tables(network: torch.nn.Module, large: int) -> list[torch.nn.Embedding]:
-    # What another module reads as well has a gradient in other rows too.
+    # A table that another module reads as well, such as a tied output layer, has gradients in other rows too.
     owners = Counter(id(p) for m in network.modules() for p in m.parameters(recurse=False))
     tables = [
         m

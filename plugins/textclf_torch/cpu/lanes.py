@@ -1,8 +1,8 @@
-"""Two threads of the CPU that each carry half of a batch through the network.
+"""Lanes: two threads of a CPU that each carry half of a batch through the network.
 
 Kernels that share one product among all cores wait for each other at its end, hundreds of times a step; where another
-process holds a core for a moment, all wait for it. Two lanes with half of the cores each meet once a step. The rows of
-a lane, its dropout and the order in which gradients are added are fixed, so the same run comes to the same bits.
+process holds a core for a moment, all wait for it. Two threads with half of the cores each meet once a step. The rows
+of a lane, its dropout and the order in which gradients are added are fixed, so the same run has the same bits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import torch
 
 from textclf import Chosen
 
-from ..distributed.team import share
+from ..batches import share
 from ..precision import shapes_in
-from .dropout import Masks, drawn
-from .embeddings import Added, RowGradients, gradients_by_row
+from .dropout import Masks, seeded_dropout
+from .embeddings import RowGradients, Rows, gradients_by_row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,47 +33,9 @@ if TYPE_CHECKING:
     from ..precision import Arithmetic
 
 
-LARGE = 1 << 16
+LARGE = 1 << 16  # weights of a product that is worth a thread of its own
+MOST = 2  # each lane has a gradient of its own, and needs texts enough for products of good size
 T = TypeVar("T")
-
-
-def abreast(pool: ThreadPoolExecutor, count: int, work: Callable[[int], T]) -> list[T]:
-    """Do the work of each lane with its share of the threads, the first in this thread; return when all have ended."""
-    threads = torch.get_num_threads()
-
-    def lane(number: int) -> T:
-        torch.set_num_threads(max(1, threads // count))  # those of the thread that calls
-        return work(number)
-
-    try:
-        others = [pool.submit(lane, number) for number in range(1, count)]
-        try:
-            found = [lane(0)]
-        finally:
-            # Nothing may run on once an error is on its way: the work may be done again.
-            wait(others)
-        return found + [other.result() for other in others]
-    finally:
-        torch.set_num_threads(threads)
-
-
-def futile(network: torch.nn.Module, threads: int) -> str:
-    """Say why threads would gain nothing by working on texts of their own, or return an empty string."""
-    if threads < 2:
-        return "there is one thread"
-    large = any(out * into >= LARGE for out, into in shapes_in(network))
-    return "" if large else "the network is small"
-
-
-def for_scoring(network: torch.nn.Module, encoder: object, device: torch.device) -> int:
-    """Return how many threads may score batches beside one another, each with one core, where `encoder.concurrent`."""
-    threads = torch.get_num_threads()
-    alone = device.type != "cpu" or not getattr(encoder, "concurrent", False) or futile(network, threads)
-    return 1 if alone else threads
-
-
-MOST = 2  # each lane has a gradient of its own, and texts enough for products of good size
-
 Groups = Sequence["NDArray[np.int64]"]
 Work = Callable[[Groups], list[torch.Tensor]]
 
@@ -81,27 +43,28 @@ Work = Callable[[Groups], list[torch.Tensor]]
 class Lanes(Protocol):
     """How a batch is carried through the network: `work` calls `differentiate` for each of its micro-batches.
 
-    rows: what knows the gradients of large tables by row, where that is on.
+    rows: the gradients of large tables by row, where these are on.
     """
 
     @property
     def rows(self) -> RowGradients | None: ...
 
     def begin(self, step: int) -> None:
-        """Begin a step, or begin it anew: dropout depends on nothing that was drawn before."""
+        """Begin a step, or begin it again: dropout depends on nothing that was drawn before."""
 
     def cut(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Return the rows of each lane."""
 
     def carry(self, work: Work, lanes: Sequence[Groups]) -> list[torch.Tensor]:
-        """Do the work of each lane, leave the sum of all gradients in the network, and return what work returned."""
+        """Do the work of each lane, leave the sum of all gradients in the network, and return all that was returned."""
 
-    def differentiate(self, loss: torch.Tensor) -> None: ...
+    def differentiate(self, loss: torch.Tensor) -> None:
+        """Add the gradient of a loss to that of the lane."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneLane:
-    """Everything in the calling thread."""
+    """The whole batch in the calling thread."""
 
     masks: Masks | None = None
     rows: RowGradients | None = None
@@ -124,20 +87,20 @@ class OneLane:
 
 @dataclass(slots=True)
 class _Gradient:
-    """What one lane has found: the gradients of the parameters, and the rows to add to large tables."""
+    """The gradient of one lane: of the parameters, and the rows to add to large tables."""
 
-    tensors: list[torch.Tensor | None]
-    added: list[Added] = field(default_factory=list)
+    tensors: list[torch.Tensor | None] = field(default_factory=list)
+    rows: list[Rows] = field(default_factory=list)
 
 
-class SideBySide:
-    """Several lanes. The calling thread is the first of them."""
+class ParallelLanes:
+    """Several lanes, the first in the calling thread."""
 
     def __init__(self, network: torch.nn.Module, count: int, masks: Masks, rows: RowGradients) -> None:
         self._network, self._parameters = network, list(network.parameters())
         self._count, self._masks, self.rows = count, masks, rows
         self._pool = ThreadPoolExecutor(count - 1, "lane")
-        self._own = threading.local()
+        self._local = threading.local()
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -150,53 +113,73 @@ class SideBySide:
         return share(rows, lengths, self._count)
 
     def carry(self, work: Work, lanes: Sequence[Groups]) -> list[torch.Tensor]:
-        found = abreast(self._pool, self._count, lambda lane: self._lane(lane, work, lanes[lane]))
-        for _, gradient in found:
-            self._add(gradient)
-        return [losses for lane, _ in found for losses in lane]
+        def carry_lane(lane: int) -> tuple[list[torch.Tensor], _Gradient]:
+            self._masks.enter(lane)
+            self._local.gradient = gradient = _Gradient()
+            try:
+                with self.rows.deferred() as gradient.rows:
+                    return work(lanes[lane]), gradient
+            finally:
+                del self._local.gradient  # it is as large as the network
+
+        results = run_in_lanes(self._pool, self._count, carry_lane)
+        # In the order of the lanes, whichever ended first: sums of floating-point numbers depend on their order.
+        for _, gradient in results:
+            for parameter, tensor in zip(self._parameters, gradient.tensors, strict=False):
+                if tensor is not None:
+                    parameter.grad = tensor if parameter.grad is None else parameter.grad.add_(tensor)
+            for rows in gradient.rows:
+                self.rows.add(rows)
+        return [losses for lane, _ in results for losses in lane]
 
     def differentiate(self, loss: torch.Tensor) -> None:
-        gradient: _Gradient = self._own.gradient
-        # Not `backward`: it would add to the gradients that all lanes share. What is large comes by row.
+        gradient: _Gradient = self._local.gradient
+        # Not `backward`: it would add to the gradients that all lanes share. Large tables add theirs by row.
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         gradient.tensors = _sum(gradient.tensors, found) if gradient.tensors else list(found)
-
-    def _lane(self, lane: int, work: Work, groups: Groups) -> tuple[list[torch.Tensor], _Gradient]:
-        self._masks.enter(lane)
-        self._own.gradient = gradient = _Gradient([])
-        try:
-            with self.rows.put_off() as gradient.added:
-                return work(groups), gradient
-        finally:
-            del self._own.gradient
-
-    def _add(self, gradient: _Gradient) -> None:
-        for parameter, tensor in zip(self._parameters, gradient.tensors, strict=False):
-            if tensor is not None:
-                parameter.grad = tensor if parameter.grad is None else parameter.grad.add_(tensor)
-        for each in gradient.added:
-            self.rows.add(each)
 
 
 def _sum(one: Sequence[torch.Tensor | None], other: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
     return [a if b is None else b if a is None else a.add_(b) for a, b in zip(one, other, strict=True)]
 
 
+def run_in_lanes(pool: ThreadPoolExecutor, count: int, work: Callable[[int], T]) -> list[T]:
+    """Do the work of each lane with its share of the process's threads; lane 0 is the calling thread."""
+    threads = torch.get_num_threads()
+    each = max(1, threads // count)
+    try:
+        others = [pool.submit(_with_threads, each, work, lane) for lane in range(1, count)]
+        torch.set_num_threads(each)
+        try:
+            results = [work(0)]
+        finally:
+            # No lane may still run when an error is raised here: the work may be done again.
+            wait(others)
+        return results + [other.result() for other in others]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _with_threads(threads: int, work: Callable[[int], T], lane: int) -> T:
+    torch.set_num_threads(threads)  # those of the thread that calls
+    return work(lane)
+
+
 @contextmanager
 def opened(network: torch.nn.Module, device: torch.device, seed: tuple[int, ...], count: int) -> Iterator[Lanes]:
-    """Open so many lanes through a network, and what makes its steps on the CPU cheaper; seed: of dropout."""
+    """Open so many lanes through a network, with the dropout and embedding gradients of the CPU; seed: of dropout."""
     if device.type != "cpu":
         yield OneLane()
         return
-    with gradients_by_row(network) as rows, drawn(network, seed) as masks:
+    with gradients_by_row(network) as rows, seeded_dropout(network, seed) as masks:
         if count == 1:
             yield OneLane(masks, rows)
             return
-        side_by_side = SideBySide(network, count, masks, rows)
+        lanes = ParallelLanes(network, count, masks, rows)
         try:
-            yield side_by_side
+            yield lanes
         finally:
-            side_by_side.close()
+            lanes.close()
 
 
 def choose(
@@ -208,22 +191,38 @@ def choose(
     layout: Layout,
     context: Context,
 ) -> Arithmetic:
-    """Return the arithmetic with as many lanes as an option says, or as pay, and tell the run."""
+    """Return the arithmetic with as many lanes as the option names, or as pay, and report the choice."""
     if next(network.parameters()).device.type != "cpu":
         return numbers
-    count, why = options.lanes or MOST, "as asked" if options.lanes else "one product on all threads makes them wait"
+    count = options.lanes or MOST
+    why = "as requested" if options.lanes else "one product on all threads makes them wait"
     threads = max(1, torch.get_num_threads() // options.devices)
-    reason = ("" if options.lanes else futile(network, threads)) or _unsafe(network, encoder, tokens, layout)
+    reason = ("" if options.lanes else too_small(network, threads)) or _unsafe(network, encoder, tokens, layout)
     if count > 1 and reason:
         count, why = 1, reason
     context.emit(Chosen(what="lanes", choice=count, why=why, options={"trainer.lanes": count}))
     return replace(numbers, lanes=count)
 
 
-def _unsafe(network: torch.nn.Module, encoder: TokenEncoder, tokens: Tokens, layout: Layout) -> str:
-    """Say why threads must not share the network, or return an empty string.
+def for_scoring(network: torch.nn.Module, encoder: object, device: torch.device) -> int:
+    """Return how many threads may score batches at once, each with one core, where `encoder.concurrent` allows it."""
+    threads = torch.get_num_threads()
+    alone = device.type != "cpu" or not getattr(encoder, "concurrent", False) or too_small(network, threads)
+    return 1 if alone else threads
 
-    An encoder says by its attribute `concurrent` that several threads may run its networks at once.
+
+def too_small(network: torch.nn.Module, threads: int) -> str:
+    """Return why threads would gain nothing from texts of their own, or an empty string."""
+    if threads < 2:
+        return "there is one thread"
+    large = any(out * into >= LARGE for out, into in shapes_in(network))
+    return "" if large else "the network is small"
+
+
+def _unsafe(network: torch.nn.Module, encoder: TokenEncoder, tokens: Tokens, layout: Layout) -> str:
+    """Return why threads must not share the network, or an empty string.
+
+    By its attribute `concurrent` an encoder declares that several threads may run its networks at once.
     """
     if not getattr(encoder, "concurrent", False):
         return "the encoder does not say that threads may share its network"
@@ -232,9 +231,9 @@ def _unsafe(network: torch.nn.Module, encoder: TokenEncoder, tokens: Tokens, lay
 
 
 def _draws(network: torch.nn.Module, batch: dict[str, Any]) -> bool:
-    """Tell whether a network in training draws from the generator that all threads share, beside its dropout."""
+    """Tell whether a network in training draws from the generator that all threads share, apart from its dropout."""
     before = torch.get_rng_state()
-    with drawn(network, (0,)) as masks, torch.no_grad():
+    with seeded_dropout(network, (0,)) as masks, torch.no_grad():
         masks.begin(0)
         masks.enter(0)
         network.train()(**batch)

@@ -1,4 +1,4 @@
-"""The leader of the processes: it starts workers, sends orders and ends them."""
+"""The leader of several processes: starts workers, sends them orders, and ends them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ import textclf
 from textclf import Chosen, Engine, PluginError, ResourceError, TextclfError
 
 from ..options import cores
-from .team import Shared, connect
+from .team import ProcessGroup, connect
 
 if TYPE_CHECKING:
     from ..job import Job
 
 
-LOST = 76  # the exit status of a worker whose end has its reason elsewhere
+LOST = 76  # the exit status of a worker that ended because another process did
 GRACE = 10.0
 OBJECTIVE = "objective.safetensors"  # where workers find the weights of the network that an objective trains
 
 
 class Worker:
-    """One worker: a fresh interpreter that gets its orders on stdin and answers on stdout, a line of JSON each."""
+    """One worker: a fresh interpreter that reads orders from stdin and writes answers to stdout, as lines of JSON."""
 
     def __init__(self, folder: Path, rank: int, size: int) -> None:
         self._name = f"process {rank + 1} of {size}"
@@ -48,7 +48,7 @@ class Worker:
         self._error: dict[str, Any] | None = None
         self.at_end: Callable[[], None] = lambda: None
         with self._log.open("wb") as log:
-            # A session of its own: Ctrl-C in a terminal is for rank 0, which tells the others. `-P`: no module is taken
+            # A session of its own: Ctrl-C in a terminal is for rank 0, which ends the others. `-P`: imports no module
             # from the current folder.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", f"{__package__}.worker", str(folder), str(rank)],
@@ -59,12 +59,12 @@ class Worker:
 
     @property
     def ended(self) -> bool:
-        """Tell whether it says nothing any more; whatever it said is then in the queue."""
+        """Return whether its output has ended; all of its messages are then in the queue."""
         return not self._listener.is_alive()
 
-    def tell(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        # Where it has ended, `watch` will say why.
+        # If it has ended, `check` raises the reason.
         with suppress(OSError):
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
@@ -97,16 +97,16 @@ class Worker:
         if status is not None and status < 0:
             name = signal.Signals(-status).name
             memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
-            return ResourceError(f"{self._name} was killed by {name}{memory}; go on with `textclf resume`")
+            return ResourceError(f"{self._name} was killed by {name}{memory}; continue with `textclf resume`")
         lines = self._log.read_text("utf-8", "replace").strip().splitlines()
         last = f": {lines[-1].strip()}" if lines else ""
-        return ResourceError(f"{self._name} ended with status {status}{last}; go on with `textclf resume`")
+        return ResourceError(f"{self._name} ended with status {status}{last}; continue with `textclf resume`")
 
     def end(self) -> None:
         if self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
-        # It ends at once by itself, and has nothing to lose.
+        # It ends by itself as soon as stdin is closed, and has nothing to lose.
         if self.wait(GRACE / 5) is None:
             self._process.kill()
             self._process.wait()
@@ -116,51 +116,51 @@ class Worker:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                if line.endswith(b"\n"):  # the last one of a process that is killed may be cut
+                if line.endswith(b"\n"):  # the last line of a process that is killed may be incomplete
                     self._messages.put(json.loads(line))
         self.at_end()
 
 
 def _environment() -> dict[str, str]:
-    """Return the worker's environment: it finds the modules that this process finds."""
+    """Return the environment of a worker, in which it finds the modules that this process finds."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 @contextmanager
-def gathered(job: Job, checkpoint: Path | None) -> Iterator[Job]:
-    """Give the job to as many processes as `trainer.devices` says; none of them outlives this block."""
+def with_workers(job: Job, checkpoint: Path | None) -> Iterator[Job]:
+    """Share the job among as many processes as `trainer.devices` says; none of them outlives this block."""
     size: int = job.options.devices
     if size == 1:
         yield job
         return
     devices = devices_of(job.device, size)
-    _refuse_strangers(job, size)
+    _check_plugin(job, size)
     before = torch.get_num_threads()
     each = max(1, before // size) if job.device.type == "cpu" else before
     folder = Path(tempfile.mkdtemp(prefix="team-", dir=job.context.work))
-    crew = Crew(job, size)
+    workers = Workers(job, size)
     torch.set_num_threads(each)
     try:
         _write_outline(job, folder, checkpoint, devices, each)
-        crew.start(folder)
-        team = Shared(0, size, crew.meet(folder), job.device, crew, before)
+        workers.start(folder)
+        team = ProcessGroup(0, size, workers.join_group(folder), job.device, workers, before)
         if checkpoint is None:
             what = f"{size} GPUs" if job.device.type == "cuda" else f"{size}, of {each} threads"
             job.context.emit(Chosen(what="processes", choice=what))
         yield replace(job, team=team)
-        crew.finish()
+        workers.finish()
     except RuntimeError as error:
-        # On a GPU the end of a process shows wherever the next result is waited for.
-        if not crew.thinned:
+        # On a GPU the end of a process shows at the next result that is waited for.
+        if not workers.worker_died:
             raise
-        raise crew.lost(error) from None
+        raise workers.lost(error) from None
     finally:
-        crew.end()
+        workers.end()
         torch.set_num_threads(before)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class Crew:
+class Workers:
     """All workers of a training."""
 
     def __init__(self, job: Job, size: int) -> None:
@@ -173,57 +173,59 @@ class Crew:
             self._workers.append(Worker(folder, rank, self._size))
         self._answers("ready")
 
-    def meet(self, folder: Path) -> Any:
-        """Return the group that all join; a thread joins it, because a worker may end meanwhile."""
-        self._tell(do="meet")
+    def join_group(self, folder: Path) -> Any:
+        """Return the group that all join. A thread joins it, so that the end of a worker is noticed meanwhile."""
+        self._send(do="meet")
         found: list[Any] = []
         device = self._job.device
         joining = threading.Thread(target=lambda: found.append(connect(folder, 0, self._size, device)), daemon=True)
         joining.start()
         while joining.is_alive():
-            self.watch()
+            self.check()
             joining.join(0.01)
         if not found:
             raise ResourceError(f"the {self._size} processes of the training could not reach each other")
         for worker in self._workers if device.type == "cuda" else ():
-            # NCCL would wait for ever for a process that is gone.
+            # NCCL would wait for ever for a process that has ended.
             worker.at_end = found[0].abort
         return found[0]
 
     @property
-    def thinned(self) -> bool:
+    def worker_died(self) -> bool:
         return any(worker.ended for worker in self._workers)
 
     def begin(self, step: int) -> None:
-        self.watch()
-        self._tell(do="step", step=step)
+        self.check()
+        self._send(do="step", step=step)
 
     def states(self) -> list[dict[str, Any]]:
-        self._tell(do="state")
-        told = self._answers("state")
-        return [{**each, "generators": [_tensor(hexed) for hexed in each["generators"]]} for each in told]
+        self._send(do="state")
+        states = self._answers("state")
+        return [{**each, "generators": [_tensor(hexed) for hexed in each["generators"]]} for each in states]
 
-    def watch(self) -> None:
-        """Pass on what the workers warn of; raise the reason where one has ended."""
+    def check(self) -> None:
+        """Pass on warnings of the workers; raise the reason if one has ended."""
         for worker in self._workers:
             while (message := worker.message()) is not None:
-                self._hear(message)
-        if self.thinned:
+                self._handle(message)
+        if self.worker_died:
             raise self._reason()
 
     def lost(self, error: RuntimeError) -> Exception:
         until = time.monotonic() + GRACE
-        while time.monotonic() < until and not self.thinned:
+        while time.monotonic() < until and not self.worker_died:
             time.sleep(0.05)
-        if self.thinned:
+        if self.worker_died:
             return self._reason()
-        return ResourceError(f"the {self._size} processes of the training lost touch: {_first_line(str(error))}")
+        return ResourceError(
+            f"the {self._size} processes of the training lost their connection: {_first_line(str(error))}"
+        )
 
     def finish(self) -> None:
-        """End all in order, and see that each had done its part to the last step."""
+        """End all after the last step; raise the reason if one has failed."""
         if self._job.device.type == "cuda":
             torch.cuda.synchronize()
-        self._tell(do="end")
+        self._send(do="end")
         if any(worker.wait(GRACE) not in (0, None) for worker in self._workers):
             raise self._reason()
 
@@ -232,9 +234,9 @@ class Crew:
         for worker in self._workers:
             worker.end()
 
-    def _tell(self, **order: Any) -> None:
+    def _send(self, **order: Any) -> None:
         for worker in self._workers:
-            worker.tell(order)
+            worker.send(order)
 
     def _answers(self, name: str) -> list[Any]:
         found: list[Any] = []
@@ -245,30 +247,32 @@ class Crew:
                     found.append(message[name])
                     break
                 if message is not None:
-                    self._hear(message)
-                elif self.thinned:
+                    self._handle(message)
+                elif self.worker_died:
                     raise self._reason()
         return found
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _handle(self, message: Mapping[str, Any]) -> None:
         if "warning" in message:
             self._job.context.warn(message["warning"])
 
     def _reason(self) -> TextclfError:
-        """Return why the training cannot go on: what the first worker says that has a reason of its own."""
+        """Return why the training cannot continue: the error of the first worker that did not just lose another one."""
         until = time.monotonic() + GRACE / 2
         while True:
             ended = [worker for worker in self._workers if worker.ended]
-            blamed = [worker for worker in ended if worker.wait(GRACE) != LOST]
-            if blamed:
-                return blamed[0].reason()
+            failed = [worker for worker in ended if worker.wait(GRACE) != LOST]
+            if failed:
+                return failed[0].reason()
             if time.monotonic() > until:
-                return ResourceError("the processes of the training lost touch; go on with `textclf resume`")
+                return ResourceError(
+                    "the processes of the training lost their connection; continue with `textclf resume`"
+                )
             time.sleep(0.05)
 
 
 def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: list[str], threads: int) -> None:
-    """Write all from which the workers build their job: plain files, the data as arrays that they map."""
+    """Write what the workers build their job from: plain files, the data as arrays that they map into memory."""
     model, data = folder / "model", folder / "data"
     model.mkdir()
     data.mkdir()
@@ -279,8 +283,8 @@ def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: lis
         for name in ("ids", "offsets", "cuts"):
             if tokens is not None and getattr(tokens, name) is not None:
                 np.save(data / f"{part}_{name}.npy", getattr(tokens, name), allow_pickle=False)
-    if job.lesson.name:
-        # What the encoder saves is the body; what the objective has beside it comes from the checkpoint, or was drawn.
+    if job.objective.name:
+        # The encoder saves the body only; the objective's head comes from the checkpoint or was drawn at random.
         weights = job.network.state_dict()
         save_file({name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}, folder / OBJECTIVE)
     outline = {
@@ -301,7 +305,7 @@ def _write_outline(job: Job, folder: Path, checkpoint: Path | None, devices: lis
 
 
 def devices_of(device: torch.device, size: int) -> list[str]:
-    """Return the device of each rank; a ResourceError says how many there are where they do not suffice."""
+    """Return the device of each rank; a ResourceError if there are too few."""
     if not distributed.is_available():
         raise ResourceError(
             f"trainer.devices is {size}, but PyTorch {torch.__version__} is a build without torch.distributed; set it "
@@ -319,14 +323,14 @@ def devices_of(device: torch.device, size: int) -> list[str]:
     return [f"cuda:{index}" for index in (own, *(i for i in range(found) if i != own))][:size]
 
 
-def _refuse_strangers(job: Job, size: int) -> None:
-    """Refuse an encoder that a fresh interpreter would not find."""
+def _check_plugin(job: Job, size: int) -> None:
+    """Raise a PluginError if a fresh interpreter would not find the encoder."""
     step = job.context.steps.get("encoder")
     if step is None:
-        raise PluginError(f"trainer.devices is {size}, but the context does not tell its steps; set it to 1")
+        raise PluginError(f"trainer.devices is {size}, but the context has no steps; set it to 1")
     installed = {
         offer.plugin.module
-        for offer in Engine().registry.offers
+        for offer in Engine().registry.registrations
         if offer.kind == "encoder" and offer.component.name == step["use"]
     }
     if step["plugin"] not in installed:

@@ -1,16 +1,15 @@
-"""The processes of one training: one batch shared, one gradient summed.
+"""The processes of one training: each batch is shared, and its gradient summed.
 
-The draw of a batch is a function of seed and step, so every process knows it and takes its share of the rows, long and
-short texts alike. Each divides its losses by what the whole batch counts, and one sum over all processes then gives the
+The rows of a batch are a function of seed and step, so every process knows them and takes its share, long and short
+texts. Each divides its losses by what the whole batch counts, and one sum over all processes then gives the
 batch's gradient: exactly, whatever micro-batches or layout each has used, and where one has no rows at all.
-DistributedDataParallel would average instead, wants a backward pass in every process, and would not see gradients that
+DistributedDataParallel would average instead, needs a backward pass in every process, and would not see gradients that
 embeddings add by row; it overlaps the sum with the backward pass, which over NVLink is a few percent of a step.
 """
 
 from __future__ import annotations
 
 import datetime
-import heapq
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -23,6 +22,7 @@ import torch
 from torch import distributed
 
 from .. import state as states
+from ..batches import share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..state import State
 
 
-# No process may be behind another by more within one step; one that is dead is noticed at once, by other means.
+# How far one process may be behind another within a step; one that has died is noticed at once, by other means.
 PATIENCE = datetime.timedelta(hours=6)
 PAUSE = 0.0003
 
@@ -44,7 +44,7 @@ class Team(Protocol):
     def size(self) -> int: ...
 
     def begin(self, step: int) -> None:
-        """Let all begin that step."""
+        """Let all processes begin that step."""
 
     def part(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return this process's share of a batch."""
@@ -55,18 +55,18 @@ class Team(Protocol):
         """Leave the whole batch's gradient in the network; return all losses, and their rows."""
 
     def waiting(self) -> AbstractContextManager[None]:
-        """Let rank 0 have all threads while the others wait for it."""
+        """Give rank 0 all threads while the others wait for it."""
 
     def states(self) -> list[dict[str, Any]]:
-        """Return what a checkpoint must hold of each process but rank 0."""
+        """Return what a checkpoint must store of each process except rank 0."""
 
-    def take_up(self, saved: Sequence[dict[str, Any]], state: State) -> None:
-        """Put this process where `states` found it; a ValueError where the checkpoint was of another number."""
+    def restore(self, saved: Sequence[dict[str, Any]], state: State) -> None:
+        """Restore this process from `states`; a ValueError where the checkpoint has another number of processes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
-    """One process: nothing is shared, and nothing costs anything."""
+class SingleProcess:
+    """One process: nothing is shared."""
 
     rank: int = 0
     size: int = 1
@@ -88,29 +88,29 @@ class Alone:
     def states(self) -> list[dict[str, Any]]:
         return []
 
-    def take_up(self, saved: Sequence[dict[str, Any]], state: State) -> None:
+    def restore(self, saved: Sequence[dict[str, Any]], state: State) -> None:
         _check_size(saved, 1)
 
 
 class Leader(Protocol):
-    """What rank 0 has beside the others: a way to tell them what to do, and to hear of them."""
+    """The other processes, as rank 0 sees them."""
 
     def begin(self, step: int) -> None: ...
     def states(self) -> list[dict[str, Any]]: ...
-    def watch(self) -> None:
-        """Raise the reason where a process has ended."""
+    def check(self) -> None:
+        """Raise the reason if a process has ended."""
 
     def lost(self, error: RuntimeError) -> Exception:
         """Return the reason why a sum failed."""
 
 
 class LostError(Exception):
-    """Another process is gone; whoever has the reason tells it."""
+    """The connection to another process is lost; rank 0 finds out why."""
 
 
 @dataclass(slots=True)
-class Shared:
-    """One of several processes. leader: only in rank 0. threads: those of all processes together."""
+class ProcessGroup:
+    """One of several processes. leader: in rank 0 only. threads: those of all processes together."""
 
     rank: int
     size: int
@@ -134,25 +134,25 @@ class Shared:
     ) -> tuple[torch.Tensor, list[int]]:
         """Sum one flat buffer: all gradients, which of them there are, and the loss of each row at its place."""
         trained = [p for p in network.parameters() if p.requires_grad]
-        whole, gradients, there, each = self._room(trained, len(rows))
+        whole, gradients, present, each = self._parts_of_buffer(trained, len(rows))
         _copy([p.grad for p in trained], gradients)
-        there.copy_(torch.tensor([float(p.grad is not None) for p in trained]))
+        present.copy_(torch.tensor([float(p.grad is not None) for p in trained]))
         place = {int(row): at for at, row in enumerate(rows)}
         each.zero_()
         each[torch.tensor([place[row] for row in mine], dtype=torch.long, device=self.device)] = losses.float()
         self._sum(whole)
-        taking = self._taking_part(trained, there)
+        taking = self._taking_part(trained, present)
         used = [(p, total) for p, total, taken in zip(trained, gradients, taking, strict=True) if taken]
         for parameter, _ in used:
             parameter.grad = torch.empty_like(parameter) if parameter.grad is None else parameter.grad
         _copy([total for _, total in used], [p.grad for p, _ in used if p.grad is not None])
         return each.clone(), [int(row) for row in rows]
 
-    def _taking_part(self, trained: list[torch.nn.Parameter], there: torch.Tensor) -> list[bool]:
-        """Tell of each trained parameter whether any process has a gradient of it."""
+    def _taking_part(self, trained: list[torch.nn.Parameter], present: torch.Tensor) -> list[bool]:
+        """Return for each trained parameter whether any process has a gradient of it."""
         if self.device.type == "cpu" or [*map(id, trained)] != [*map(id, self._trained)]:
-            # A GPU would have to be waited for; which of them take part is the same until others are trained.
-            self._trained, self._used = trained, [count > 0 for count in there.tolist()]
+            # On a GPU not in each step, since this waits for it: the answer is the same until others are trained.
+            self._trained, self._used = trained, [count > 0 for count in present.tolist()]
         return self._used
 
     @contextmanager
@@ -167,24 +167,24 @@ class Shared:
     def states(self) -> list[dict[str, Any]]:
         return self.leader.states() if self.leader else []
 
-    def take_up(self, saved: Sequence[dict[str, Any]], state: State) -> None:
+    def restore(self, saved: Sequence[dict[str, Any]], state: State) -> None:
         _check_size(saved, self.size)
         if self.rank:
             mine = saved[self.rank - 1]
             states.set_generators(mine["generators"], self.device)
             state.micro_batch, state.halvings = mine["micro_batch"], mine["halvings"]
 
-    def _room(
+    def _parts_of_buffer(
         self, trained: Sequence[torch.Tensor], rows: int
     ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Return the buffer and its parts; it is kept from step to step, since fresh pages would cost as much again."""
+        """Return the buffer and its parts; it is reused in each step, since fresh pages would cost as much again."""
         sizes = [p.numel() for p in trained]
         needed = sum(sizes) + len(sizes) + rows
         if len(self._buffer) < needed:
             self._buffer = torch.empty(needed, device=self.device)
         whole = self._buffer[:needed]
-        *gradients, there, each = torch.split(whole, [*sizes, len(sizes), rows])
-        return whole, [part.view_as(p) for part, p in zip(gradients, trained, strict=True)], there, each
+        *gradients, present, each = torch.split(whole, [*sizes, len(sizes), rows])
+        return whole, [part.view_as(p) for part, p in zip(gradients, trained, strict=True)], present, each
 
     def _sum(self, buffer: torch.Tensor) -> None:
         work = self.group.allreduce([buffer])
@@ -192,28 +192,17 @@ class Shared:
             # Not `wait` at once: a second Ctrl-C, or the end of a process, must be noticed meanwhile.
             while self.device.type == "cpu" and not work.is_completed():
                 if self.leader:
-                    self.leader.watch()
+                    self.leader.check()
                 time.sleep(PAUSE)
             work.wait()
         except RuntimeError as error:
             raise (self.leader.lost(error) if self.leader else LostError(str(error))) from None
 
 
-def share(rows: NDArray[np.int64], lengths: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
-    """Cut a batch among processes such that all have about as many tokens: the longest text goes to who has least."""
-    taken = [(0, 0, rank) for rank in range(size)]
-    parts: list[list[int]] = [[] for _ in range(size)]
-    for row in rows[np.argsort(-lengths[rows], kind="stable")]:
-        tokens, texts, rank = heapq.heappop(taken)
-        parts[rank].append(int(row))
-        heapq.heappush(taken, (tokens + int(lengths[row]), texts + 1, rank))
-    return [np.array(part, np.int64) for part in parts]
-
-
 def connect(folder: Path, rank: int, size: int, device: torch.device) -> Any:
-    """Join the group that meets in a folder: no port is chosen, and nothing but the loopback is listened on.
+    """Join the group that meets in a folder: without a port to choose, on the loopback device only.
 
-    A group of its own, not the process's default one: another engine in this process may be training too.
+    Not the process's default group: another engine in this process may be training too.
     """
     kinds: Any = distributed
     store = kinds.FileStore(str(folder / "meeting"), size)
@@ -228,10 +217,10 @@ def connect(folder: Path, rank: int, size: int, device: torch.device) -> Any:
 
 
 def _copy(values: Sequence[torch.Tensor | None], into: Sequence[torch.Tensor]) -> None:
-    """Copy tensors in as few launches as may be; where there is none, zeros."""
-    there = [(value, place) for value, place in zip(values, into, strict=True) if value is not None]
-    if there:
-        torch._foreach_copy_([place for _, place in there], [value for value, _ in there])
+    """Copy tensors in as few launches as possible, zeros where there is none."""
+    pairs = [(value, place) for value, place in zip(values, into, strict=True) if value is not None]
+    if pairs:
+        torch._foreach_copy_([place for _, place in pairs], [value for value, _ in pairs])
     for value, place in zip(values, into, strict=True):
         if value is None:
             place.zero_()

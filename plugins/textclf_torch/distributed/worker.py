@@ -1,6 +1,6 @@
 """A worker process of a training: `python -m textclf_torch.distributed.worker FOLDER RANK`.
 
-It ends when its orders do, whatever it is doing: no worker outlives the process that started it.
+It ends when its orders end, whatever it is doing: no worker outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ..state import State
 
 
-class Line:
-    """The line to rank 0: orders come in on stdin, messages go out on what was stdout; print goes to stderr."""
+class Channel:
+    """The channel to rank 0: orders from stdin, messages to the original stdout; `print` writes to stderr."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -42,24 +42,24 @@ class Line:
         while True:
             yield self._orders.get()
 
-    def say(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         self._out.write(json.dumps(message) + "\n")
         self._out.flush()
 
     def _listen(self) -> None:
         for order in sys.stdin.buffer:
             self._orders.put(json.loads(order))
-        # Rank 0 is gone, or wants no more; nothing of this process is worth keeping.
+        # Rank 0 has ended, or is done; this process has nothing to save.
         os._exit(0)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """The context of a worker: it reports to rank 0, and rank 0 decides."""
+    """The context of a worker: warnings go to rank 0, and rank 0 decides."""
 
     seed: int
     work: Path
-    line: Line
+    channel: Channel
     name: str
     cache: None = None
     offline: bool = True
@@ -68,32 +68,32 @@ class WorkerContext:
     steps: Mapping[str, Any] = field(default_factory=dict)
 
     def judge(self, scores: Any) -> NoReturn:
-        raise PluginError("only the first process of a training judges")
+        raise PluginError("only the first process of a training evaluates")
 
     def emit(self, event: Event) -> None:
-        """Say nothing: rank 0 emits the same."""
+        """Emit nothing: rank 0 emits the same."""
 
     def warn(self, message: str) -> None:
-        self.line.say(warning=f"{self.name}: {message}")
+        self.channel.send(warning=f"{self.name}: {message}")
 
     def stopping(self) -> bool:
         return False
 
 
 def main(folder: Path, rank: int) -> int:
-    """Do as rank 0 says, and return the exit status."""
+    """Follow the orders of rank 0, and return the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    line = Line()
+    channel = Channel()
     from .leader import LOST
     from .team import LostError
 
     try:
-        work(folder, rank, line)
+        work(folder, rank, channel)
     except LostError:
         return LOST
     except TextclfError as error:
-        line.say(error=type(error).__name__, message=str(error))
+        channel.send(error=type(error).__name__, message=str(error))
         return error.exit_code
     except Exception:  # noqa: BLE001 - its last line is what rank 0 will say
         traceback.print_exc()
@@ -101,14 +101,14 @@ def main(folder: Path, rank: int) -> int:
     return 0
 
 
-def work(folder: Path, rank: int, line: Line) -> None:
+def work(folder: Path, rank: int, channel: Channel) -> None:
     """Build the job as rank 0 has it, and take each step with the others."""
     import torch
 
+    from ..device import matmul_precision
     from ..job import equipped
-    from ..runtime import matmul_precision
     from ..state import State
-    from .team import Shared, connect
+    from .team import ProcessGroup, connect
 
     outline = json.loads((folder / "outline.json").read_text("utf-8"))
     torch.set_num_threads(outline["threads"])
@@ -117,28 +117,28 @@ def work(folder: Path, rank: int, line: Line) -> None:
         torch.cuda.set_device(device)
     torch.manual_seed(outline["seed"] + rank)
     size = len(outline["devices"])
-    team = Shared(rank, size, None, device)
-    context = WorkerContext(outline["seed"], folder, line, f"process {rank + 1} of {size}")
+    team = ProcessGroup(rank, size, None, device)
+    context = WorkerContext(outline["seed"], folder, channel, f"process {rank + 1} of {size}")
     job = build_job(folder, outline, device, team, context)
     state = State(job.options.micro_batch or job.options.batch_size)
     if outline["checkpoint"]:
         state = checkpoint.resume(job, Path(outline["checkpoint"]))
-    line.say(ready=True)
+    channel.send(ready=True)
     with matmul_precision(job.arithmetic.matmul, device), equipped(job) as ready:
-        for order in line.orders():
+        for order in channel.orders():
             if order["do"] == "meet":
                 team.group = connect(folder, rank, size, device)
             elif order["do"] == "step":
                 state.step = order["step"]
                 loop.take_step(ready, state, job.rows(state.step))
             elif order["do"] == "state":
-                line.say(state=told(job, state))
+                channel.send(state=state_of(job, state))
             else:
                 return
 
 
 def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, context: Context) -> Job:
-    """Return the job that rank 0 wrote down, with a network and an optimiser of its own."""
+    """Return the job that rank 0 wrote to the folder, with a network and an optimiser of its own."""
     import numpy as np
     from safetensors.torch import load_file
 
@@ -163,20 +163,19 @@ def build_job(folder: Path, outline: Mapping[str, Any], device: Any, team: Any, 
     train = Encoded(tokens, arrays["labels"], unlabelled)
     options = TorchOptions.model_validate_json(json.dumps(outline["options"]))
     numbers = Arithmetic(**outline["arithmetic"])
-    learned = (folder / OBJECTIVE).is_file()
-    objective = objectives_of(encoder, train)[outline["phase"]] if learned else None
+    weights = folder / OBJECTIVE
+    objective = objectives_of(encoder, train)[outline["phase"]] if weights.is_file() else None
     job = make_job(
         options, encoder, network, train, None, labels, numbers, device, outline["layout"], context, team,
         objective=objective, phase=outline["phase"], before=outline["before"],
     )  # fmt: skip
-    if learned:
-        job.network.load_state_dict(load_file(folder / OBJECTIVE))
+    if objective is not None:
+        job.network.load_state_dict(load_file(weights))
     return job
 
 
-def told(job: Job, state: State) -> dict[str, Any]:
-    """Return what a checkpoint holds of this process: the rest is the same in all."""
-
+def state_of(job: Job, state: State) -> dict[str, Any]:
+    """Return what a checkpoint stores of this process: the rest is the same in all."""
     generators = [generator.numpy().tobytes().hex() for generator in states.generators(job.device)]
     return {"generators": generators, "micro_batch": state.micro_batch, "halvings": state.halvings}
 
@@ -184,5 +183,5 @@ def told(job: Job, state: State) -> dict[str, Any]:
 if __name__ == "__main__":
     status = main(Path(sys.argv[1]), int(sys.argv[2]))
     sys.stderr.flush()
-    # Not `exit`: a group whose other processes are gone may wait for them.
+    # Not `exit`: a group whose other processes have ended may wait for them.
     os._exit(status)

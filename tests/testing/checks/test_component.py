@@ -12,14 +12,13 @@ from pydantic import PrivateAttr, model_validator
 from pydantic_core import core_schema
 
 from tests.culprits.making import ACCURACY, WORDS
-from textclf import Component, DataError, Field, Options, Problem, Traits
+from textclf import Component, DataError, Field, Options, Problem, Traits, __version__
 from textclf.plugin.discovery import discover
 from textclf.recipe.schema import options_of
 from textclf.testing import check_component, check_plugin
 from textclf.testing.checks.component import _version, at_ends, crossed
 from textclf.testing.checks.subject import StandIns, Subject
 from textclf.testing.toy import ToyAccuracy, ToyWords, WordsOptions, restore_words
-from textclf.version import VERSION
 
 HERE = "test_component.py"
 WAY = "; if options do not go together, refuse them: in Component(check=...), or by a pydantic model_validator"
@@ -367,5 +366,6 @@ def test_options_without_a_migrate_of_their_own_have_nothing_to_try():
 
 
 def test_the_version_that_is_asked_with_is_the_installed_one():
-    offers = [offer for offer in discover().offers if offer.plugin.distribution == "textclf-engine"]
-    assert {_version(offer.component.options) for offer in offers if offer.component.options.model_fields} == {VERSION}
+    offers = [offer for offer in discover().registrations if offer.plugin.distribution == "textclf-engine"]
+    versions = {_version(offer.component.options) for offer in offers if offer.component.options.model_fields}
+    assert versions == {__version__}

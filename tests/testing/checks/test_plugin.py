@@ -124,7 +124,7 @@ def test_a_run_and_a_check_call_an_observer_alike_however_it_takes_the_event(obs
     watching = ModuleType("textclf_watching")
     watching.textclf_event = observe
     (said,) = engine(watching, runs=tmp_path / "runs", cache=tmp_path / "cache").run(recipe()).report.warnings
-    where = f"(test_plugin.py:{line}); mend it, or leave it out of Engine(plugins=...)"
+    where = f"(test_plugin.py:{line}); remove it from Engine(plugins=...)"
     assert said.startswith(f"observer textclf_watching fails and is left out: ValueError: no {where}")
 
 
@@ -190,7 +190,7 @@ def test_a_known_layout_and_a_word_of_the_plugins_own_are_sound(word):
 def test_a_word_that_somebody_reads_is_sound_however_like_a_known_one_it_is():
     assert examined("count", {"count"}).state == "passed"
     reader = replace(LINEAR, traits=Traits(reads=frozenset({"count"}), tasks=BOTH))
-    others = discover([plugin("textclf_other", textclf_trainers=lambda: [reader])], entry_points=False).offers
+    others = discover([plugin("textclf_other", textclf_trainers=lambda: [reader])], entry_points=False).registrations
     assert examined("count", others=others).state == "passed"
     assert examined("cont", others=others).state == "failed"
 

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import did_you_mean
 from ...plugin.component import Component, Kind
 from ...plugin.discovery import discover
-from ...plugin.registry import Offer
+from ...plugin.registry import Registration
 from ..contract import Check, ContractBroken, Examination, Finding, checked_expectations
 from ..sandbox import leads_out
 from .component import COMPONENT
@@ -122,19 +122,19 @@ def contract(
     return [Case(one, check.clause.id) for one in examinations for check in one.checks]
 
 
-def _offers(module: ModuleType, options: Mapping[str, object] | None) -> Sequence[Offer]:
+def _offers(module: ModuleType, options: Mapping[str, object] | None) -> Sequence[Registration]:
     """Return what a plugin offers; a ValueError where options are for a component that a sound one does not offer."""
     found = discover([module], entry_points=False)
-    known = sorted({offer.component.name for offer in found.offers})
+    known = sorted({offer.component.name for offer in found.registrations})
     unknown = [] if any(plugin.broken for plugin in found.plugins) else [n for n in options or {} if n not in known]
     if unknown:
         near = did_you_mean(unknown[0], known) or f" (offered: {', '.join(known) or 'none'})"
         raise ValueError(f"options: no component is called '{unknown[0]}'{near}")
-    return found.offers
+    return found.registrations
 
 
 def examine_plugin(
-    module: ModuleType, expected: Mapping[str, str] | None = None, others: Sequence[Offer] = ()
+    module: ModuleType, expected: Mapping[str, str] | None = None, others: Sequence[Registration] = ()
 ) -> Examination[PluginModule]:
     """Return the examination of a plugin without its components; `others`: what plugins beside it offer."""
     plugin = PluginModule(module, others)

@@ -63,7 +63,7 @@ def finished_folder(runs: Path) -> Path:
 def _run(runs: Path, *plugins: types.ModuleType, task: Task = "single-label", **changes: Any) -> Result:
     around: dict[str, Any] = {"runs": runs, "cache": runs / "cache", "offline": True}
     engine = Engine(plugins=[toy, *plugins], observers=[_unheard], **around)
-    offered = {offer.component.name for offer in engine.registry.offers if offer.kind == "metric"}
+    offered = {offer.component.name for offer in engine.registry.registrations if offer.kind == "metric"}
     usual = [name for name in DEFAULT_METRICS if name in offered]
     dataset = {**_RECIPE["dataset"], "multi_label": task == "multi-label"}
     decide = {"abstain_below": 0.7} if task == "single-label" else {}

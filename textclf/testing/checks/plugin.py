@@ -23,7 +23,7 @@ from ...errors import closest
 from ...plugin import events
 from ...plugin.component import LAYOUTS, Kind, Traits
 from ...plugin.discovery import discover
-from ...plugin.registry import Offer
+from ...plugin.registry import Registration
 from ...plugin.single_file import is_loose
 from ...plugin.step import default_traits
 from ...run.outputs import is_reserved
@@ -36,7 +36,7 @@ from .subject import schema_of
 class PluginModule:
     """A plugin under check; the look from a fresh interpreter is taken once. others: what other plugins offer."""
 
-    def __init__(self, module: ModuleType, others: Sequence[Offer] = ()) -> None:
+    def __init__(self, module: ModuleType, others: Sequence[Registration] = ()) -> None:
         self.module, self.others, self._numbers = module, others, count()
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ _NEARNESS = 0.82
 
 
 def _layouts_are_spelt(plugin: PluginModule) -> None:
-    own = discover([plugin.module], entry_points=False).offers
+    own = discover([plugin.module], entry_points=False).registrations
     mine = [(offer, _words(default_traits(offer))) for offer in own if offer.kind in _PARTNERS]
     if not mine:
         raise NotApplicable("it offers no encoder and no trainer")
@@ -102,7 +102,7 @@ def _layouts_are_spelt(plugin: PluginModule) -> None:
                 raise Broken(f"{alone}; in the traits of {name}, is '{word}' meant to be '{near}'?")
 
 
-def _words_of(kind: Kind, offers: Iterable[Offer]) -> set[str]:
+def _words_of(kind: Kind, offers: Iterable[Registration]) -> set[str]:
     return {word for offer in offers if offer.kind == kind for word in _words(default_traits(offer))}
 
 
@@ -236,12 +236,12 @@ OBSERVER: tuple[Check[PluginModule], ...] = (
 def _loads(plugin: PluginModule) -> None:
     for found in discover([plugin.module], entry_points=False).plugins:
         if found.broken:
-            raise Broken(found.reason)
+            raise Broken(found.error)
 
 
 def _offers_the_same_again(plugin: PluginModule) -> None:
     one, other = (discover([plugin.module], entry_points=False) for _ in range(2))
-    described = [[_described(offer.kind, offer.component) for offer in found.offers] for found in (one, other)]
+    described = [[_described(offer.kind, offer.component) for offer in found.registrations] for found in (one, other)]
     if described[0] != described[1] or sorted(one.recipes) != sorted(other.recipes):
         raise Broken("called twice, its hooks offer different things")
 
@@ -251,7 +251,8 @@ def _described(kind: str, component: Any) -> tuple[Any, ...]:
 
 
 def _names_are_single(plugin: PluginModule) -> None:
-    names = [(offer.kind, offer.component.name) for offer in discover([plugin.module], entry_points=False).offers]
+    own = discover([plugin.module], entry_points=False).registrations
+    names = [(offer.kind, offer.component.name) for offer in own]
     twice = sorted({f"{kind} '{name}'" for kind, name in names if names.count((kind, name)) > 1})
     if twice:
         raise Broken(f"offered twice: {', '.join(twice)}")

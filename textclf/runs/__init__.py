@@ -1,1 +1,0 @@
-"""From a plan to a report: the stages of a run, its folder, its numbers."""
