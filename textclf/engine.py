@@ -162,7 +162,7 @@ class Engine:
         if opened.record.get("given") and dataset is None:
             raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
         resume.refuse_absent(opened, self.registry)
-        read = parse(locate(path / folder.RECIPE, self.registry))
+        read = resume.with_new_names(parse(locate(path / folder.RECIPE, self.registry)), self.registry)
         if allow_changed:
             read = in_todays_terms(opened, read, self.registry)
         else:

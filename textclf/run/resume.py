@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ArtefactError, PluginError, Problem
 from ..files import digest, write_file
 from ..model.folder import migrated
-from ..plugin.component import Kind
+from ..plugin.component import Kind, new_names
 from ..plugin.registry import Plugin, Registration, Registry, to_install
 from ..plugin.step import validate
 from ..recipe.plan import Plan
@@ -170,6 +170,18 @@ class _Changed:
             f"{self.registration} cannot read the options of the run, which began with {began or 'no version'}, and "
             f"this is {now or 'none'}: {reasons}"
         )
+
+
+def with_new_names(recipe: Recipe, registry: Registry) -> Recipe:
+    """Return a run's recipe with the names that its components' options have now."""
+    values = copy.deepcopy(recipe.values)
+    for kind, step in _steps(values):
+        with suppress(PluginError):
+            if isinstance(step, dict) and step.get("use") in registry.names(kind):
+                renamed = new_names(registry.find(kind, step["use"]).component.options, step)
+                step.clear()
+                step.update(renamed)
+    return replace(recipe, values=values)
 
 
 def refuse_unreadable(folder: RunFolder, recipe: Recipe, registry: Registry) -> None:
