@@ -185,7 +185,7 @@ def test_a_run_is_resumed_by_old_names_without_a_warning(tmp_path, monkeypatch, 
 def test_no_option_is_read_by_its_old_name_past_its_version():
     found = {
         (offer.component.name, old): (new, until, offer.component.options)
-        for offer in Engine().registry.offers
+        for offer in Engine().registry.registrations
         for old, (new, until) in offer.component.options.renamed.items()
     }
     assert ("tfidf", "ngrams") in found
