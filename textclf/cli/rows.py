@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from ..data.inputs import COLUMN_NAMES
 from ..errors import DataError, RecipeError, TextclfError, did_you_mean, listing
 from .terminal import Terminal, cut, fixed
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
 
 Role = Literal["text", "pair", "label"]
-_USUAL: dict[Role, tuple[str, ...]] = {
-    "text": ("text", "texts", "review", "sentence", "content", "body", "comment", "message", "document"),
-    "pair": ("pair", "text_pair", "text2", "sentence2", "second", "hypothesis"),
-    "label": ("label", "labels", "class", "category", "target", "sentiment"),
-}
 _TRUE = {"1", "1.0", "true"}
 
 
@@ -56,7 +52,7 @@ class Columns:
             if column not in columns:
                 meant = did_you_mean(column, columns)
                 raise RecipeError(f"{table} has no column '{column}'{meant} (columns: {listing(columns)})")
-        usual = [(name,) for name in _USUAL[role]]
+        usual = [(name,) for name in COLUMN_NAMES[role]]
         for names in (given, _names(trained.get(role)), _names(trained.get(f"{role}s")), *usual):
             if names and all(name in columns for name in names):
                 return names
