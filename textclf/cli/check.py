@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json, Overrides, RecipeArgument, as_text
+from .format import plain
 from .session import Session
-from .terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
     if as_json:
         session.terminal.document(_json(plan))
         return
-    session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is sound; nothing was run", "", _table(plan))
+    session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is valid; nothing was run", "", _table(plan))
     for warning in plan.warnings:
         session.terminal.note(f"warning: {warning}")
     _warn_of_editors(plan, engine.registry, session)

@@ -53,7 +53,7 @@ def _read(file: Path, classifier: Classifier, wanted: Columns, trained: dict[str
     roles: tuple[Role, ...] = ("text", "pair", "label") if classifier.pairs else ("text", "label")
     several = classifier.labels.task == "multi-label"
     with read_table(file, encoding=encoding) as table:
-        columns = wanted.found(str(file), table.columns, trained, roles)
+        columns = wanted.find(str(file), table.columns, trained, roles)
         read = columns.labels_of if several else columns.label_of
         rows = [(columns.text_of(row), read(row, trained)) for row in table.some_rows()]
     texts, labels = zip(*rows, strict=True)

@@ -12,16 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ..data.html import quoted, visible
-from ..errors import DataError, RecipeError
+from ..errors import DataError, RecipeError, counted
 from .arguments import Json, RunArgument, Runs, as_text
+from .format import fixed, plain_lines, shorten
 from .session import Session
-from .terminal import cut, fixed, plain_lines, plural
 
 if TYPE_CHECKING:
     from ..data.explanation import Explanation, Word
     from ..model.classifier import Classifier
     from ..plugin.events import Event
-    from .progress import Watcher
+    from .progress import RunProgress
 
 
 _TOP, _WIDTH = 10, 40
@@ -36,7 +36,7 @@ def explanation_parts(explanation: Explanation) -> list[RenderableType]:
     """Return the label, the text with its words marked, the words that matter most, and what was computed."""
     from ..data.explanation import account
 
-    title = f"{cut(quoted(explanation.label), _WIDTH)}: probability {fixed(explanation.score)}"
+    title = f"{shorten(quoted(explanation.label), _WIDTH)}: probability {fixed(explanation.score)}"
     parts: list[RenderableType] = ["", Text(title, style="bold"), ""]
     texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
     for part, text in enumerate(texts):
@@ -65,7 +65,7 @@ def _marked(explanation: Explanation, part: int, text: str) -> Text:
     if start == end:
         return _stretch(text, words, 0, len(text), most)
     out = sum(start <= word.start < end for word in words)
-    told = f"{plural(end - start, 'character')}, {plural(out, 'word')}"
+    told = f"{counted(end - start, 'character')}, {counted(out, 'word')}"
     note = Text(f"[left out here: {told}; --html FILE and --json have all]", style="dim")
     shown = (_stretch(text, words, 0, start, most), note, _stretch(text, words, end, len(text), most))
     return Text("\n").join(piece for piece in shown if piece)
@@ -114,7 +114,7 @@ def _table(explanation: Explanation) -> Table:
     table.add_column("speaks", no_wrap=True)
     for word in explanation.top(_TOP):
         side = "for it" if word.contribution > 0 else "against it" if word.contribution < 0 else ""
-        table.add_row(Text(cut(visible(word.text), _WIDTH)), f"{word.contribution:+.4f}", side)
+        table.add_row(Text(shorten(visible(word.text), _WIDTH)), f"{word.contribution:+.4f}", side)
     return table
 
 
@@ -152,7 +152,7 @@ def explain(
     Several labels that are predicted are explained one after the other.
     """
     from ..model.explain import checked_method
-    from .progress import Watcher
+    from .progress import RunProgress
 
     session = Session.of(ctx)
     checked_method(method, "--method")
@@ -162,9 +162,9 @@ def explain(
     _check(classifier, label, pair)
     given = _stdin() if text == "-" else as_text(text)
     second = None if pair is None else [as_text(pair)]
-    with Watcher(session.terminal.notes) as watcher:
+    with RunProgress(session.terminal.notes) as progress:
         explanations = classifier.explain(
-            [given], None if label is None else as_text(label), second, method=method, observer=_Told(watcher)
+            [given], None if label is None else as_text(label), second, method=method, observer=_Told(progress)
         )
     if html is not None:
         _write(html, explanations)
@@ -192,8 +192,8 @@ def _check(classifier: Classifier, label: str | None, pair: str | None) -> None:
 class _Told:
     """An observer that shows how far words are deleted, and each warning once, since each text would say it anew."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
+    def __init__(self, progress: RunProgress) -> None:
+        self._watcher = progress
         self._warned: set[str] = set()
 
     def __call__(self, event: Event) -> None:

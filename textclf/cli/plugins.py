@@ -12,10 +12,10 @@ from rich.text import Text
 
 from ..plugin import events
 from .arguments import Json
+from .format import plain
 from .plugins_check import check
 from .plugins_new import new
 from .session import Command, Group, Session
-from .terminal import plain
 
 if TYPE_CHECKING:
     from ..plugin.registry import Plugin, Registration, Registry

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ..errors import RecipeError, TextclfError, did_you_mean, listing
 from .arguments import Json, complete_recipe
+from .format import plain
 from .session import Session
-from .terminal import plain
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

@@ -11,9 +11,9 @@ import typer
 from ..errors import GateError
 from ..evaluation.report import Gate, Report
 from .arguments import Json, Offline, Overrides, RecipeArgument, RunArgument, Runs, as_text
+from .format import fixed
 from .render import report_parts, summary_parts
 from .session import Session
-from .terminal import fixed
 
 if TYPE_CHECKING:
     from ..engine import Result
@@ -95,8 +95,8 @@ def run(
     if seed is not None and seeds is not None:
         raise typer.BadParameter("--seed names one seed, --seeds a number of them; give one of the two")
     session = Session.of(ctx)
-    with session.watching() as watcher:
-        engine = session.engine(runs=runs, offline=offline, observers=[watcher])
+    with session.watching() as progress:
+        engine = session.engine(runs=runs, offline=offline, observers=[progress])
         chosen = None if seeds is None else range(1, seeds + 1)
         result = engine.run(recipe, overrides=[as_text(word) for word in overrides or ()], seed=seed, seeds=chosen)
     show_result(session, result, runs)
@@ -115,7 +115,7 @@ def resume(
     """Go on with a run that was interrupted, from its last checkpoint."""
 
     session = Session.of(ctx)
-    with session.watching() as watcher:
-        engine = session.engine(runs=runs, offline=offline, observers=[watcher])
+    with session.watching() as progress:
+        engine = session.engine(runs=runs, offline=offline, observers=[progress])
         result = engine.resume(run, allow_changed=allow_changed)
     show_result(session, result, runs)

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json, RunArgument, Runs
+from .format import fixed, shorten
 from .session import Command, Group, Session
-from .terminal import cut, fixed
 
 if TYPE_CHECKING:
     from ..run.folder import RunInfo
@@ -48,7 +48,7 @@ def _table(infos: list[RunInfo]) -> Table:
         first = next(iter(info.headline.items()), None)
         score = f"{first[0]} {fixed(first[1].value)}" if first else "a study" if info.kind == "study" else ""
         started = info.started[:19].replace("T", " ")
-        cells = (cut(f"{info.name}/{info.id}", 48), info.state, started, score)
+        cells = (shorten(f"{info.name}/{info.id}", 48), info.state, started, score)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 

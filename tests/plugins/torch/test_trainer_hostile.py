@@ -1,4 +1,4 @@
-"""Whole runs of the trainer `torch` that are stopped, changed, or let down by their disk, and resumed."""
+"""Whole runs of the trainer `torch` that are stopped or changed, or whose disk is full, and resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.plugins.tiny_runs import NAME, RECIPE, of_run, prepare, textclf, unlike
+from tests.plugins.torch.tiny_runs import NAME, RECIPE, of_run, prepare, textclf, unlike
 from tests.toys import Stopping
 from textclf import Engine, Stopped
 from textclf.cli.main import main
@@ -178,9 +178,9 @@ def test_a_signal_ends_the_command_with_its_state_saved(numbers: list[int], code
     assert "Traceback" not in rest
     last = rest.splitlines()[-1]
     if len(numbers) == 1:
-        said = r"textclf: training was stopped after step \d+ of 12; its state is saved; go on with: (.+)"
+        said = r"textclf: training was stopped after step \d+ of 12; its state is saved; resume with: (.+)"
     else:
-        said = r"textclf: .+; go on with: (.+)"
+        said = r"textclf: .+; resume with: (.+)"
     found = re.fullmatch(said, last)
     assert found, last
     folder = Path(found[1].removeprefix("textclf resume "))
