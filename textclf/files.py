@@ -1,6 +1,7 @@
-"""Files that are whole or absent, and manifests that prove it.
+"""Files and folders that are whole or absent, and manifests that prove it.
 
-Written under a temporary name, synced, renamed, the parent synced; read back only where the digests agree.
+They are written under a temporary name, synced and renamed, and the parent folder is synced: a process that is killed
+leaves the old one or the new one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ from .errors import ArtefactError, ResourceError
 MANIFEST = "manifest.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FAILING = {errno.EIO, errno.ESTALE}
-# What numpy says, without an error number, when only a part of an array could be written.
+# numpy's message, which has no error number, when only a part of an array could be written.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
@@ -38,7 +40,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def disk_failures(folder: Path) -> Iterator[None]:
-    """As `disk_errors`, where others write: only what the disk does to the folder, and not what they do wrong in it."""
+    """Translate only what the disk does to the folder, where a plugin writes: the plugin's own errors pass."""
     try:
         yield
     except OSError as error:
@@ -55,13 +57,24 @@ def _refused(path: Path, error: OSError) -> ResourceError:
 
 
 def is_full(error: OSError) -> bool:
-    """Tell whether an error says that the disk has no room."""
+    """Tell whether the disk has no room."""
     return error.errno in _FULL or bool(_SHORT_WRITE.search(str(error)))
 
 
 def is_failing(error: OSError) -> bool:
-    """Tell whether an error is a failing disk's, or file server's."""
+    """Tell whether a disk or a file server fails."""
     return error.errno in _FAILING
+
+
+def part_of(path: Path) -> Path:
+    """Return the temporary name beside `path` under which it is written; `clear_parts` finds it."""
+    return path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Rename a file or folder to its name, durably; it must be on the disk already."""
+    part.replace(path)
+    sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,13 +83,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, and rename it there once it is on the disk."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     with disk_errors(path):
         try:
             write(part)
             sync(part)
-            part.replace(path)
-            sync(path.parent)
+            put_in_place(part, path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -84,10 +96,10 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary folder beside `folder`, and rename it there once all of it is on the disk.
 
-    A folder that stands there already is kept until then. What `write` does wrong is raised as it is.
+    A folder that stands there already stays until then. An error of `write` itself is raised as it is.
     """
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old.part")
+    part = part_of(folder)
+    old = part.with_suffix(".old.part")
     try:
         with disk_errors(folder):
             shutil.rmtree(part, ignore_errors=True)
@@ -99,16 +111,15 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
                 sync(inner)
             sync(part)
             if folder.exists():
-                folder.replace(aside)
-            part.replace(folder)
-            sync(folder.parent)
+                folder.replace(old)
+            put_in_place(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder that nobody else writes to."""
+    """Remove what a killed process left half-written in a folder that no other process writes to."""
     for part in folder.glob(".*.part"):
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -117,7 +128,10 @@ def clear_parts(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file, or the names in a folder, are on the disk; Windows syncs files that can be written only."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from tests.cli.conftest import RECIPE, Answer
 from textclf.cli.compare import table
-from textclf.compare.comparison import Comparison, Contender, Difference
+from textclf.compare.comparison import ComparedSystem, Comparison, Difference
 
 Call = Callable[..., Answer]
 
@@ -109,7 +109,7 @@ def test_a_pipe_gets_long_names_whole(call: Call, finished: Path, tmp_path: Path
 
 def test_a_narrow_terminal_gets_every_number_whole_and_names_cut_in_their_middle() -> None:
     name = "reviews/20261123-161518-9a8b-s1"
-    sides = (Contender(name, (Path("a"),), (0,)), Contender("b", (Path("b"),), (1,)))
+    sides = (ComparedSystem(name, (Path("a"),), (0,)), ComparedSystem("b", (Path("b"),), (1,)))
     both = (Difference(0.5250, 0, 0, 0), Difference(0.6, 0.075, -0.0125, 0.15, 0.1094))
     found = Comparison(("a", "b"), {"toy_accuracy": both}, "classifiers", sides, (), frozenset(), 80, "texts", 2000)
     console = Console(width=80, file=io.StringIO())

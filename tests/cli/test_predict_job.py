@@ -212,7 +212,7 @@ def test_what_cannot_be_read_leaves_nothing_to_resume(call: Call, tmp_path: Path
     ("name", "message"),
     [
         ("out.xls", "out.xls: the name does not tell the format; end it with .csv, .tsv, .jsonl or .parquet"),
-        ("no/out.csv", "no/out.csv: cannot be written: there is no folder 'no'; make it"),
+        ("no/out.csv", "cannot write no/out.csv: there is no folder 'no'; make it"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_named_before_anything_is_scored(call: Call, name: str, message: str) -> None:

@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -169,32 +168,6 @@ def test_an_observer_that_fails_is_named_with_a_way_to_do_without_it(plugin: Plu
     journal = Journal([("diary", fail)], [].append, ways={"diary": plugin.disable_hint})
     journal.emit(Chosen(what="a", choice=1))
     assert list(map(placeless, journal.warnings)) == [f"observer diary fails and is left out: ValueError: no; {way}"]
-
-
-def test_what_observers_change_that_they_must_leave_alone_is_put_back_and_they_are_named_once(tmp_path: Path) -> None:
-    """The run names its folder from the current one."""
-    here, receiver = Path.cwd(), signal.getsignal(signal.SIGTERM)
-    (tmp_path / "elsewhere").mkdir()
-
-    def wander(event: Event) -> None:
-        os.chdir(tmp_path / "elsewhere")
-
-    def fall(event: Event) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise ValueError("no")
-
-    heard: list[Path] = []
-    observers = [("one", wander), ("two", fall), ("three", lambda event: heard.append(Path.cwd()))]
-    journal = Journal(observers, [].append, ways={"one": "; mend it"})
-    for what in ("a", "b"):
-        journal.emit(Chosen(what=what, choice=1))
-        assert (Path.cwd(), signal.getsignal(signal.SIGTERM)) == (here, receiver)
-    assert list(map(placeless, journal.warnings)) == [
-        "observer one changed the current folder, which was put back; mend it",
-        "observer two fails and is left out: ValueError: no",
-        "observer two changed the handler of SIGTERM, which was put back",
-    ]
-    assert set(heard) == {here}
 
 
 def test_one_engine_at_two_runs_tells_of_each_event_which_it_belongs_to() -> None:

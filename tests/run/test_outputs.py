@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -188,8 +189,7 @@ def renew(folder: Path) -> None:
 
 
 def bound(folder: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as end:
-        os.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as end, contextlib.chdir(folder):
         end.bind("end")
 
 

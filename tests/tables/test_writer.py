@@ -133,8 +133,8 @@ def test_the_same_rows_make_the_same_bytes():
     ("name", "error", "message"),
     [
         ("a.xls", RecipeError, "a.xls: the name does not tell the format; end it with .csv, .tsv, .jsonl or .parquet"),
-        ("no/a.csv", RecipeError, "no/a.csv: cannot be written: there is no folder 'no'; make it"),
-        ("folder.csv", RecipeError, "folder.csv: cannot be written: is a folder; name a file"),
+        ("no/a.csv", RecipeError, "cannot write no/a.csv: there is no folder 'no'; make it"),
+        ("folder.csv", RecipeError, "cannot write folder.csv: is a folder; name a file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_named(name, error, message):
@@ -149,6 +149,4 @@ def test_a_full_disk_is_named():
     """X05: a device that takes nothing ends with exit code 7."""
     with pytest.raises(ResourceError) as caught:
         write(Path("/dev/full"), ["text"], [["x"]], format="csv")
-    assert str(caught.value) == (
-        "/dev/full: cannot be written: No space left on device; free space or name another place"
-    )
+    assert str(caught.value) == "the disk is full: cannot write /dev/full; free space or use another folder"

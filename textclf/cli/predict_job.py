@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 
 from ..data.batching import WINDOW, characters_of
 from ..errors import DataError, RecipeError, ResourceError
-from ..files import sync, write_text
-from ..tables.writer import checked_target, saying
+from ..files import disk_errors, sync, write_text
+from ..tables.writer import checked_target
 from .format import thousands
 from .progress import PredictProgress
 from .rows import ReadOptions, Rows, WriteRow, prediction_writer, rows_of_table
@@ -215,7 +215,7 @@ class PartialScores:
     def append(self, scores: NDArray[np.float32]) -> None:
         """Add the scores of the next window; make all durable from time to time."""
         data = scores.astype("<f4", copy=False).tobytes()
-        with saying(str(self.target)):
+        with disk_errors(self.target):
             self._file.write(data)
         digest = self._digest.copy()
         digest.update(data)
@@ -226,7 +226,7 @@ class PartialScores:
 
     def save(self) -> None:
         """Make all rows durable."""
-        with saying(str(self.target)):
+        with disk_errors(self.target):
             self._file.flush()
             os.fsync(self._file.fileno())
         note = {"format": FORMAT, "about": self._inputs, "rows": self.rows, "windows": self.windows}
@@ -246,7 +246,7 @@ class PartialScores:
     def discard(self) -> None:
         """Remove the scores, and what a killed process left of the target."""
         name = re.escape(self.target.name[:100])
-        parts = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.part|\.\.{name}\.scores\.json\.\d+\.part")
+        parts = re.compile(rf"\.{name}\.\d+\.part|\.\.{name}\.scores\.json\.\d+\.part")
         for path in self.target.parent.iterdir():
             if parts.fullmatch(path.name):
                 path.unlink(missing_ok=True)
@@ -273,7 +273,7 @@ class PartialScores:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self.invalid = "the note of the earlier job is damaged"
-        with saying(str(self.target)):
+        with disk_errors(self.target):
             self._file.truncate(self.rows * self._width * 4)
             self._file.seek(0, os.SEEK_END)
 
@@ -295,7 +295,7 @@ def partial_scores(target: Path, inputs: Mapping[str, Any], width: int) -> Itera
     """Yield the scores of an unfinished job, locked against other processes; they stay unless they are discarded."""
     place = Path(os.path.realpath(target))
     lock = FileLock(_beside(place, ".lock"), timeout=0)
-    with saying(str(target)):
+    with disk_errors(target):
         place.parent.stat()  # filelock would make a missing folder
         try:
             lock.acquire()
@@ -303,12 +303,12 @@ def partial_scores(target: Path, inputs: Mapping[str, Any], width: int) -> Itera
             message = f"{target} is being written by another process; wait for it, or name another file"
             raise ResourceError(message) from None
     try:
-        with saying(str(target)):
+        with disk_errors(target):
             file = _beside(place).open("a+b")
         try:
             yield PartialScores(place, file, inputs, width)
         finally:
-            with saying(str(target)):
+            with disk_errors(target):
                 file.close()
     finally:
         # While it is held: filelock gives nobody the lock of a file that was removed. Windows does so at the release.

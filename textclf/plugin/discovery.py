@@ -28,7 +28,6 @@ from ..errors import PluginError, closest, did_you_mean, kind_of, said
 from . import hookspecs, registry, single_file
 from .component import PREFIX, Kind, flaw_of_component, own_line
 from .events import Event
-from .guard import put_back
 from .registry import BLOCK, Plugin, Registration, Registry, sorted_plugins
 
 
@@ -237,8 +236,7 @@ def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequenc
         needed = f"needs {registry.DISTRIBUTION}{bounds}, and this is {__version__}"
         return Plugin(*identity, error=f"{needed}; install a version of '{identity[2]}' made for it"), None
     try:
-        with put_back():
-            return Plugin(*identity), entry.load()
+        return Plugin(*identity), entry.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
@@ -274,8 +272,7 @@ def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
 def _asked(plugin: Plugin, module: object, say: Say | None) -> _Answers:
     """Return what a plugin answers; whatever it, or looking at it, raises is that plugin's."""
     try:
-        with put_back():
-            return _Answers(plugin, module, say)
+        return _Answers(plugin, module, say)
     except (_Broken, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - a property or a signature of the plugin's own may raise anything

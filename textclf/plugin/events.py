@@ -6,16 +6,11 @@ Where an event was told of a run, `run` is among the fields; `events.jsonl`, whi
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
-from datetime import date
-from enum import Enum
-from numbers import Integral, Real
-from pathlib import PurePath
 from typing import Any
-
-from ..errors import kind_of
 
 
 def _refuse(event: Event, name: str, *value: object) -> None:
@@ -38,14 +33,23 @@ class Event:
             cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign,assignment]
 
     def to_json(self) -> dict[str, Any]:
-        told = {"event": type(self).__name__, **dataclasses.asdict(self)}
-        return told if self.run else {name: value for name, value in told.items() if name != "run"}
+        """Return the event as JSON values: numbers and arrays of any library become plain, what JSON lacks is text."""
+        values = {"event": type(self).__name__, **dataclasses.asdict(self)}
+        if not self.run:
+            del values["run"]
+        plain: dict[str, Any] = json.loads(json.dumps(values, default=_as_json))
+        return plain
 
     def about(self) -> dict[str, Any]:
-        """Return what is known, without what happened, when, in which run and in which stage."""
-        told = dataclasses.asdict(self)
-        left_out = ("time", "run", "stage")
-        return {name: value for name, value in told.items() if name not in left_out and value is not None}
+        """Return the known fields as JSON values, without event, time, run and stage."""
+        left_out = ("event", "time", "run", "stage")
+        return {name: value for name, value in self.to_json().items() if name not in left_out and value is not None}
+
+
+def _as_json(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # arrays and numbers of numpy and torch
+        return value.tolist()
+    return sorted(value) if isinstance(value, Set) else str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,55 +189,3 @@ class RunFailed(Event):
     folder: str
     error: str
     exit_code: int
-
-
-_PLAIN = (str, int, float, bool, type(None))
-_DEEPEST, _LONGEST = 20, 200
-
-
-def plain(event: Event) -> tuple[Event, str]:
-    """Return the event with what JSON knows in place of what it does not, and what became mere text, in words."""
-    changed: dict[str, Any] = {}
-    odd: list[str] = []
-    for part in dataclasses.fields(event):
-        value = getattr(event, part.name)
-        if type(value) not in _PLAIN:
-            before = len(odd)
-            changed[part.name] = _plain(value, odd, 0)
-            odd[before:] = [f"the event {type(event).__name__} holds {what} in '{part.name}'" for what in odd[before:]]
-    return (dataclasses.replace(event, **changed) if changed else event), (odd[0] if odd else "")
-
-
-def _plain(value: Any, odd: list[str], depth: int) -> Any:
-    """Return a value as JSON has it; the kind of what is none, and becomes text, goes into `odd`."""
-    if type(value) in _PLAIN:
-        return value
-    try:
-        if depth <= _DEEPEST:
-            return _taken_apart(value, odd, depth + 1)
-    except Exception:  # noqa: BLE001 - a plugin's own class may raise anything, and this is no more than a note
-        pass
-    odd.append(kind_of(value))
-    try:
-        return str(value)[:_LONGEST]
-    except Exception:  # noqa: BLE001 - as above
-        return kind_of(value)
-
-
-def _taken_apart(value: Any, odd: list[str], depth: int) -> Any:
-    if isinstance(value, Enum):
-        return _plain(value.value, odd, depth)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one, odd, depth) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one, odd, depth) for one in value]
-    if isinstance(value, Set):
-        return sorted((_plain(one, odd, depth) for one in value), key=str)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name), odd, depth) for f in dataclasses.fields(value)}
-    if isinstance(value, (str, PurePath, date)):
-        return str(value)
-    if isinstance(value, Real):
-        return int(value) if isinstance(value, Integral) else float(value)
-    # Arrays and tensors, and the numbers of theirs that are no `Real`.
-    return _plain(value.tolist(), odd, depth)

@@ -19,7 +19,6 @@ from types import ModuleType
 
 from ..errors import PluginError, RecipeError, closest, said
 from .component import is_named_as_hook
-from .guard import put_back
 from .registry import Plugin
 
 # `sys.modules` has it while classes are made: dataclasses and pydantic look up their module there.
@@ -131,8 +130,7 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with put_back():
-            spec.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):

@@ -27,7 +27,6 @@ from ..errors import (
 from ..files import is_failing, is_full
 from . import single_file
 from .component import Component, Kind, Options, Traits, first_line, flaw_of_traits, own_line
-from .guard import put_back
 from .options import explain, options_as_json, read_options
 from .registry import Registration
 
@@ -102,10 +101,6 @@ CONTRACTS: dict[Kind, tuple[str, ...]] = {
     "output": ("write",),
 }
 MODEL = ("scores", "save")  # what a trainer trains and restores
-
-
-def _ignore(message: str) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +186,10 @@ class Step(Generic[T]):
         line = own_line(origin, *own) if isinstance(origin, BaseException) else first_line(origin, *own)
         return f" ({line})" if line else ""
 
-    def call(self, method: str, function: Callable[[], Any], warn: Callable[[str], None] = _ignore) -> Any:
-        """Call a method of the step's object; what it raises, but for textclf's own errors, is the plugin's.
-
-        What it must leave alone is put back, and told to `warn`.
-        """
+    def call(self, method: str, function: Callable[[], Any]) -> Any:
+        """Call a method of the step's object; a PluginError names it where it raises anything but textclf's errors."""
         try:
-            with put_back() as changed:
-                answer = function()
-            if changed:
-                warn(f"{self}: {method} changed {' and '.join(changed)}, which was put back")
-            return answer
+            return function()
         except ArtefactError as error:
             if not self.note:
                 raise

@@ -22,9 +22,7 @@ from ..plugin.events import (
     StageFinished,
     StageStarted,
     Warned,
-    plain,
 )
-from ..plugin.guard import put_back
 
 _BETWEEN_PROGRESS = 0.25
 
@@ -39,11 +37,9 @@ def logged(event: Event) -> None:
 class Journal:
     """The events of one run, which may come from several threads; observers are called by one at a time.
 
-    An observer that raises is heard of once, in a warning, and then left out. What one must leave alone is put back,
-    and it is named once. warnings: those of earlier tries, too.
-    ways: what can be done about an observer that raises, by its name, to stand behind the fault. run: the folder of the
-    run, which observers are told with each event, since they may observe several. parts: whose work each stage is, in
-    words.
+    An observer that raises is removed, with one warning. warnings: those of earlier tries, too. ways: what to do about
+    an observer that raises, by its name. run: the folder of the run, which observers see in each event, since they may
+    observe several runs.
     """
 
     observers: list[tuple[str, Callable[[Event], None]]]
@@ -51,7 +47,6 @@ class Journal:
     warnings: list[str] = field(default_factory=list)
     ways: Mapping[str, str] = field(default_factory=dict)
     run: str = ""
-    parts: Mapping[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -59,24 +54,19 @@ class Journal:
     forecasts: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens_per_second: float | None = None
     _last_progress: float = 0.0
-    _working: str = ""
     _warned: set[str] = field(default_factory=set)
     # Reentrant: what is told to an observer may make it, or this journal, tell something.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def emit(self, event: Event, around: Callable[[str], AbstractContextManager[object]] = nullcontext) -> None:
         """Keep an event and tell it to the observers; around: what each of them, by its name, is called in."""
-        event, odd = plain(event)
         with self._lock:
             self._take(event, around)
-            if odd:
-                who = f"{self._working}: " if self._working else ""
-                self._take(Warned(message=f"{who}{odd}, which JSON does not know; it is kept as text"), around)
 
     def _take(self, event: Event, around: Callable[[str], AbstractContextManager[object]]) -> None:
         if isinstance(event, Progress):
             if event.stage == "train" and event.tokens_per_second is not None:
-                self.tokens_per_second = event.tokens_per_second
+                self.tokens_per_second = float(event.tokens_per_second)
             if not self._due(event):
                 return
         elif isinstance(event, Warned):
@@ -86,7 +76,7 @@ class Journal:
             if event.message not in self.warnings:
                 self.warnings.append(event.message)
         elif isinstance(event, Chosen):
-            self.choices[event.what] = event.choice
+            self.choices[event.what] = event.to_json()["choice"]
         elif isinstance(event, EpochFinished):
             self.history.append(event.to_json())
         elif isinstance(event, Accounted):
@@ -108,9 +98,7 @@ class Journal:
         self.emit(StageStarted(stage=name))
         notes: dict[str, Any] = {}
         began = time.perf_counter()
-        self._working = self.parts.get(name, "")
         yield notes
-        self._working = ""
         self.stages[name] = round(time.perf_counter() - began, 3)
         self.emit(StageFinished(stage=name, seconds=self.stages[name], notes=notes))
 
@@ -127,9 +115,8 @@ class Journal:
             name, observer = entry
             if entry not in self.observers:
                 continue  # it failed at the warning about another one
-            changed: list[str] = []
             try:
-                with around(name), put_back() as changed:
+                with around(name):
                     observer(told)
             except KeyboardInterrupt:
                 raise
@@ -138,5 +125,3 @@ class Journal:
                 line = own_line(error, observer)
                 where = f" ({line})" if line else ""
                 self.blame(name, f"observer {name} fails and is left out: {said(error)}{where}")
-            if changed:
-                self.blame(name, f"observer {name} changed {' and '.join(changed)}, which was put back")

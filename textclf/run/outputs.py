@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import TextclfError, said
 from ..evaluation.report import FILE, SUMMARY_FILE
 from ..files import disk_errors
-from ..plugin.guard import put_back
 from ..plugin.protocols import Finished, Output
 from ..plugin.step import Step
 from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
@@ -73,8 +72,7 @@ def write_outputs(
 
 def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[[str], None]) -> None:
     try:
-        with put_back():
-            step.build().write(finished, folder)
+        step.build().write(finished, folder)
     except KeyboardInterrupt:
         raise
     except TextclfError as error:

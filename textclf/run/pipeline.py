@@ -35,7 +35,7 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
             raise RecipeError("the recipe has no dataset step, and no data was given in its place")
         step = plan.dataset
         provider = step.build()
-        data = step.call("load", lambda: provider.load(context), context.warn)
+        data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
             raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
         reason = step.call("load", partial(unsound, data)) or unlike_traits(data, step.traits.pairs)
@@ -103,7 +103,7 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     encoder: Encoder = step.build()
     # Of labels each plugin gets its own: one that writes into them changes what no other sees.
     own = replace(parts.train, labels=parts.train.labels.copy())
-    step.call("fit", lambda: encoder.fit(own, context), context.warn)
+    step.call("fit", lambda: encoder.fit(own, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
         raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
@@ -152,7 +152,7 @@ class _Doubt:
 
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
-    features = step.call("encode", lambda: encoder.encode(texts, context), context.warn)
+    features = step.call("encode", lambda: encoder.encode(texts, context))
     return checked_features(features, len(texts), step, encoder.encode)
 
 
@@ -180,9 +180,7 @@ def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) 
     trainer = step.build()
     own = {name: replace(split, labels=split.labels.copy()) for name, split in encoded.splits.items()}
     model: Model = step.call(
-        "train",
-        lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), parts.labels, context),
-        context.warn,
+        "train", lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), parts.labels, context)
     )
     step.require("train", model, MODEL, "Model", origin=trainer.train)
     return model
@@ -209,7 +207,7 @@ def score(
 ) -> NDArray[np.float32]:
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
-    scores = step.call("scores", lambda: model.scores(split.features, context), context.warn)
+    scores = step.call("scores", lambda: model.scores(split.features, context))
     return checked_scores(scores, len(split.labels), parts.labels, step, model.scores)
 
 

@@ -26,7 +26,7 @@ from ..recipe.plan import Plan
 from ..recipe.settings import DEFAULT_METRICS
 from ..tables.reader import Row, read_table
 from ..tables.writer import write_table
-from .folder import open_run
+from .folder import RunFolder, open_run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,10 +125,12 @@ def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
     return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
 
 
-def read_predictions(folder: Path) -> Predictions:
+def read_predictions(run: RunFolder | Path) -> Predictions:
     """Read what a run predicted for its test texts; the texts themselves are left out."""
+    folder = run if isinstance(run, Path) else run.path
     try:
-        return _predictions(folder, Report.load(folder), open_run(folder).record.get("positive"))
+        record = (open_run(run) if isinstance(run, Path) else run).record
+        return _predictions(folder, Report.load(folder), record.get("positive"))
     except (ArtefactError, DataError) as error:
         raise ArtefactError(f"{folder} is damaged, run the recipe anew: {error}") from None
 

@@ -164,17 +164,17 @@ def execute(
     allow_changed: bool = False,
 ) -> Finish:
     """Run a plan in its locked folder; running it again in the same folder resumes it."""
-    # While a plugin works, the current folder may be another: what is written meanwhile still belongs here.
+    # Absolute once and for all: a plugin may change the current folder. Events and messages name it as the user did.
     here = replace(folder, path=folder.path.absolute())
     journal = Journal(
         list(around.observers), here.observe, warnings=folder.warnings(), choices=folder.choices(),
-        accounts=folder.accounts(), ways=around.ways, run=str(folder.path), parts=_working(plan),
+        accounts=folder.accounts(), ways=around.ways, run=str(folder.path),
     )  # fmt: skip
     resumed = (folder.path / EVENTS).exists()
     began = time.perf_counter()
-    with folder.locked(), recorded(folder, journal):
-        folder.mend()
-        folder.update(state="running", error=None)
+    with folder.locked(), recorded(here, journal):
+        here.mend()
+        here.update(state="running", error=None)
         journal.emit(RunStarted(name=folder.name, folder=str(folder.path), resumed=resumed))
         context = RunContext(
             plan.settings.seed, here.work, journal.emit, cache=around.cache and around.cache.absolute(),
@@ -182,25 +182,19 @@ def execute(
         )  # fmt: skip
         for warning in plan.warnings:
             journal.emit(Warned(message=warning))
-        stages = _Stages(plan, folder, journal, context, around.load, fold, allow_changed)
+        stages = _Stages(plan, here, journal, context, around.load, fold, allow_changed)
         finish = stages.run(data)
-        folder.update(
+        here.update(
             state="finished", seconds=round(time.perf_counter() - began, 3), stages=journal.stages,
             choices=journal.choices, warnings=journal.warnings, accounts=journal.accounts, forecasts=journal.forecasts,
         )  # fmt: skip
         # The model is saved: checkpoints of several times its size serve nothing any more.
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        shutil.rmtree(here.checkpoints, ignore_errors=True)
         values = {name: estimate.value for name, estimate in finish.report.metrics.items()}
         finished = RunFinished(folder=str(folder.path), metrics=values, seconds=time.perf_counter() - began)
         with kept(here.path, journal.blame, *stages.anew(finish.evaluation, finish.classifier)) as each:
             journal.emit(finished, each)
-        return _with_warnings(finish, folder, journal)
-
-
-def _working(plan: Plan) -> dict[str, str]:
-    """Return in words whose work the stages are."""
-    steps = {"load": plan.dataset, "encode": plan.encoder, "train": plan.trainer, "evaluate": plan.trainer}
-    return {stage: str(step) for stage, step in steps.items() if step is not None}
+        return _with_warnings(finish, here, journal)
 
 
 def _with_warnings(finish: Finish, folder: RunFolder, journal: Journal) -> Finish:

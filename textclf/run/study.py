@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.metrics import Draws, interval
+from ..evaluation.metrics import BootstrapSamples, interval
 from ..evaluation.report import Member, Spread, Summary
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _agree(plans: Sequence[MemberPlan], evaluations: Sequence[Evaluation]) -> bo
     return all((first.setdefault(fold, scores) == scores).all() for fold, scores in each)
 
 
-def spread(runs: Sequence[Draws], draws: int) -> Spread:
+def spread(runs: Sequence[BootstrapSamples], draws: int) -> Spread:
     """Return mean, deviation and interval of one metric over runs, by so many of their bootstrap draws."""
     import numpy as np
 

@@ -15,9 +15,7 @@ _BATCH_BYTES = 16 * 2**20
 _BATCH_ROWS = 1024
 
 
-def parquet_rows(
-    file: BinaryIO, name: str, limit: int
-) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]], int]:
+def parquet_rows(file: BinaryIO, name: str, limit: int) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]], int]:
     """Return the columns, an iterator over (row from 1, values), and the number of rows of a Parquet file."""
     pq = _pyarrow("read", name)[1]
     try:

@@ -1,4 +1,4 @@
-"""The bytes behind a table: opening, gzip, bounds, text lines in an encoding, and files that change meanwhile."""
+"""The bytes behind a table: gzip, encodings, bounds, and files that change while they are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import stat
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
@@ -33,45 +33,43 @@ _OTHER = {
 }
 
 
-class _Counted(io.RawIOBase):
-    """A stream that counts the bytes and line ends that were read from it."""
+class _Bytes(io.RawIOBase):
+    """Bytes that are counted while they are read; those of gzip are refused where they are torn or a bomb.
 
-    def __init__(self, inner: IO[bytes], head: bytes = b"") -> None:
-        self.inner, self.head = inner, head
+    packed: the bytes of the gzip data, where `file` unpacks them.
+    """
+
+    def __init__(self, file: IO[bytes], name: str, packed: _Bytes | None = None) -> None:
+        self.file, self.name, self.packed = file, name, packed
         self.total = self.newlines = 0
+        self.ahead = b""
 
     def readable(self) -> bool:
         return True
 
+    def peek(self, size: int) -> bytes:
+        """Return so many of the bytes to come, fewer only at the end: a pipe gives what it has."""
+        while len(self.ahead) < size and (more := self._take(size - len(self.ahead))):
+            self.ahead += more
+        return self.ahead[:size]
+
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")
-        data = self.take(len(view))
+        data, self.ahead = self.ahead[: len(view)], self.ahead[len(view) :]
+        data = data or self._take(len(view))
         view[: len(data)] = data
         self.total += len(data)
         self.newlines += data.count(b"\n")
         return len(data)
 
-    def take(self, size: int) -> bytes:
-        head, self.head = self.head[:size], self.head[size:]
-        read = getattr(self.inner, "read1", self.inner.read)
-        return head + cast(bytes, read(size - len(head)))
-
-
-class _Unpacked(_Counted):
-    """The contents of a gzip stream, refused where they are cut, torn or a bomb."""
-
-    def __init__(self, packed: _Counted, name: str) -> None:
-        super().__init__(cast(IO[bytes], gzip.GzipFile(fileobj=io.BufferedReader(packed, _CHUNK))))
-        self.packed, self.name = packed, name
-
-    def take(self, size: int) -> bytes:
+    def _take(self, size: int) -> bytes:
         try:
-            data = super().take(size)
+            data = cast(bytes, getattr(self.file, "read1", self.file.read)(size))
         except EOFError:
             raise DataError(f"{self.name}: the gzip data is cut off; fetch or pack the file again") from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{self.name}: the gzip data is damaged ({error}); fetch or pack the file again") from None
-        if self.total > _RATIO_FROM and self.total > _RATIO_LIMIT * self.packed.total:
+        if self.packed and self.total > max(_RATIO_FROM, _RATIO_LIMIT * self.packed.total):
             raise DataError(
                 f"{self.name}: unpacks to more than {_RATIO_LIMIT} times its size, which no file of texts does; "
                 "unpack it yourself if it is meant so"
@@ -90,25 +88,19 @@ class Source:
         self._stat = os.fstat(self._file.fileno()) if self.path else None
         self.regular = self._stat is not None and stat.S_ISREG(self._stat.st_mode)
         try:
-            self.raw, self.head = self._begin()
+            self._bytes = _Bytes(self._file, self.name)
+            if self._bytes.peek(2) == _GZIP:
+                unpacked = gzip.GzipFile(fileobj=io.BufferedReader(self._bytes, _CHUNK))
+                self._bytes = _Bytes(cast(IO[bytes], unpacked), self.name, self._bytes)
+            self.head = self._bytes.peek(4)
         except BaseException:
             self.close()
             raise
-        self.packed = isinstance(self.raw, _Unpacked)
-
-    def _begin(self) -> tuple[_Counted, bytes]:
-        """Return the unpacked stream and its first bytes, which it will give again."""
-        head = _first(self._file.read, 4)
-        raw = _Counted(self._file, head)
-        if head.startswith(_GZIP):
-            raw = _Unpacked(raw, self.name)
-            raw.head = head = _first(raw.take, 4)
-        return raw, head
 
     def lines(self, encoding: str, limit: int = RECORD_LIMIT) -> Iterator[str]:
         """Yield the lines with their ends, decoded strictly; a DataError for a wrong byte or a line over the limit."""
         codec = self._codec(encoding)
-        text = io.TextIOWrapper(io.BufferedReader(self.raw, _CHUNK), encoding=codec, newline="")
+        text = io.TextIOWrapper(io.BufferedReader(self._bytes, _CHUNK), encoding=codec, newline="")
         number = 0
         try:
             while line := text.readline(limit + 1):
@@ -121,17 +113,17 @@ class Source:
         except UnicodeError as error:
             raise DataError(f"{self.name}: is not written in {encoding} ({error}); set `encoding`") from None
         finally:
-            # The stream belongs to whoever opened it: it must outlive this reader.
+            # The stream belongs to its caller and must outlive this reader.
             with suppress(ValueError):
                 text.detach()
 
     def seekable(self) -> BinaryIO:
         """Return the bytes as a file that can be read in any order, copied to a temporary one where they must be."""
-        if self.regular and not self.packed:
+        if self.regular and self._bytes.packed is None:
             self._file.seek(0)
             return cast(BinaryIO, self._file)
         self._copy = copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - `close` closes it
-        reader = io.BufferedReader(self.raw, _CHUNK)
+        reader = io.BufferedReader(self._bytes, _CHUNK)
         while chunk := reader.read(_CHUNK):
             copy.write(chunk)
         copy.seek(0)
@@ -153,8 +145,7 @@ class Source:
         """Return how much of the file has been read, from 0 to 1, or None where that is not known."""
         if self._stat is None or not self.regular or not self._stat.st_size:
             return None
-        read = self.raw.packed.total if isinstance(self.raw, _Unpacked) else self.raw.total
-        return min(1.0, read / self._stat.st_size)
+        return min(1.0, (self._bytes.packed or self._bytes).total / self._stat.st_size)
 
     def close(self) -> None:
         if self._copy is not None:
@@ -163,32 +154,33 @@ class Source:
             self._file.close()
 
     def _codec(self, encoding: str) -> str:
-        codec = codec_name(encoding)
-        if codec is None:
+        try:
+            codec = codecs.lookup(encoding)
+            known = getattr(codec, "_is_text_encoding", True)
+        except (LookupError, ValueError):
+            known = False
+        if not known:
             raise DataError(f"{self.name}: no encoding is called '{encoding}' (for example: utf-8, cp1252, utf-16)")
-        if codec != "utf-8":
-            return codec
+        if codec.name != "utf-8":
+            return codec.name
         if kind := _OTHER.get(self.head):
             raise DataError(f"{self.name}: is {kind}")
-        if wide := _utf16(self.head):
-            raise DataError(f"{self.name}: is written in UTF-16, not in UTF-8; set `encoding: {wide}`")
+        if self.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(f"{self.name}: is written in UTF-16, not in UTF-8; set `encoding: utf-16`")
         return "utf-8-sig"
 
     def _wrong_byte(self, error: UnicodeDecodeError, encoding: str) -> str:
+        """Name the byte that cannot be decoded, and the encoding that the bytes around it look like."""
         seen = error.object
-        offset = self.raw.total - len(seen) + error.start
-        line = self.raw.newlines - seen.count(b"\n") + seen.count(b"\n", 0, error.start) + 1
+        offset = self._bytes.total - len(seen) + error.start
+        line = self._bytes.newlines - seen.count(b"\n", error.start) + 1
         place = f"{self.name}:{line}: byte {offset} of the file (0x{seen[error.start]:02X}) is no {encoding}"
-        return f"{place}; {_guess(seen[max(0, error.start - 200) : error.start + 200], encoding)}"
-
-
-def codec_name(encoding: str) -> str | None:
-    """Return the canonical name of a text encoding, or None where there is no such encoding."""
-    try:
-        codec = codecs.lookup(encoding)
-    except (LookupError, ValueError):
-        return None
-    return codec.name if getattr(codec, "_is_text_encoding", True) else None
+        # A western text has few letters beyond ASCII; of a text full of them no guess is safe.
+        sample = seen[max(0, error.start - 200) : error.start + 200]
+        if encoding == "utf-8" and sum(byte >= 0x80 for byte in sample) <= 0.3 * len(sample):
+            return f"{place}; it looks like cp1252: set `encoding: cp1252`"
+        program = "set `encoding` to that of the program that wrote it, for example cp1251, gb18030 or shift_jis"
+        return f"{place}; {program}"
 
 
 def _open(path: Path, name: str) -> IO[bytes]:
@@ -200,31 +192,6 @@ def _open(path: Path, name: str) -> IO[bytes]:
         raise DataError(f"{name}: is a folder, not a file") from None
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror}") from None
-
-
-def _first(read: Callable[[int], bytes], size: int) -> bytes:
-    """Read so many bytes, fewer only at the end: a pipe gives what it has."""
-    head = b""
-    while len(head) < size and (more := read(size - len(head))):
-        head += more
-    return head
-
-
-def _utf16(head: bytes) -> str | None:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    zeros = "".join("0" if byte == 0 else "x" for byte in head)
-    return {"x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(zeros)
-
-
-def _guess(sample: bytes, encoding: str) -> str:
-    """Say which encoding the bytes around the wrong one look like, and which option mends it."""
-    foreign = sum(byte >= 0x80 for byte in sample) > 0.3 * len(sample)
-    if foreign or codec_name(encoding) == "cp1252":
-        return "set `encoding` to that of the program that wrote it, for example cp1251, gb18030 or shift_jis"
-    undefined = any(byte in sample for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D))
-    likely = "latin-1" if undefined else "cp1252"
-    return f"it looks like {likely}: set `encoding: {likely}`"
 
 
 def _size(limit: int) -> str:

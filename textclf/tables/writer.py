@@ -7,22 +7,21 @@ import json
 import math
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from ..data.cleaning import whole
-from ..errors import RecipeError, ResourceError
-from ..files import sync
+from ..errors import RecipeError
+from ..files import disk_errors, part_of, put_in_place, sync
 from .parquet import ParquetRows
 from .reader import Format, table_format
 
 _NEEDS_QUOTES = {",": re.compile('[,"\r\n]'), "\t": re.compile('[\t"\r\n]')}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
-WriteRow = Callable[[Sequence[Any]], None]
+WriteRow = Callable[[Sequence[Any]], object]
 
 
 @contextmanager
@@ -35,18 +34,18 @@ def write_table(
     a spreadsheet would run as a formula is written with a leading apostrophe, unless `raw`.
     """
     if not isinstance(target, Path):
-        with _rows(target, "output", columns, format or "csv", raw) as write:
+        with _rows(target, Path("output"), columns, format or "csv", raw) as write:
             yield write
-        with saying("output"):
+        with disk_errors(Path("output")):
             target.flush()
         return
     kind = checked_target(target, format)
     with _whole_file(target) as file:
         packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if target.name.lower().endswith(".gz") else None
-        with _rows(cast(BinaryIO, packed or file), str(target), columns, kind, raw) as write:
+        with _rows(cast(BinaryIO, packed or file), target, columns, kind, raw) as write:
             yield write
         if packed is not None:
-            with saying(str(target)):
+            with disk_errors(target):
                 packed.close()
 
 
@@ -56,60 +55,56 @@ def checked_target(target: Path, format: Format | None) -> Format:
     if kind is None:
         raise RecipeError(f"{target}: the name does not tell the format; end it with .csv, .tsv, .jsonl or .parquet")
     if target.is_dir():
-        raise RecipeError(f"{target}: cannot be written: is a folder; name a file")
+        raise RecipeError(f"cannot write {target}: is a folder; name a file")
+    if not target.parent.is_dir():
+        raise RecipeError(f"cannot write {target}: there is no folder '{target.parent}'; make it")
     return kind
 
 
 @contextmanager
 def _whole_file(target: Path) -> Iterator[IO[bytes]]:
-    """Yield a file that takes its name, durably, when the block ends, and disappears where it raises."""
-    name = str(target)
-    if target.exists() and not target.is_file() and not target.is_dir():
-        # A device or a pipe has no content to protect, and must not be replaced by a file.
-        with _opened(target, name) as device:
-            yield device
-        return
+    """Yield a file that takes its name when the block ends, and disappears where it raises.
+
+    Only what is done to the file itself becomes an error of the disk: the rows come from the block, and reading them
+    may fail too.
+    """
+    # A device or a pipe has no content to protect, and must not be replaced by a file.
+    direct = target.exists() and not target.is_file()
+    # Of a link, the file that it leads to is replaced.
     place = Path(os.path.realpath(target))
-    part = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}.part")
+    part = target if direct else part_of(place)
     try:
-        with _opened(part, name) as file:
+        with disk_errors(target):
+            file = part.open("wb")
+        try:
             yield file
-            with saying(name):
-                file.flush()
-                os.fsync(file.fileno())
-        with saying(name):
-            part.replace(place)
-            sync(place.parent)
+        finally:
+            # What is still buffered may not fit: closing fails then, and a second try only frees the descriptor.
+            with disk_errors(target):
+                file.close()
+        if not direct:
+            with disk_errors(target):
+                sync(part)
+                put_in_place(part, place)
     finally:
-        with suppress(OSError):
-            part.unlink()
+        if not direct:
+            with suppress(OSError):
+                part.unlink()
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
-    with saying(name):
-        file = path.open("wb")
-    try:
-        yield file
-    finally:
-        # What is still buffered may not fit: closing fails then, and a second try only frees the descriptor.
-        with saying(name):
-            file.close()
+def _rows(file: BinaryIO, target: Path, columns: Sequence[str], kind: Format, raw: bool) -> Iterator[WriteRow]:
+    with disk_errors(target):
+        write, finish = _writer(file, str(target), columns, kind, raw)
 
-
-@contextmanager
-def _rows(file: BinaryIO, name: str, columns: Sequence[str], kind: Format, raw: bool) -> Iterator[WriteRow]:
-    with saying(name):
-        write, finish = _writer(file, name, columns, kind, raw)
-
-    def write_fitting(row: Sequence[Any]) -> None:
+    def write_row(row: Sequence[Any]) -> None:
         if len(row) != len(columns):
             raise ValueError(f"a row of {len(row)} values for {len(columns)} columns")
-        with saying(name):
+        with disk_errors(target):
             write(row)
 
-    yield write_fitting
-    with saying(name):
+    yield write_row
+    with disk_errors(target):
         finish()
 
 
@@ -119,16 +114,12 @@ def _writer(
     """Return what writes a row and what ends the table."""
     if kind == "parquet":
         rows = ParquetRows(file, name, columns)
-        return lambda row: rows.write(tuple(map(_parquet_value, row))), rows.close
+        return lambda row: rows.write([whole(v) if isinstance(v, str) else v for v in row]), rows.close
     if kind == "jsonl":
-        return lambda row: _write(file, _json_line(dict(zip(columns, row, strict=True)))), lambda: None
+        return lambda row: file.write(_json_line(dict(zip(columns, row, strict=True))).encode()), lambda: None
     delimiter = "\t" if kind == "tsv" else ","
-    _write(file, _line(columns, delimiter, raw))
-    return lambda row: _write(file, _line(row, delimiter, raw)), lambda: None
-
-
-def _write(file: BinaryIO, line: str) -> None:
-    file.write(line.encode("utf-8"))
+    file.write(_line(columns, delimiter, raw).encode())
+    return lambda row: file.write(_line(row, delimiter, raw).encode()), lambda: None
 
 
 def _line(values: Sequence[Any], delimiter: str, raw: bool) -> str:
@@ -160,9 +151,9 @@ def _harmless(text: str) -> str:
 
 def _json_line(values: dict[str, Any]) -> str:
     values = {column: _finite(value) for column, value in values.items()}
-    line = json.dumps(values, ensure_ascii=False, default=_plain)
+    line = json.dumps(values, ensure_ascii=False, default=_json_value)
     if line != whole(line):
-        line = json.dumps(values, default=_plain)  # a lone surrogate survives as an escape
+        line = json.dumps(values, default=_json_value)  # a lone surrogate survives as an escape
     return line + "\n"
 
 
@@ -170,25 +161,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """Return a number of numpy as Python's, anything else as text."""
     return _finite(value.item()) if hasattr(value, "item") else str(value)
-
-
-def _parquet_value(value: Any) -> Any:
-    return whole(value) if isinstance(value, str) else value
-
-
-@contextmanager
-def saying(name: str) -> Iterator[None]:
-    """Turn what the system refuses into an error that names the file and the way out."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise RecipeError(f"{name}: cannot be written: there is no folder '{Path(name).parent}'; make it") from None
-    except PermissionError as error:
-        raise RecipeError(f"{name}: cannot be written: {error.strerror}; name another file") from None
-    except OSError as error:
-        raise ResourceError(f"{name}: cannot be written: {error.strerror}; free space or name another place") from None

@@ -29,9 +29,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
-from ..plugin import guard, single_file
+from ..plugin import single_file
 from ..plugin.discovery import discover
-from ..plugin.guard import put_back
 
 _SMALL = 64 * 1024  # a file of that size is copied, so that writing over it is seen and harms nobody
 
@@ -127,24 +126,35 @@ class Watched:
 
 @contextmanager
 def put_right() -> Iterator[list[str]]:
-    """Put right what the block changes of the process, and say in the yielded list what that was."""
-    environment, paths, hook = dict(os.environ), list(sys.path), sys.excepthook
-    with put_back() as changed:
-        try:
-            yield changed
-        finally:
-            now = dict(os.environ)
-            if now != environment:
-                names = sorted(name for name in {**environment, **now} if environment.get(name) != now.get(name))
-                changed += [f"the environment variable '{name}'" for name in names]
-                os.environ.clear()
-                os.environ.update(environment)
-            if sys.path != paths:
-                changed.append("sys.path")
-                sys.path[:] = paths
-            if sys.excepthook is not hook:
-                changed.append("sys.excepthook")
-                sys.excepthook = hook
+    """Restore what the block changes of the process, and name it in the yielded list."""
+    changed: list[str] = []
+    environment, paths, hook, folder = dict(os.environ), list(sys.path), sys.excepthook, Path.cwd()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield changed
+    except KeyboardInterrupt:
+        handlers = {}  # the second Ctrl-C has changed them on purpose
+        raise
+    finally:
+        now = dict(os.environ)
+        names = sorted(name for name in {**environment, **now} if environment.get(name) != now.get(name))
+        changed += [f"the environment variable '{name}'" for name in names]
+        if names:
+            os.environ.clear()
+            os.environ.update(environment)
+        if sys.path != paths:
+            changed.append("sys.path")
+            sys.path[:] = paths
+        if sys.excepthook is not hook:
+            changed.append("sys.excepthook")
+            sys.excepthook = hook
+        if not folder.samefile("."):
+            changed.append("the current folder")
+            os.chdir(folder)
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                changed.append(f"the handler of {signal.Signals(number).name}")
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -256,8 +266,7 @@ class Trail:
             self.changes.setdefault("the generator of numpy.random", "")
 
     def _change(self, what: str) -> None:
-        # What the core puts back is none of the plugin's.
-        if self._heard and not any(frame.f_code.co_filename == guard.__file__ for frame in _frames()):
+        if self._heard:
             self.changes.setdefault(what, self._place())
 
     def _place(self) -> str:
