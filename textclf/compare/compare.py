@@ -13,7 +13,7 @@ from ..evaluation.metrics import BootstrapSamples, CheckedMetric, bootstrap_toge
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
-from ..recipe.plan import unfit_for
+from ..recipe.plan import Placed, check_task
 from ..recipe.recipe import Recipe, Source, parse
 from ..run.folder import RECIPE, RECORD, RunFolder, find_whole, open_run
 from ..run.predictions_file import read_predictions, usual_metrics
@@ -274,6 +274,6 @@ def _metrics(
     steps = [
         restored_step("metric", {"use": name, "options": common.get(name, {})}, registry) for name in names or common
     ]
-    for problem in unfit_for(predictions.labels.task, False, [((), step, step.traits) for step in steps]):
+    for problem in check_task(predictions.labels.task, False, [Placed((), step, step.traits) for step in steps]):
         raise DataError(problem.message)
     return {step.name: CheckedMetric(step) for step in steps} or usual_metrics(registry)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.tiny import tiny_bert
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RECIPE, NAME = "tiny.yaml", "tiny"
 STARTS, NOUNS = ("the", "a", "not a very", "it was a"), ("film", "plot", "story", "cast")
 WORDS = {"good": "positive", "great": "positive", "bad": "negative", "awful": "negative"}

@@ -1,4 +1,4 @@
-"""What a training will take, held against what it took; and what to do where that is too much."""
+"""What a training needs, compared with what it took; and what makes a long one shorter."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ import torch
 from textclf_torch import forecast, loop, meter
 from textclf_torch import state as states
 from textclf_torch.job import Job
-from textclf_torch.options import TorchOptions
-from textclf_torch.precision import Arithmetic
-from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
 
 from tests.plugins.sentiment import LABELS, Task
+from tests.plugins.torch.jobs import job_of
 from tests.tiny import tiny_bert
 from textclf import Encoded, Forecast, Split, Texts
 from textclf.testing import FolderCheckpoints, LocalContext
 
-CPU = torch.device("cpu")
 TEXTS = ["the film was very good and the plot was not bad " * (1 + row % 4) for row in range(64)]
 
 
@@ -39,12 +36,8 @@ def task(tmp_path: Path) -> Task:
     return Task(tmp_path, encoder, Encoded(encoder.encode(Texts(TEXTS), context), truth), LABELS)
 
 
-def job_of(
-    task: Task, context: LocalContext, layout: Any = "packed", precision: Any = "float32", **given: Any
-) -> Job:
-    options = TorchOptions(**{"batch_size": 32, "device": "cpu"} | given)
-    network, numbers = task.encoder.build_network(task.labels), Arithmetic(precision)
-    return make_job(options, task.encoder, network, task.encoded, None, LABELS, numbers, CPU, layout, context)
+def megabytes_job(task: Task, context: LocalContext, **options: Any) -> Job:
+    return job_of(task, context=context, **{"batch_size": 32} | options)
 
 
 def kept_for_backward(job: Job) -> int:
@@ -69,13 +62,13 @@ def kept_for_backward(job: Job) -> int:
     ("layout", "precision"), [("packed", "float32"), ("padded", "float32"), ("packed", "bf16"), ("padded", "bf16")]
 )
 def test_activations_are_foretold_within_a_factor_of_two(layout: str, precision: str, task: Task):
-    job = job_of(task, LocalContext(task.folder), layout, precision)
+    job = megabytes_job(task, LocalContext(task.folder), layout=layout, precision=precision)
     assert 0.5 < forecast.activations(job) / kept_for_backward(job) < 2
 
 
 def test_weights_gradients_averages_and_checkpoints_are_foretold_to_the_byte(task: Task):
     store = FolderCheckpoints(task.folder / "checkpoints")
-    job = job_of(task, LocalContext(task.folder, checkpoints=store))
+    job = megabytes_job(task, LocalContext(task.folder, checkpoints=store))
     need = forecast.needs(job)
     loop.run(job, states.State(32))
     weights = sum(p.numel() * 4 for p in job.network.parameters())
@@ -91,7 +84,7 @@ def test_weights_gradients_averages_and_checkpoints_are_foretold_to_the_byte(tas
 
 def test_what_a_training_needs_is_said_before_it_begins(task: Task):
     context = LocalContext(task.folder)
-    forecast.announce(job_of(task, context))
+    forecast.announce(megabytes_job(task, context))
     [event] = context.events
     assert isinstance(event, Forecast)
     assert (event.stage, event.disk, event.seconds) == ("train", 0, None)
@@ -104,7 +97,7 @@ def test_what_a_training_needs_is_said_before_it_begins(task: Task):
 
 def test_too_little_disk_or_memory_is_a_warning_before_and_not_an_error_hours_later(task: Task):
     context = LocalContext(task.folder, checkpoints=FolderCheckpoints(task.folder / "checkpoints"))
-    job = job_of(task, context)
+    job = megabytes_job(task, context)
     need = forecast.needs(job)
     weights = sum(p.numel() * 4 for p in job.network.parameters())
     forecast.warn(job, need, memory=10**6, disk=2 * 10**6)
@@ -134,7 +127,7 @@ def test_the_time_to_go_is_foretold_from_the_first_steps(task: Task, monkeypatch
 
     monkeypatch.setattr(meter.time, "perf_counter", clock)
     context = LocalContext(task.folder)
-    job = job_of(task, context, epochs=5, batch_size=8)
+    job = megabytes_job(task, context, epochs=5, batch_size=8)
     first_steps = meter.FirstSteps(partial(forecast.announce_time, job, 0), soon=0.1)
     state, reported_at = states.State(8), 0.0
     while state.step < job.steps:
@@ -153,7 +146,7 @@ def test_the_time_to_go_is_foretold_from_the_first_steps(task: Task, monkeypatch
 
 
 def test_a_job_of_hours_on_a_cpu_comes_with_what_to_do_instead(task: Task):
-    job = job_of(task, LocalContext(task.folder), epochs=4)
+    job = megabytes_job(task, LocalContext(task.folder), epochs=4)
     ways = forecast.advice(job, 7200.0)
     assert ways["one epoch: --set trainer.epochs=1"] == 1800.0
     assert list(ways) == ["on an NVIDIA GPU", "one epoch: --set trainer.epochs=1"]

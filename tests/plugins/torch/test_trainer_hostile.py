@@ -1,4 +1,4 @@
-"""Whole runs of the trainer `torch` that are stopped, changed, or let down by their disk, and resumed."""
+"""Whole runs of the trainer `torch` that are stopped or changed, or whose disk is full, and resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.plugins.tiny_runs import NAME, RECIPE, of_run, prepare, textclf, unlike
+from tests.plugins.torch.tiny_runs import NAME, RECIPE, of_run, prepare, textclf, unlike
 from tests.toys import Stopping
 from textclf import Engine, Stopped
 from textclf.cli.main import main

@@ -1,8 +1,9 @@
-"""The optimiser's one pass does what clipping and AdamW, or BertAdam, do one after the other."""
+"""The optimiser clips and steps in one pass; its learning rates are those of PyTorch and transformers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,39 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import loop, optimizer, precision, state
-from textclf_torch.cpu import embeddings
+from textclf_torch import loop, optimizer, state
 from textclf_torch.job import Job, equipped
+from textclf_torch.optimizer import Schedule, rate
 from textclf_torch.options import TorchOptions
-from textclf_torch.trainer import make_job
+from torch.optim import lr_scheduler
 
-from tests.plugins.sentiment import TEXTS, sentiment
+from tests.plugins.sentiment import TEXTS, Task, sentiment
+from tests.plugins.torch.jobs import CPU, job_of
 
-CPU = torch.device("cpu")
+STEPS = 60
+Make = Callable[[torch.optim.Optimizer], Any]
 
 
-def job_of(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) -> Job:
-    task = sentiment(folder, dropout=0.0)
-    torch.manual_seed(0)
-    network = task.encoder.build_network(task.labels).to(dtype)
-    with torch.no_grad():
-        network.classifier.weight.mul_(1000)
-    given = TorchOptions(batch_size=18, device="cpu", learning_rate=0.01, **options)
-    numbers = precision.Arithmetic()
-    return make_job(
-        given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", task.context()
-    )
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return sentiment(tmp_path)
+
+
+def test_the_learning_rate_rises_and_falls():
+    assert [rate(step, 10, 0.2, "linear") for step in (0, 1, 2, 6, 9)] == [0.5, 1.0, 1.0, 0.5, 0.125]
+    assert [round(rate(step, 10, 0, "cosine"), 3) for step in (0, 5, 9)] == [1.0, 0.5, 0.024]
+    assert [rate(step, 4, 0.5, "constant") for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
+
+
+def test_biases_and_norms_do_not_decay(task: Task):
+    decaying, free = job_of(task, weight_decay=0.3).optimizer.param_groups
+    assert (decaying["weight_decay"], free["weight_decay"]) == (0.3, 0.0)
+    assert {p.ndim for p in decaying["params"]} == {2}
+    assert {p.ndim for p in free["params"]} == {1}
+
+
+def steep_job(folder: Path, **options: Any) -> Job:
+    return job_of(sentiment(folder, dropout=0.0), scale=1000, learning_rate=0.01, **options)
 
 
 @pytest.mark.parametrize("most", [0.01, 1000.0, None])
@@ -39,7 +51,7 @@ def job_of(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) -> 
 def test_a_step_is_that_of_clipping_and_then_adamw(most: float | None, large: int, tmp_path: Path, monkeypatch):
     """Both optimisers get the same gradients: Adam divides each by its size, and so makes a step of mere rounding."""
     monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
-    ours, theirs = (job_of(tmp_path / name, max_grad_norm=most) for name in ("ours", "theirs"))
+    ours, theirs = (steep_job(tmp_path / name, max_grad_norm=most) for name in ("ours", "theirs"))
     with equipped(ours) as ready:
         for step in range(3):
             rows = np.arange(step, len(TEXTS))
@@ -96,7 +108,7 @@ def test_bertadam_is_that_of_pytorch_pretrained_bert(
     """
     monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (large,))
     options: dict[str, Any] = {"optimizer": "bertadam", "max_grad_norm": most, "epochs": 6}
-    ours, theirs = (job_of(tmp_path / name, torch.float64, **options) for name in ("ours", "theirs"))
+    ours, theirs = (steep_job(tmp_path / name, dtype=torch.float64, **options) for name in ("ours", "theirs"))
     ours = replace(ours, scaler=torch.amp.GradScaler("cpu", enabled=scaled))
     averages = {p: [torch.zeros_like(p, dtype=torch.float64)] * 2 for p in theirs.network.parameters()}
     with equipped(ours) as ready:
@@ -130,7 +142,7 @@ def test_bertadam_knows_no_bias_correction_whatever_its_betas(betas: tuple[float
 
 @pytest.mark.parametrize("most", [0.01, 1.0, None])
 def test_bertadam_cuts_without_waiting_for_a_gpu_as_it_does_on_the_cpu(most: float | None, tmp_path: Path):
-    here, there = (job_of(tmp_path / name, optimizer="bertadam", max_grad_norm=most) for name in ("here", "there"))
+    here, there = (steep_job(tmp_path / name, optimizer="bertadam", max_grad_norm=most) for name in ("here", "there"))
     found = []
     for job in (here, replace(there, device=torch.device("cuda"))):
         loop.accumulate(replace(job, device=CPU), np.arange(len(TEXTS)), 18)
@@ -145,22 +157,71 @@ def test_bertadam_cuts_without_waiting_for_a_gpu_as_it_does_on_the_cpu(most: flo
 
 def test_each_optimiser_has_an_epsilon_of_its_own_unless_it_is_given(tmp_path: Path):
     given: list[dict[str, Any]] = [{}, {"optimizer": "bertadam"}, {"optimizer": "bertadam", "epsilon": 1e-7}]
-    found = [job_of(tmp_path / str(at), **options) for at, options in enumerate(given)]
+    found = [steep_job(tmp_path / str(at), **options) for at, options in enumerate(given)]
     assert [job.optimizer.defaults["eps"] for job in found] == [1e-8, 1e-6, 1e-7]
 
 
-def test_a_table_that_another_module_reads_too_keeps_its_whole_gradient():
-    class Tied(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table, self.output = torch.nn.Embedding(9, 4), torch.nn.Linear(4, 9, bias=False)
-            self.output.weight = self.table.weight
+def ours(schedule: Schedule, warmup: float, steps: int = STEPS) -> list[float]:
+    return [rate(step, steps, warmup, schedule) for step in range(steps)]
 
-        def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            return self.output(self.table(ids))
 
-    network = Tied()
-    with embeddings.gradients_by_row(network, large=0) as rows:
-        network(torch.tensor([1, 2])).sum().backward()
-        assert rows.touched(network.table.weight) is None
-    assert bool((network.table.weight.grad != 0).all())
+def theirs(make: Make, steps: int = STEPS) -> list[float]:
+    """Return the rates of another scheduler for a highest rate of 1."""
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler, found = make(optimizer), []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def near(rates: list[float]) -> Any:
+    return pytest.approx(rates, rel=1e-12, abs=1e-13)
+
+
+def test_without_a_warm_up_linear_cosine_and_constant_are_those_of_pytorch():
+    assert ours("linear", 0) == near(theirs(lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, STEPS)))
+    assert ours("cosine", 0) == near(theirs(lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS)))
+    assert ours("constant", 0) == near(theirs(lambda o: lr_scheduler.ConstantLR(o, 1.0)))
+
+
+@pytest.mark.parametrize("steps", [2, 11, STEPS])
+@pytest.mark.parametrize("warmup", [0.1, 0.25, 0.3, 0.5])
+def test_one_cycle_is_that_of_pytorch(warmup: float, steps: int):
+    if warmup * steps <= 1:
+        # A rise that is over before the first step: PyTorch's begins a little below the top, or divides by zero.
+        assert ours("one_cycle", warmup, steps)[0] == 1.0
+        return
+    expected = theirs(lambda o: lr_scheduler.OneCycleLR(o, 1.0, steps, pct_start=warmup), steps)
+    assert ours("one_cycle", warmup, steps) == near(expected)
+
+
+def test_one_cycle_that_only_rises_ends_at_the_top():
+    rates = ours("one_cycle", 1.0, 11)
+    assert rates == sorted(rates)
+    assert (rates[0], rates[5], rates[10]) == (pytest.approx(0.04), pytest.approx(0.52), 1.0)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])
+def test_with_a_warm_up_they_are_those_of_transformers_but_for_its_first_step_of_zero(
+    schedule: Schedule, warmup: float
+):
+    import transformers
+
+    rising = round(warmup * STEPS)
+    make: dict[str, Make] = {
+        "linear": lambda o: transformers.get_linear_schedule_with_warmup(o, rising, STEPS),
+        "cosine": lambda o: transformers.get_cosine_schedule_with_warmup(o, rising, STEPS),
+        "constant": lambda o: transformers.get_constant_schedule_with_warmup(o, rising),
+    }
+    found, expected = ours(schedule, warmup), theirs(make[schedule])
+    assert found[rising:] == near(expected[rising:])
+    assert found[:rising] == near(expected[1 : rising + 1])
+    assert all(found)
+
+
+def test_a_training_of_one_step_takes_the_highest_rate():
+    schedules: list[Schedule] = ["linear", "cosine", "constant", "one_cycle"]
+    assert [rate(0, 1, warmup, each) for each in schedules for warmup in (0.0, 0.1, 1.0)] == [1.0] * 12

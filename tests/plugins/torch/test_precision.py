@@ -1,4 +1,4 @@
-"""What pays on a machine is measured once, remembered, and can be said by hand."""
+"""The arithmetic that pays on a machine is measured once and stored, or named by options."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from textclf_torch import precision, scoring
 from textclf_torch import precision as arithmetic
 from textclf_torch.precision import Arithmetic
 
+from tests.plugins.sentiment import LABELS, Task, sentiment
+from tests.plugins.torch.jobs import CPU, spread
+from tests.tiny import tiny_bert, tiny_distilbert, tiny_roberta
 from textclf import Chosen
 from textclf.testing import LocalContext
 
-CPU = torch.device("cpu")
 KEPT = {"medium": True, "bf16": True, "fastest": "bf16"}
 
 
@@ -56,7 +60,7 @@ def test_a_machine_is_measured_once_and_the_choice_is_kept_without_its_timing(ne
 
 
 @pytest.mark.parametrize("torn", ["", "[]", "{}", '{"medium": 1, "bf16": true, "fastest": "bf16"}'])
-def test_a_torn_note_is_measured_anew_and_mended(torn: str, network, context):
+def test_a_torn_note_is_measured_again_and_replaced(torn: str, network, context):
     arithmetic.find(network, context)
     kept(context).write_text(torn)
     found = arithmetic.find(network, context)
@@ -126,3 +130,46 @@ def test_measuring_leaves_torchs_settings_as_they_were(network, context):
     arithmetic.find(network, context)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_float32_matmul_precision() == precision
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return sentiment(tmp_path)
+
+
+def test_the_choice_of_arithmetic_is_measured_and_told(task: Task):
+    context = task.context()
+    network = torch.nn.Linear(512, 512)
+    chosen = precision.choose("auto", "auto", network, CPU, context)
+    assert chosen.precision in ("float32", "bf16")
+    [event] = [event for event in context.events if isinstance(event, Chosen)]
+    assert event.why.startswith("speed of 512x512 products: highest 1.0, medium ")
+
+
+def scored(network: torch.nn.Module, encoder: Any, tokens: Any, context: Any) -> np.ndarray:
+    return scoring.score(network, encoder, tokens, LABELS, CPU, context)
+
+
+@pytest.mark.parametrize("maker", [tiny_bert, tiny_roberta, tiny_distilbert])
+def test_the_working_copy_gives_nearly_the_same_scores_and_leaves_the_network_alone(maker, tmp_path):
+    encoder, tokens, network = spread(tmp_path, maker)
+    context = LocalContext(tmp_path)
+    before = scored(network, encoder, tokens, context)
+    half = precision.working_copy(network)
+    fast = scored(half, encoder, tokens, context)
+    error = np.abs(fast - before).max()
+    assert 0 < error < 0.05
+    assert fast.dtype == np.float32
+    assert (scored(network, encoder, tokens, context) == before).all()
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+    assert not any(parameter.requires_grad for parameter in half.parameters())
+
+
+def test_the_working_copy_reads_padded_batches_as_well(tmp_path):
+    encoder, tokens, network = spread(tmp_path)
+    half = precision.working_copy(network)
+    context = LocalContext(tmp_path)
+    packed = scored(half, encoder, tokens, context)
+    encoder.layouts = ("padded",)
+    assert np.allclose(scored(half, encoder, tokens, context), packed, atol=0.03)

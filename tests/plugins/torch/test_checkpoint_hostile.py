@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.tiny_runs import MAY_DIFFER, NAME, RECIPE, ROOT, of_run, prepare, surroundings, textclf, unlike
+from tests.plugins.torch.tiny_runs import MAY_DIFFER, NAME, RECIPE, ROOT, of_run, prepare, surroundings, textclf, unlike
 
 # For each place where a run can die: how many changes of the disk it has at least.
 PLACES = {"save": 30, "model": 40, "run": 150}
 
 
 def die_everywhere(place: str, stride: int) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.plugins.dying", place, str(stride)]
+    command = [sys.executable, "-m", "tests.plugins.torch.dying", place, str(stride)]
     done = subprocess.run(command, capture_output=True, text=True, env=surroundings(), check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -14,7 +14,7 @@ from textclf_torch.trainer import TorchModel
 
 from tests.plugins import letters
 from tests.plugins.sentiment import LABELS, TEXTS
-from tests.plugins.test_torch_scoring import wide
+from tests.plugins.torch.jobs import CPU, spread
 from tests.tiny import (
     tiny_bert,
     tiny_distilbert,
@@ -28,7 +28,6 @@ from textclf import Engine, Labels, PluginError, Texts, Tokens
 from textclf.data.explanation import account
 from textclf.testing import LocalContext
 
-CPU = torch.device("cpu")
 MAKERS = [tiny_bert, tiny_distilbert, tiny_electra, tiny_gpt2, tiny_modernbert, tiny_roberta, tiny_xlm_roberta]
 
 
@@ -106,7 +105,7 @@ def test_a_product_of_two_words_is_shared_as_the_integral_says(tmp_path: Path):
 @pytest.mark.parametrize("maker", MAKERS)
 @pytest.mark.parametrize("pairs", [False, True])
 def test_contributions_add_up_for_every_kind_of_network_packed_or_not(maker: Any, pairs: bool, tmp_path: Path):
-    encoder, _, network = wide(tmp_path, maker)
+    encoder, _, network = spread(tmp_path, maker)
     context = LocalContext(tmp_path)
     model = TorchModel(network, encoder, LABELS, CPU)
     texts = Texts(["a great film , not bad at all", "", "awful"], ["the plot", "", ""] if pairs else None)

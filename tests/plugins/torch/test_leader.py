@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 import torch
 from textclf_torch.distributed.leader import devices_of
-from textclf_torch.distributed.team import SingleProcess
 
 from tests.plugins import letters
 from tests.plugins.sentiment import TEXTS, TRUTH
 from textclf import Component, Engine, PluginError, RecipeError, ResourceError, Result, Traits
+
+DATA = (TEXTS * 3, ["positive" if truth else "negative" for truth in TRUTH] * 3)
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         yield
-
-
-DATA = (TEXTS * 3, ["positive" if truth else "negative" for truth in TRUTH] * 3)
 
 
 def recipe(dropout: float = 0.3, fails: bool = False, **trainer: Any) -> dict[str, Any]:
@@ -123,16 +122,6 @@ def wait_for(come: Any, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def test_a_worker_ends_with_its_orders_even_where_it_waits_for_something_else(tmp_path: Path):
-    os.mkfifo(tmp_path / "outline.json")
-    worker = subprocess.Popen(
-        [sys.executable, "-P", "-m", "textclf_torch.distributed.worker", str(tmp_path), "1"], stdin=subprocess.PIPE
-    )
-    assert worker.stdin is not None
-    worker.stdin.close()
-    assert worker.wait(60) == 0
-
-
 def test_a_plugin_that_is_not_installed_cannot_be_found_by_other_processes():
     mine = types.ModuleType("textclf_mine")
     traits = Traits(makes="tokens")
@@ -185,15 +174,6 @@ def test_more_gpus_than_there_are_is_a_resource_error_that_counts_them():
     with pytest.raises(ResourceError) as error:
         devices_of(torch.device("cuda"), 64)
     assert str(error.value) == f"trainer.devices is 64, but PyTorch finds {gpus}; lower it"
-
-
-def test_a_checkpoint_of_another_number_of_processes_does_not_fit():
-    """C05: the generators of processes that are not there any more cannot be gone on with."""
-    with pytest.raises(ValueError, match=r"^it was made with trainer.devices 3, not 1$"):
-        SingleProcess().restore([{}, {}], None)  # type: ignore[arg-type]
-
-
-two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 
 
 @pytest.mark.gpu

@@ -1,9 +1,7 @@
-"""How several processes share a batch: the same gradient as one, the same rows named, memory that each has less of."""
+"""How several processes share a batch: the gradient of one, and the rows of all."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,43 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import batches, loop, state
-from textclf_torch.distributed import team
-from textclf_torch.distributed.team import ProcessGroup
+from textclf_torch import loop, state
+from textclf_torch.distributed.team import ProcessGroup, SingleProcess
 from textclf_torch.job import Job
-from textclf_torch.options import TorchOptions
-from textclf_torch.precision import Arithmetic
-from textclf_torch.trainer import make_job
 
-from tests.plugins.letters import Letters, LettersOptions
-from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, Task, sentiment
-from tests.plugins.test_torch_training import CPU, job_of
-from textclf import DivergedError, Encoded, Labels, Texts
+from tests.plugins.sentiment import TEXTS, sentiment
+from tests.plugins.torch.jobs import CPU, job_of, job_of_letters, letters_task, together
+from textclf import DivergedError, Labels
 
 SEVERAL = Labels(("good", "film"), "multi-label")
 
 
-def together(jobs: list[Job], folder: Path, act: Callable[[Job], Any]) -> list[Any]:
-    """Let each job be one rank of a team, in a thread of its own, and return what `act` gave or raised in each.
+def test_a_checkpoint_of_another_number_of_processes_does_not_fit():
+    """C05: the generators of processes that are not there any more cannot be gone on with."""
+    with pytest.raises(ValueError, match=r"^it was made with trainer.devices 3, not 1$"):
+        SingleProcess().restore([{}, {}], None)  # type: ignore[arg-type]
 
-    The groups of a team are objects and nothing of the process's, so that threads can be ranks.
-    """
-    found: list[Any] = [None] * len(jobs)
-    folder.mkdir(exist_ok=True)
 
-    def one(rank: int) -> None:
-        group = team.connect(folder, rank, len(jobs), CPU)
-        try:
-            found[rank] = act(replace(jobs[rank], team=ProcessGroup(rank, len(jobs), group, CPU)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-            found[rank] = error
-
-    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+def test_a_gpu_is_asked_anew_which_parameters_take_part_when_others_are_trained():
+    team = ProcessGroup(0, 2, None, torch.device("cuda"))
+    one, two = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
+    assert team._taking_part([one], torch.tensor([2.0])) == [True]
+    assert team._taking_part([one], torch.tensor([0.0])) == [True]
+    assert team._taking_part([two, one], torch.tensor([0.0, 1.0])) == [False, True]
 
 
 def gradient(job: Job, rows: np.ndarray, most: int = 3) -> tuple[torch.Tensor, list[float], list[int]]:
@@ -93,17 +77,6 @@ def test_a_parameter_that_takes_no_part_is_left_without_a_gradient(tmp_path: Pat
         assert without == {"unused.weight", "unused.bias"}
 
 
-def test_a_batch_is_shared_such_that_all_have_about_as_many_tokens():
-    lengths = np.random.default_rng(0).integers(3, 512, 300)
-    rows = np.random.default_rng(1).permutation(300)[:64]
-    parts = batches.share(rows, lengths, 4)
-    tokens = [int(lengths[part].sum()) for part in parts]
-    assert sorted(np.concatenate(parts)) == sorted(rows)
-    assert max(tokens) - min(tokens) <= 512
-    assert min(len(part) for part in parts) >= 12
-    assert [len(part) for part in batches.share(rows[:1], lengths, 3)] == [1, 0, 0]
-
-
 def test_the_first_process_has_all_threads_while_the_others_wait():
     before = torch.get_num_threads()
     with ProcessGroup(0, 2, None, CPU, threads=before + 1).waiting():
@@ -145,17 +118,3 @@ def test_a_process_without_enough_memory_halves_its_own_micro_batch(tmp_path: Pa
     for job in jobs:
         for name, tensor in job.network.state_dict().items():
             assert torch.allclose(tensor, alone.network.state_dict()[name], atol=1e-6), name
-
-
-def letters_task(folder: Path, labels: Labels = LABELS, truth: Any = TRUTH) -> Task:
-    encoder = Letters(LettersOptions(dropout=0.0))
-    return Task(folder, encoder, Encoded(encoder.encode(Texts(TEXTS), None), truth), labels)
-
-
-def job_of_letters(task: Task, **options: Any) -> Job:
-    torch.manual_seed(0)
-    network = task.encoder.build_network(task.labels)
-    given = TorchOptions(batch_size=18, device="cpu", learning_rate=3e-3, **options)
-    return make_job(
-        given, task.encoder, network, task.encoded, None, task.labels, Arithmetic(), CPU, "padded", task.context()
-    )

@@ -1,4 +1,4 @@
-"""The account of a training: counted in real tokens, measured against the machine, complete in its parts."""
+"""The throughput of a training: real tokens, the share of the machine's peak, the seconds of each part."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ import pytest
 import torch
 import yaml
 from textclf_torch import accounts, batches, forecast, loop, precision, state
-from textclf_torch.job import Job
-from textclf_torch.meter import HostClock, Monitor
-from textclf_torch.options import TorchOptions
-from textclf_torch.precision import Arithmetic
-from textclf_torch.trainer import make_job
 from textclf_transformers import TransformerOptions, build
 
 from tests.plugins.sentiment import LABELS, TEXTS, TRUTH, Task, sentiment
+from tests.plugins.torch.jobs import CPU, job_of
 from tests.tiny import tiny_bert, tiny_distilbert, tiny_gpt2
 from textclf import Accounted, Encoded, Engine, Split, Stopped, Texts
 from textclf.testing import LocalContext
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -46,12 +40,6 @@ def wide(folder: Path, texts: list[str]) -> tuple[Task, LocalContext]:
     return Task(folder, encoder, Encoded(encoder.encode(Texts(texts), context), truth), LABELS), context
 
 
-def job_of(task: Task, context: LocalContext, layout: Any = "packed", **options: Any) -> Job:
-    network = task.encoder.build_network(task.labels)
-    given = TorchOptions(**{"batch_size": 6, "device": "cpu"} | options)
-    return make_job(given, task.encoder, network, task.encoded, None, task.labels, Arithmetic(), CPU, layout, context)
-
-
 def test_a_training_tells_what_it_did_and_where_its_time_went(task: Task):
     context = task.context()
     task.train(context, validate=True, epochs=2)
@@ -70,7 +58,7 @@ def test_a_training_tells_what_it_did_and_where_its_time_went(task: Task):
 def test_padding_is_the_share_of_places_without_a_token(tmp_path: Path):
     uneven = ["good film", "the plot was very good and the film was not bad", "bad", "a story"]
     task, context = wide(tmp_path, uneven)
-    job = job_of(task, context, "padded", batch_size=4, epochs=1, micro_batch=4)
+    job = job_of(task, context=context, layout="padded", batch_size=4, epochs=1, micro_batch=4)
     loop.run(job, state.State(4))
     [event] = told(context, Accounted)
     lengths = task.encoder.lengths(task.encoded.features)
@@ -82,7 +70,7 @@ def test_padding_is_the_share_of_places_without_a_token(tmp_path: Path):
 
 def test_the_share_of_the_peak_is_nominal_work_over_measured_bursts(tmp_path: Path):
     task, context = wide(tmp_path, TEXTS)
-    job = job_of(task, context)
+    job = job_of(task, context=context, batch_size=6)
     loop.run(job, state.State(6))
     [event] = told(context, Accounted)
     products = accounts.products_of(job.network)
@@ -145,19 +133,6 @@ def test_on_a_gpu_the_parts_are_the_streams_time_and_add_up_to_the_clocks(tmp_pa
     assert 0.1 * took < sum(event.parts.values()) < took
     assert event.peak_share is not None
     assert 0 < event.peak_share < 1
-
-
-def test_laps_add_up_and_cost_nothing():
-    took = []
-    for _ in range(5):
-        clock = HostClock()
-        for _ in range(2000):
-            clock.lap("forward")
-            clock.lap("backward")
-        took.append(sum(clock.parts().values()))
-    # 4,000 laps, of which a step of training has about ten. The least counts: other work may interrupt some tries.
-    assert min(took) < 0.1
-    assert Monitor().padding() == 0.0
 
 
 def test_the_record_the_report_and_the_recipe_of_a_run_keep_what_was_measured(tmp_path: Path):

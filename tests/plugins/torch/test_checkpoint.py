@@ -1,4 +1,4 @@
-"""How the state of a training is saved: when, in the background, to the same bits, and never failing in silence."""
+"""How the state of a training is saved: when due, in the background, and resumed to the same bits."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from textclf_torch import checkpoint, precision
+from textclf_torch import checkpoint
 from textclf_torch.checkpoint import Saver, flatten, unflatten
-from textclf_torch.options import TorchOptions
 from textclf_torch.state import State
-from textclf_torch.trainer import make_job
 
-from tests.plugins.sentiment import Task, sentiment
-from textclf import EpochFinished, ResourceError, Stopped
+from tests.plugins.sentiment import LABELS, Task, sentiment
+from tests.plugins.torch.jobs import job_of, weights
+from textclf import (
+    ArtefactError,
+    Context,
+    EpochFinished,
+    Judgement,
+    ResourceError,
+    Stopped,
+)
 from textclf.run.checkpoints import CheckpointStore
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -29,14 +33,131 @@ def task(tmp_path: Path) -> Task:
     return sentiment(tmp_path)
 
 
+def stop_at(context: Any, step: int) -> None:
+    """Make a context ask for an end once so many steps have been taken."""
+    context.stop_after = step
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+def test_a_stopped_training_goes_on_to_the_same_bits(stop: int, task: Task):
+    """T04, T05: asked to stop, it finishes the step, saves, raises; resumed, it ends as if nothing had been."""
+    options = {"epochs": 3, "checkpoint_every": 100}
+    undisturbed = task.train(task.context(), **options)
+    context = task.context(checkpoints=task.store())
+    stop_at(context, stop)
+    with pytest.raises(Stopped) as error:
+        task.train(context, **options)
+    assert str(error.value) == f"training was stopped after step {stop} of 9; its state is saved"
+    resumed = task.train(task.context(checkpoints=task.store()), **options)
+    assert weights(resumed) == weights(undisturbed)
+
+
+def test_a_stopped_training_with_validation_keeps_its_best_epoch(task: Task):
+    """T04: the best weights so far are part of the state."""
+    def judged(context: Any, values: list[float]) -> Context:
+        answers = iter(values)
+        context.judging = lambda scores: Judgement({}, next(answers))
+        return context
+
+    undisturbed = task.train(judged(task.context(), [0.9, 0.1, 0.2]), validate=True, epochs=3)
+    # A score asks once for its one batch, so the fifth question comes after the fourth step.
+    context = judged(task.context(checkpoints=task.store(), stop_after=5), [0.9])
+    with pytest.raises(Stopped, match="after step 4 of 9"):
+        task.train(context, validate=True, epochs=3)
+    resumed = task.train(
+        judged(task.context(checkpoints=task.store()), [0.1, 0.2]), validate=True, epochs=3
+    )
+    assert weights(resumed) == weights(undisturbed)
+
+
+def test_a_finished_training_is_resumed_at_once(task: Task):
+    first = task.train(task.context(checkpoints=task.store()))
+    context = task.context(checkpoints=task.store())
+    assert weights(task.train(context)) == weights(first)
+    assert context.events == []
+
+
+def test_checkpoints_hold_tensors_and_numbers_only(task: Task):
+    task.train(task.context(checkpoints=task.store()), validate=True)
+    newest = task.store().latest()
+    assert newest is not None
+    assert sorted(file.name for file in newest.iterdir()) == [
+        "best.safetensors", "network.safetensors", "optimizer.safetensors", "state.json",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def still(tmp_path: Path) -> Task:
+    """Return a task whose networks have no dropout."""
+    return sentiment(tmp_path, dropout=0.0)
+
+
+@pytest.mark.parametrize("file", ["network.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"])
+def test_a_checkpoint_that_is_a_pickle_of_code_is_not_run(file: str, still: Task, tmp_path: Path):
+    """C03: states are read as tensors and JSON only."""
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "exploded",))
+
+    still.train(still.context(checkpoints=still.store()))
+    newest = still.store().latest()
+    assert newest is not None
+    (newest / file).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ArtefactError, match=f"^the checkpoint '{newest}' (does not fit this|is no state of) train"):
+        still.train(still.context(checkpoints=still.store()))
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_checkpoint_of_another_network_is_refused(still: Task):
+    """C06: tensors that do not fit are never loaded."""
+    still.train(still.context(checkpoints=still.store()))
+    newest = still.store().latest()
+    other = sentiment(still.folder / "other", type(LABELS)(("a", "b", "c")))
+    with pytest.raises(ArtefactError, match=f"^the checkpoint '{newest}' does not fit this training: "):
+        other.train(other.context(checkpoints=still.store()))
+
+
+@pytest.mark.gpu
+def test_a_checkpoint_written_beside_the_training_holds_the_weights_of_its_step(tmp_path):
+    """C01: weights are copied from the GPU before the next step changes them."""
+    task = sentiment(tmp_path)
+    context = task.context(checkpoints=task.store())
+    seen: dict[str, dict[str, torch.Tensor]] = {}
+    kept = checkpoint.snapshot
+
+    def remember(job: Any, state: Any) -> Any:
+        seen[f"ck-{state.step:06d}"] = {name: t.cpu() for name, t in job.network.state_dict().items()}
+        return kept(job, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "snapshot", remember)
+        task.train(context, device="cuda", precision="bf16", checkpoint_every=1)
+    newest = task.store().latest()
+    saved = load_file(newest / checkpoint.NETWORK)
+    assert set(saved) == set(seen[newest.name])
+    assert all(torch.equal(saved[name], seen[newest.name][name]) for name in saved)
+
+
+@pytest.mark.gpu
+def test_a_training_on_the_gpu_goes_on_where_it_was_stopped(tmp_path):
+    """T04: with the same texts, rates, averages and dropout; sums on a GPU come in any order, so nearly the same."""
+    task = sentiment(tmp_path)
+    options = {"device": "cuda", "precision": "float32", "epochs": 2, "checkpoint_every": 1}
+    whole = task.train(**options)
+    context = task.context(checkpoints=task.store(), stop_after=3)
+    with pytest.raises(Stopped):
+        task.train(context, **options)
+    resumed = task.train(task.context(checkpoints=task.store()), **options)
+    for name, tensor in resumed.network.state_dict().items():
+        assert torch.allclose(tensor, whole.network.state_dict()[name], atol=2e-3), name
+
+
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     yield
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("checkpoint")] == []
-
-
-def weights(network: torch.nn.Module) -> dict[str, list[float]]:
-    return {name: tensor.tolist() for name, tensor in network.state_dict().items()}
 
 
 def store_of(task: Task, *, fails_from: int = 10**9, gate: threading.Event | None = None) -> Any:
@@ -53,13 +174,8 @@ def store_of(task: Task, *, fails_from: int = 10**9, gate: threading.Event | Non
     return Store(task.folder / "checkpoints", task.context().warn, lambda step, path: None)
 
 
-def job_of(task: Task, store: Any, **options: Any) -> Any:
-    torch.manual_seed(0)
-    network = task.encoder.build_network(task.labels)
-    given = TorchOptions(**{"batch_size": 6, "device": "cpu", "epochs": 2} | options)
-    numbers = precision.Arithmetic()
-    context = task.context(checkpoints=store)
-    return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
+def stored_job(task: Task, store: Any, **options: Any) -> Any:
+    return job_of(task, context=task.context(checkpoints=store), **{"batch_size": 6, "epochs": 2} | options)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +225,7 @@ def test_training_does_not_depend_on_its_checkpoints(task: Task) -> None:
 
 def test_what_is_saved_is_the_step_at_which_it_was_asked_for_while_training_goes_on(task: Task) -> None:
     gate = threading.Event()
-    job = job_of(task, store_of(task, gate=gate))
+    job = stored_job(task, store_of(task, gate=gate))
     before, generator = weights(job.network), torch.get_rng_state()
     with Saver(job, State(6)) as saver:
         saver.save(State(6, step=3))
@@ -145,7 +261,7 @@ def test_a_last_save_that_fails_is_an_error_too(task: Task) -> None:
 
 def test_a_save_that_fails_beside_another_error_is_a_warning(task: Task) -> None:
     gate = threading.Event()
-    job = job_of(task, store_of(task, fails_from=1, gate=gate))
+    job = stored_job(task, store_of(task, fails_from=1, gate=gate))
 
     def training() -> None:
         with Saver(job, State(6)) as saver:
@@ -161,7 +277,7 @@ def test_a_save_that_fails_beside_another_error_is_a_warning(task: Task) -> None
 def test_a_second_ctrl_c_waits_for_no_more_than_the_file_that_is_being_written(task: Task) -> None:
     """T04: twice: stop now; what was being saved leaves nothing half-written."""
     gate = threading.Event()
-    job = job_of(task, store_of(task, gate=gate))
+    job = stored_job(task, store_of(task, gate=gate))
 
     def training() -> None:
         with Saver(job, State(6)) as saver:
@@ -178,7 +294,7 @@ def test_a_second_ctrl_c_waits_for_no_more_than_the_file_that_is_being_written(t
 def saved_at(task: Task, every: float, until: int, *, cost: float = 0.0, judged: bool = False, **options: Any) -> Any:
     """Return the times at which a training is saved whose steps take `every` seconds, and whose saves cost `cost`."""
     now = 0.0
-    job = job_of(task, store_of(task), epochs=10_000, batch_size=1, **options)
+    job = stored_job(task, store_of(task), epochs=10_000, batch_size=1, **options)
     saver, times = Saver(job, State(6), clock=lambda: now), []
     for step in range(1, until + 1):
         now = step * every

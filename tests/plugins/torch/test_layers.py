@@ -1,4 +1,4 @@
-"""What depth decides: layers below the head learn more slowly, and are frozen until their turn comes."""
+"""What depth decides: layers below the head learn more slowly, and are frozen until their turn."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import forecast, layers, loop, meter, optimizer, precision, state
-from textclf_torch.distributed.team import ProcessGroup
+from textclf_torch import forecast, layers, loop, meter, optimizer, state
 from textclf_torch.job import Job, equipped
 from textclf_torch.layers import UnfreezeSchedule
 from textclf_torch.options import TorchOptions
-from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
-from tests.plugins.test_torch_team import job_of_letters, letters_task, together
-from textclf import Engine, PluginError, RecipeError
+from tests.plugins.torch.jobs import job_of, job_of_letters, letters_task, together
+from textclf import PluginError
 
-CPU = torch.device("cpu")
 FROZEN = "bert.embeddings.word_embeddings.weight"
 
 
@@ -30,14 +27,8 @@ def task(tmp_path: Path) -> Task:
     return sentiment(tmp_path, dropout=0.0)
 
 
-def job_of(task: Task, *, lanes: int = 1, frozen: tuple[str, ...] = (), **options: Any) -> Job:
-    torch.manual_seed(0)
-    network = task.encoder.build_network(task.labels)
-    for name in frozen:
-        network.get_parameter(name).requires_grad_(False)
-    given = TorchOptions(**{"batch_size": 6, "device": "cpu", "epochs": 8, "learning_rate": 1e-3} | options)
-    numbers, context = precision.Arithmetic(lanes=lanes), task.context()
-    return make_job(given, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
+def deep_job(task: Task, **options: Any) -> Job:
+    return job_of(task, **{"batch_size": 6, "epochs": 8, "learning_rate": 1e-3} | options)
 
 
 def moved(job: Job) -> Iterator[set[str]]:
@@ -56,7 +47,7 @@ def names(job: Job, *depths: int) -> set[str]:
 
 
 def test_each_layer_learns_at_a_share_of_the_rate_above_it(task: Task):
-    job = job_of(task, layer_decay=0.5, schedule="constant", warmup=0)
+    job = deep_job(task, layer_decay=0.5, schedule="constant", warmup=0)
     optimizer.set_rates(job, 0)
     rates = {id(p): group["lr"] for group in job.optimizer.param_groups for p in group["params"]}
     found = [{rates[id(p)] for p in layer} for layer in job.encoder.layers(job.network)]
@@ -75,7 +66,7 @@ def test_layers_begin_at_equal_distances_the_head_first(task: Task):
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_what_is_frozen_neither_moves_nor_decays(lanes: int, task: Task):
-    job = job_of(task, unfreeze=0.75, lanes=lanes)
+    job = deep_job(task, unfreeze=0.75, lanes=lanes)
     assert job.steps == 24
     for step, found in enumerate(moved(job)):
         depths = [depth for depth, first in enumerate((18, 12, 6, 0)) if step >= first]
@@ -85,7 +76,7 @@ def test_what_is_frozen_neither_moves_nor_decays(lanes: int, task: Task):
 
 
 def test_the_backward_pass_ends_above_what_is_frozen(task: Task):
-    job, seen = job_of(task, unfreeze=0.75), []
+    job, seen = deep_job(task, unfreeze=0.75), []
     stack = job.network.bert.encoder.layer
     for layer in stack:
         layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
@@ -99,9 +90,7 @@ def test_two_lanes_find_the_gradient_of_one_while_layers_are_frozen(task: Task):
     """T07: also where some parameters have none."""
     found = []
     for lanes in (1, 2):
-        job = job_of(task, unfreeze=0.75, lanes=lanes)
-        with torch.no_grad():
-            job.network.classifier.weight.mul_(100)
+        job = deep_job(task, unfreeze=0.75, lanes=lanes)
         with equipped(job) as ready:
             job.unfreezing.begin(7)
             ready.lanes.begin(7)
@@ -114,7 +103,7 @@ def test_two_lanes_find_the_gradient_of_one_while_layers_are_frozen(task: Task):
 
 
 def test_what_the_encoder_has_frozen_stays_frozen(task: Task):
-    job = job_of(task, frozen=(FROZEN,), unfreeze=0.5, layer_decay=0.9, optimizer="bertadam")
+    job = deep_job(task, frozen=(FROZEN,), unfreeze=0.5, layer_decay=0.9, optimizer="bertadam")
     everything: set[str] = set()
     for found in moved(job):
         everything |= found
@@ -148,23 +137,15 @@ def test_processes_that_share_batches_thaw_together_and_end_where_one_does(tmp_p
             assert torch.allclose(tensor, alone.network.state_dict()[name], atol=1e-5), name
 
 
-def test_a_gpu_is_asked_anew_which_parameters_take_part_when_others_are_trained():
-    team = ProcessGroup(0, 2, None, torch.device("cuda"))
-    one, two = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
-    assert team._taking_part([one], torch.tensor([2.0])) == [True]
-    assert team._taking_part([one], torch.tensor([0.0])) == [True]
-    assert team._taking_part([two, one], torch.tensor([0.0, 1.0])) == [False, True]
-
-
 def test_steps_that_train_few_layers_count_as_the_part_of_the_work_that_they_are(task: Task):
-    job = job_of(task, unfreeze=0.75)
+    job = deep_job(task, unfreeze=0.75)
     sizes = [sum(p.numel() for p in layer) for layer in job.encoder.layers(job.network)]
     head, two = sizes[3] / sum(sizes[1:]), sum(sizes[2:]) / sum(sizes[1:])
     expected = [(1 + 2 * part) / 3 for part in (head, two, 1, 1)]
     assert [job.unfreezing.work(step) for step in (0, 6, 12, 18)] == pytest.approx(expected)
     assert job.unfreezing.mean_work(0, 24) == pytest.approx(sum(expected) / 4)
     assert job.unfreezing.mean_work(3, 9) == pytest.approx((expected[0] + expected[1]) / 2)
-    assert job_of(task).unfreezing.mean_work(0, 24) == 1.0
+    assert deep_job(task).unfreezing.mean_work(0, 24) == 1.0
 
 
 def test_the_time_to_go_counts_that_later_steps_train_more(task: Task, monkeypatch: pytest.MonkeyPatch):
@@ -172,7 +153,7 @@ def test_the_time_to_go_counts_that_later_steps_train_more(task: Task, monkeypat
     for unfreeze in (None, 0.75):
         now = [0.0]
         monkeypatch.setattr(meter.time, "perf_counter", lambda now=now: now[0])
-        job = job_of(task, unfreeze=unfreeze, epochs=40)
+        job = deep_job(task, unfreeze=unfreeze, epochs=40)
         first_steps, steps = meter.FirstSteps(partial(forecast.announce_time, job, 0), soon=0.1), 0
         while not first_steps.add(int(job.lengths[job.rows(steps)].sum())):
             steps, now[0] = steps + 1, now[0] + 0.1
@@ -184,7 +165,7 @@ def test_the_time_to_go_counts_that_later_steps_train_more(task: Task, monkeypat
 
 def test_a_network_of_one_layer_has_nothing_to_unfreeze(task: Task, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(task.encoder, "layers", lambda network: [list(network.parameters())])
-    job = job_of(task, unfreeze=0.5)
+    job = deep_job(task, unfreeze=0.5)
     assert job.context.warnings == [
         "trainer.unfreeze does nothing here: the network has no more than one layer to train"
     ]
@@ -195,35 +176,8 @@ def test_layers_that_leave_a_parameter_out_are_the_plugins_fault(task: Task, mon
     whole = task.encoder.layers
     monkeypatch.setattr(task.encoder, "layers", lambda network: whole(network)[:-1])
     with pytest.raises(PluginError) as error:
-        job_of(task, layer_decay=0.9)
+        deep_job(task, layer_decay=0.9)
     assert str(error.value) == (
         "the encoder's layers hold parameter 'bert.pooler.dense.weight' 0 times, not once, so they cannot be told "
         "apart; set trainer.layer_decay to 1 and trainer.unfreeze to null"
     )
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        (
-            {"unfreeze": 2},
-            "trainer.unfreeze: 2 is longer than the training; say after which share of all steps every layer is "
-            "trained, such as 0.5",
-        ),
-        ({"layer_decay": 0}, "trainer.layer_decay: must be greater than 0, not 0"),
-        (
-            {"optimizer": "bert_adam"},
-            "trainer.optimizer: must be 'adamw' or 'bertadam', not the text 'bert_adam'; did you mean 'bertadam'?",
-        ),
-        (
-            {"schedule": "one-cycle"},
-            "trainer.schedule: must be 'linear', 'cosine', 'constant' or 'one_cycle', not the text 'one-cycle'; did "
-            "you mean 'one_cycle'?",
-        ),
-    ],
-)
-def test_values_that_mean_nothing_are_named_before_anything_runs(option: dict[str, Any], message: str):
-    recipe = {"encoder": {"use": "bert"}, "trainer": {"use": "torch", **option}, "metrics": ["accuracy"]}
-    with pytest.raises(RecipeError) as error:
-        Engine().plan(recipe, (TEXTS, ["good" if "good" in text else "bad" for text in TEXTS]))
-    assert [str(problem) for problem in error.value.problems] == [message]

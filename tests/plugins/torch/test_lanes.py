@@ -1,9 +1,7 @@
-"""Lanes: threads that each carry a share of a batch give the same gradient, and the same bits each time."""
+"""Lanes: threads that each carry a share of a batch have the gradient of one, and the same bits each time."""
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,35 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from textclf_torch import loop, scoring
-from textclf_torch import precision as arithmetic
+from textclf_torch import loop
 from textclf_torch import state as states
 from textclf_torch.cpu import lanes
-from textclf_torch.cpu.dropout import LEVELS, Masks, seeded_dropout
 from textclf_torch.job import Job, equipped
 from textclf_torch.options import TorchOptions
-from textclf_torch.trainer import make_job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
+from tests.plugins.torch.jobs import job_of
 from textclf import Chosen, ResourceError, Stopped
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
     return sentiment(tmp_path)
-
-
-def job_of(task: Task, count: int, precision: str = "float32") -> Job:
-    torch.manual_seed(0)
-    network = task.encoder.build_network(task.labels)
-    with torch.no_grad():
-        network.classifier.weight.mul_(100)
-    numbers = arithmetic.Arithmetic(precision, lanes=count)  # type: ignore[arg-type]
-    options = TorchOptions(batch_size=18, device="cpu")
-    context = task.context()
-    return make_job(options, task.encoder, network, task.encoded, None, task.labels, numbers, CPU, "packed", context)
 
 
 def gradient(job: Job, most: int = 18, rows: Any = None, step: int = 0) -> tuple[torch.Tensor, dict[int, float]]:
@@ -54,8 +37,8 @@ def gradient(job: Job, most: int = 18, rows: Any = None, step: int = 0) -> tuple
 def test_two_lanes_find_the_gradient_and_the_losses_of_one(most: int, tmp_path: Path):
     """T07: how a batch is carried through the network changes its gradient by rounding only."""
     task = sentiment(tmp_path, dropout=0.0)
-    one, losses = gradient(job_of(task, 1))
-    two, others = gradient(job_of(task, 2), most)
+    one, losses = gradient(job_of(task, lanes=1))
+    two, others = gradient(job_of(task, lanes=2), most)
     assert float((two - one).norm() / one.norm()) <= 1e-6
     # A loss is a difference of logits, and each of them a sum: some dozens of roundings of float32, of 1.2e-7 each.
     assert losses == pytest.approx(others, rel=1e-5)
@@ -63,24 +46,24 @@ def test_two_lanes_find_the_gradient_and_the_losses_of_one(most: int, tmp_path: 
 
 def test_a_batch_of_one_text_leaves_a_lane_empty(tmp_path: Path):
     task = sentiment(tmp_path, dropout=0.0)
-    one, _ = gradient(job_of(task, 1), rows=np.array([3]))
-    two, losses = gradient(job_of(task, 3), rows=np.array([3]))
+    one, _ = gradient(job_of(task, lanes=1), rows=np.array([3]))
+    two, losses = gradient(job_of(task, lanes=3), rows=np.array([3]))
     assert float((two - one).norm() / one.norm()) <= 1e-6
     assert list(losses) == [3]
 
 
 def test_large_tables_get_their_rows_from_all_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     task = sentiment(tmp_path, dropout=0.0)
-    one, _ = gradient(job_of(task, 1))
+    one, _ = gradient(job_of(task, lanes=1))
     monkeypatch.setattr("textclf_torch.cpu.embeddings.LARGE", 0)
     monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (0,))
-    two, _ = gradient(job_of(task, 2))
+    two, _ = gradient(job_of(task, lanes=2))
     assert float((two - one).norm() / one.norm()) <= 1e-6
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_lanes_come_to_the_same_bits_each_time_and_another_step_to_others(precision: str, task: Task):
-    found = [gradient(job_of(task, 2, precision), step=step)[0] for step in (1, 1, 1, 2)]
+    found = [gradient(job_of(task, lanes=2, precision=precision), step=step)[0] for step in (1, 1, 1, 2)]
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[3])
@@ -99,7 +82,7 @@ def test_a_training_in_lanes_is_resumed_to_the_same_bits(task: Task):
 
 def test_an_error_in_another_lane_ends_the_step_when_all_lanes_have_ended(task: Task):
     """T02: what runs out of memory in one lane is done again by all, in smaller micro-batches."""
-    job, seen, most = job_of(task, 2), [], 3
+    job, seen, most = job_of(task, lanes=2), [], 3
 
     def hook(module: Any, args: Any, given: dict[str, Any], output: Any) -> None:
         seen.append(len(given["text_lengths"]))
@@ -130,7 +113,7 @@ class Plain:
 
 
 def chosen(task: Task, encoder: Any = None, **options: Any) -> tuple[int, str]:
-    context, job = task.context(), job_of(task, 1)
+    context, job = task.context(), job_of(task, lanes=1)
     found = lanes.choose(
         TorchOptions(**options), job.arithmetic, job.network, encoder or task.encoder, task.encoded.features, "packed",
         context,
@@ -162,85 +145,7 @@ def test_a_network_that_draws_random_numbers_of_its_own_has_one_lane(tmp_path: P
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_masks_drop_the_share_they_should_and_keep_the_mean():
-    masks = Masks((3,))
-    masks.begin(5)
-    masks.enter(0)
-    mask = masks.draw(torch.Size((400, 501)), 0.1)
-    assert sorted(mask.unique().tolist()) == pytest.approx([0.0, LEVELS / (LEVELS - 6554)])
-    assert float((mask == 0).float().mean()) == pytest.approx(0.1, abs=0.003)
-    assert not torch.equal(mask, masks.draw(mask.shape, 0.1))
-    masks.enter(1)
-    other = masks.draw(mask.shape, 0.1)
-    masks.enter(0)
-    assert torch.equal(mask, masks.draw(mask.shape, 0.1))
-    assert not torch.equal(mask, other)
-
-
-def test_dropout_passes_on_what_it_kept_and_its_gradient():
-    network = torch.nn.Sequential(torch.nn.Dropout(0.25), torch.nn.Dropout(1.0))
-    values = torch.ones(64, 64, requires_grad=True)
-    with seeded_dropout(network, (1,)) as masks:
-        masks.begin(0)
-        masks.enter(0)
-        found = network[0](values)
-        found.sum().backward()
-        assert torch.equal(found.detach(), values.grad)
-        assert 0.2 < float((found == 0).float().mean()) < 0.3
-        assert not network[1](values).any()
-        assert network.eval()[0](values) is values
-    assert "forward" not in vars(network[0])
-
-
 def test_lanes_leave_the_threads_of_a_process_as_they_were(task: Task):
     before = torch.get_num_threads()
-    gradient(replace(job_of(task, 2)))
+    gradient(replace(job_of(task, lanes=2)))
     assert torch.get_num_threads() == before
-
-
-def test_threads_that_score_beside_one_another_find_the_scores_of_one(task: Task, monkeypatch: pytest.MonkeyPatch):
-    """T08: which thread scores a batch changes nothing, and neighbours only rounding."""
-    model, tokens = task.train(), task.encoded.features
-    alone = model.scores(tokens, task.context())
-    monkeypatch.setattr(scoring, "LEAST", 8)
-    monkeypatch.setattr(scoring, "for_scoring", lambda *given: 3)
-    seen = set()
-    model.network.register_forward_hook(lambda *given: seen.add(threading.current_thread().name))
-    several = [model.scores(tokens, task.context()) for _ in range(3)]
-    assert len(seen) > 1
-    assert np.abs(several[0] - alone).max() <= 1e-6
-    assert (several[0] == several[1]).all()
-    assert (several[0] == several[2]).all()
-
-
-def test_scoring_in_threads_ends_with_the_first_error_or_when_asked(task: Task, monkeypatch: pytest.MonkeyPatch):
-    model, tokens = task.train(), task.encoded.features
-    monkeypatch.setattr(scoring, "LEAST", 8)
-    monkeypatch.setattr(scoring, "for_scoring", lambda *given: 3)
-
-    def wait(*given: Any) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            time.sleep(0.2)  # so that the thread that asks gets batches too
-
-    hook = model.network.register_forward_hook(wait)
-    with pytest.raises(Stopped, match="stopped while scoring texts"):
-        model.scores(tokens, task.context(stop_after=1))
-    hook.remove()
-
-    def fail(*given: Any) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("this thread has no luck")
-
-    model.network.register_forward_hook(fail)
-    with pytest.raises(RuntimeError, match="this thread has no luck"):
-        model.scores(tokens, task.context())
-
-
-def test_as_many_threads_score_as_there_are_where_the_network_is_large(task: Task, monkeypatch: pytest.MonkeyPatch):
-    network = job_of(task, 1).network
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    assert lanes.for_scoring(network, task.encoder, CPU) == 1
-    monkeypatch.setattr(lanes, "LARGE", 1)
-    assert lanes.for_scoring(network, task.encoder, CPU) == 4
-    assert lanes.for_scoring(network, Plain(task.encoder), CPU) == 1
-    assert lanes.for_scoring(network, task.encoder, torch.device("meta")) == 1

@@ -1,8 +1,8 @@
-"""Owns the proof by killing: runs of the real trainer that die at each change of the disk, and are resumed.
+"""Runs of the real trainer that are killed at each change of the disk, and resumed.
 
-`python -m tests.plugins.dying PLACE STRIDE`, in a prepared folder, kills runs at every STRIDE-th change in PLACE, every
-third of them once more while it is resumed, resumes each, and prints a line of JSON about it. It is a process of its
-own that never trains but forks those that do: where there is a GPU, one whose autograd has begun cannot be forked.
+`python -m tests.plugins.torch.dying PLACE STRIDE`, in a prepared folder, kills runs at every STRIDE-th change in PLACE,
+every third of them again while it is resumed, resumes each, and prints a line of JSON about it. It is a process of its
+own that never trains but forks those that do: on a GPU a process whose autograd has begun cannot be forked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from textclf_torch import checkpoint
 
 from tests.killing import KILLED, Death, forked
-from tests.plugins.tiny_runs import NAME, RECIPE, of_run, unlike
+from tests.plugins.torch.tiny_runs import NAME, RECIPE, of_run, unlike
 from textclf import Engine
 from textclf.evaluation.report import Report
 from textclf.model.classifier import Classifier

@@ -1,7 +1,4 @@
-"""A training that diverges: seen at once, or, where steps do not wait for the device, at the next look.
-
-The CPU's fused AdamW heeds the same flag as that of a GPU, so looks that wait are tried here too.
-"""
+"""What the trainer `torch` does on an NVIDIA GPU: run with `pytest -m gpu`."""
 
 from __future__ import annotations
 
@@ -13,14 +10,46 @@ import pytest
 import torch
 from textclf_torch import divergence, loop
 from textclf_torch import state as states
-from textclf_torch.job import Job
 
 from tests.plugins.sentiment import TEXTS, Task, sentiment
+from tests.plugins.torch.jobs import job_on_gpu
 from textclf import DivergedError, EpochFinished, Labels
 from textclf.testing import FolderCheckpoints
 
 SEVERAL = Labels(("film", "good"), "multi-label")
 TRUTH = np.array([["film" in text, "good" in text] for text in TEXTS])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["bf16", "float32", "fp16"])
+def test_a_step_that_diverges_on_the_gpu_is_not_taken_nor_any_after_it(precision, tmp_path, monkeypatch):
+    """T01: the rows of the first bad step are named, and the weights are those before it."""
+    monkeypatch.setattr(divergence, "SECONDS", 3600.0)
+    task = sentiment(tmp_path)
+    job = job_on_gpu(task, precision=precision)
+    kept: list[dict[str, torch.Tensor]] = []
+
+    def spoil(module: Any, arguments: Any, output: Any) -> Any:
+        if len(kept) >= 3:
+            output.logits = output.logits * torch.nan
+        return output
+
+    job.network.register_forward_hook(spoil)
+    state = states.State(6)
+
+    def take_steps() -> None:
+        for step in range(6):
+            state.step = step
+            kept.append({name: t.clone() for name, t in job.network.state_dict().items()})
+            loop.take_step(job, state, job.rows(step))
+        job.divergence.flush(job, state)
+
+    with pytest.raises(DivergedError, match="diverged at step 3 of 6: the loss is nan at training rows"):
+        take_steps()
+    assert len(kept) == (3 if precision == "fp16" else 6)
+    for name, tensor in job.network.state_dict().items():
+        assert torch.equal(tensor, kept[2][name]), name
+    assert state.loss_rows == 12
 
 
 class Poison:
@@ -131,29 +160,3 @@ class _Job:
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer, self.scaler = optimizer, torch.amp.GradScaler("cpu", enabled=False)
-
-
-def test_weights_are_cast_once_a_step_whatever_the_number_of_micro_batches(task: Task, monkeypatch: Any):
-    """T07: and the gradient of bf16 micro-batches is that of each one cast by itself."""
-    jobs: list[Job] = []
-    monkeypatch.setattr(loop, "run", lambda job, state: jobs.append(job))
-    task.train(precision="bf16")
-    job, counts = jobs[0], []
-    weights = {p.data_ptr() for p in job.network.parameters() if p.ndim == 2}
-
-    class Casts(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if function is torch.ops.aten._to_copy.default and args[0].data_ptr() in weights:
-                counts[-1] += (kwargs or {}).get("dtype") is torch.bfloat16
-            return function(*args, **(kwargs or {}))
-
-    found = []
-    for most in (18, 3):
-        counts.append(0)
-        job.network.zero_grad()
-        with Casts():
-            loop.accumulate(job, np.arange(18), most)
-        found.append(torch.cat([p.grad.flatten() for p in job.network.parameters() if p.grad is not None]))
-    products = sum(isinstance(module, torch.nn.Linear) for module in job.network.modules())
-    assert counts == [products, products]
-    assert float((found[0] - found[1]).norm() / found[0].norm()) < 0.02
