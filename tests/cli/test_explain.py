@@ -285,7 +285,7 @@ def test_help_needs_no_library_of_machine_learning():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "Say what each word of a text contributed" in done.stdout
+    assert "Show what each word of a text contributed" in done.stdout
 
 
 def test_errors_of_json_are_one_document(call: Call):
