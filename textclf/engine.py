@@ -158,7 +158,7 @@ class Engine:
             hint = "pass the same again: engine.resume(run, data)"
             raise DataError(f"{opened.path} ran on data that a program passed; {hint}")
         resume.refuse_missing(opened, self.registry)
-        read = parse(locate(opened.path / folder.RECIPE, self.registry))
+        read = resume.with_new_names(parse(locate(opened.path / folder.RECIPE, self.registry)), self.registry)
         if allow_changed:
             read = resume.migrate(opened, read, self.registry)
         else:

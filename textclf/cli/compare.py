@@ -1,4 +1,4 @@
-"""Owns `textclf compare`."""
+"""`textclf compare`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Runs to hold against the first; a study (NAME or NAME/ID) stands for its recipe. "
+            help="Runs to compare with the first; a study (NAME or NAME/ID) stands for its recipe. "
             "'A1 A2 vs B1 B2': runs of two recipes, several seeds each.",
             autocompletion=complete_run,
         ),
@@ -42,7 +42,7 @@ def compare(
     runs: Runs = "runs",
     as_json: Json = False,
 ) -> None:
-    """Say whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
+    """Test whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
     session = Session.of(ctx)
     found = session.engine(runs=runs).compare(_sides(run), metrics=metric or ())
     if as_json:

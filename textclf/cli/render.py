@@ -17,12 +17,12 @@ from .format import duration, fixed, number, percent, shorten, thousands
 # Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.
 _LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
 
-# What the split never parts: texts that are equal after cleaning, and rows of one group.
-_KEPT = {"repeated_texts": "repeated text", "groups": "group"}
+# What stays on one side of a split: texts that are equal after cleaning, and rows of one group.
+_UNSPLIT = {"repeated_texts": "repeated text", "groups": "group"}
 
 
 def report_parts(report: Report) -> list[RenderableType]:
-    """Return what a person wants to know of a run, most important first."""
+    """Return a report as renderables, the most important first."""
     parts: list[RenderableType] = ["", _title(report), "", _metrics(report), ""]
     parts += [_labels(report), *_cut_note(report), ""]
     parts += _confusion(report)
@@ -95,15 +95,15 @@ def _confusion(report: Report) -> list[RenderableType]:
     if len(report.labels) <= _MATRIX:
         return [_matrix(report.labels, report.confusion), ""]
     cells = [
-        (count, true, said)
+        (count, true, predicted)
         for true, row in zip(report.labels, report.confusion, strict=False)
-        for said, count in zip((*report.labels, "(abstained)"), row, strict=False)
-        if count and true != said
+        for predicted, count in zip((*report.labels, "(abstained)"), row, strict=False)
+        if count and true != predicted
     ]
     table = _table("most confused: true label", "texts", "predicted as")
     table.columns[2].justify = "left"
-    for count, true, said in sorted(cells, key=lambda cell: -cell[0])[:_CONFUSIONS]:
-        table.add_row(shorten(true, _WIDTH), thousands(count), shorten(said, _WIDTH))
+    for count, true, predicted in sorted(cells, key=lambda cell: -cell[0])[:_CONFUSIONS]:
+        table.add_row(shorten(true, _WIDTH), thousands(count), shorten(predicted, _WIDTH))
     return [table, ""] if cells else []
 
 
@@ -121,8 +121,8 @@ def _remarks(report: Report) -> list[RenderableType]:
     lines = [f"intervals: {thousands(report.draws)} bootstrap draws of {_resampled(report)}"]
     if report.coverage < 1:
         lines.append(f"decided: {report.coverage:.1%} of the texts; the others were left without a label")
-    kept = [counted(report.split[key], noun) for key, noun in _KEPT.items() if report.split.get(key)]
-    lines += [f"split: {' and '.join(kept)} kept on one side"] if kept else []
+    together = [counted(report.split[key], noun) for key, noun in _UNSPLIT.items() if report.split.get(key)]
+    lines += [f"split: {' and '.join(together)} kept on one side"] if together else []
     lines += [f"chosen: {', '.join(_notes(report.choices))}"] if report.choices else []
     if report.stages:
         times = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in report.stages.items())

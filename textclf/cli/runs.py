@@ -1,4 +1,4 @@
-"""Owns `textclf runs` and `textclf runs show`."""
+"""`textclf runs` and `textclf runs show`."""
 
 from __future__ import annotations
 

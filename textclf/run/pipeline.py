@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..data.cleaning import clean, strings_digest, texts_digest
-from ..data.dataset import Dataset, Labels, Split, Texts, unlike_traits, unsound
+from ..data.dataset import Dataset, Labels, Split, Texts, check_dataset, check_pairs
 from ..data.predictions import Decision, Encoded, Predictions
 from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..evaluation.evaluate import tune
@@ -57,11 +57,11 @@ def load(plan: Plan, components: Components, data: Dataset | None, context: RunC
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
             raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
-        reason = step.call("load", partial(unsound, data)) or unlike_traits(data, step.traits.pairs)
+        reason = step.call("load", partial(check_dataset, data)) or check_pairs(data, step.traits.pairs)
         if reason:
             raise step.fault(f"load returned a dataset whose {reason}", provider.load)
     else:
-        reason = unsound(data)
+        reason = check_dataset(data)
         if reason:
             raise DataError(f"the given dataset's {reason}")
     plan.check_data(data.labels.task, data.train.texts.pairs)

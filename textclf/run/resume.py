@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import ArtefactError, PluginError, Problem
 from ..files import digest, write_file
 from ..model.folder import migrated
-from ..plugin.component import Kind
+from ..plugin.component import Kind, new_names
 from ..plugin.registry import Plugin, Registration, Registry, to_install
 from ..plugin.step import validate
 from ..recipe.plan import Plan
@@ -107,6 +107,18 @@ def refuse_changes(folder: RunFolder, plan: Plan) -> None:
         )
 
 
+def with_new_names(recipe: Recipe, registry: Registry) -> Recipe:
+    """Return a run's recipe with the names that its components' options have now."""
+    values = copy.deepcopy(recipe.values)
+    for kind, step in _steps(values):
+        with suppress(PluginError):
+            if isinstance(step, dict) and step.get("use") in registry.names(kind):
+                renamed = new_names(registry.find(kind, step["use"]).component.options, step)
+                step.clear()
+                step.update(renamed)
+    return replace(recipe, values=values)
+
+
 def refuse_unreadable(folder: RunFolder, recipe: Recipe, registry: Registry) -> None:
     """Refuse to resume a run with options that a plugin, which has changed since, cannot read."""
     for changed in _changed(folder, recipe.values, registry):
@@ -167,9 +179,7 @@ class _Changed:
 def _changed(folder: RunFolder, values: dict[str, Any], registry: Registry) -> Iterator[_Changed]:
     """Yield the steps whose plugin has changed; the plan reports those that cannot be found."""
     began = folder.record.get("plugins", {})
-    steps: list[tuple[Kind, Any]] = [(kind, values.get(kind)) for kind in _STEPS]
-    steps += [(kind, step) for kind, key in _LISTS if isinstance(values.get(key), list) for step in values[key]]
-    for kind, step in steps:
+    for kind, step in _steps(values):
         if not isinstance(step, dict) or step.get("use") not in registry.names(kind):
             continue
         try:
@@ -209,3 +219,9 @@ def _version(versions: Mapping[str, Any], name: str) -> str:
 def _short(version: str) -> str:
     """Return a plugin's version, or the first digits of a file's digest."""
     return version[: len("sha256:") + 12] if version.startswith("sha256:") else version
+
+
+def _steps(values: dict[str, Any]) -> list[tuple[Kind, Any]]:
+    """Return the steps of a recipe, with their kinds."""
+    steps: list[tuple[Kind, Any]] = [(kind, values.get(kind)) for kind in _STEPS]
+    return steps + [(kind, step) for kind, key in _LISTS if isinstance(values.get(key), list) for step in values[key]]
