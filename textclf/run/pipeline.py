@@ -63,7 +63,7 @@ def load(plan: Plan, components: Components, data: Dataset | None, context: RunC
     else:
         reason = check_dataset(data)
         if reason:
-            raise DataError(f"the given dataset's {reason}")
+            raise DataError(f"the dataset's {reason}")
     plan.check_data(data.labels.task, data.train.texts.pairs)
     _check_decision(plan, data.labels)
     return clean_dataset(data, plan.settings.clean)
