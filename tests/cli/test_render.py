@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from textclf.cli.render import report_parts, summary_parts
-from textclf.cli.terminal import Terminal, clock, console, cut, plain
+from textclf.cli.terminal import Terminal, console
 from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 
 
@@ -106,16 +106,3 @@ def test_a_summary_shows_each_run_and_the_mean() -> None:
     ]  # fmt: skip
     summary = Summary(name="made", members=members, metrics={"accuracy": Spread(0.9, 0, 0.9, 0.9)}, warnings=("[b]",))
     assert [line for line in shown(summary) if line][-1] == "warning: [b]"
-
-
-def test_wide_characters_are_cut_by_the_columns_they_take() -> None:
-    assert cut("映" * 30, 20).endswith("映映")
-    assert cut("short", 20) == "short"
-
-
-def test_plain_text_keeps_what_scripts_need() -> None:
-    assert plain("a\u200db\u0301 ש\u200f\tx\r\n") == "a\u200db\u0301 ש\u200f x  "
-
-
-def test_durations_are_said_as_people_say_them() -> None:
-    assert [clock(s) for s in (0.04, 12.3, 59.9, 200, 7500)] == ["0.0 s", "12 s", "60 s", "3 min 20 s", "2 h 5 min"]

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ..errors import RecipeError, TextclfError, did_you_mean, listing
 from .arguments import Json, complete_recipe
+from .format import plain
 from .session import Session
-from .terminal import plain
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -41,7 +41,7 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def _first_sentence(recipe: Traversable) -> str:
-    """Return the first sentence of the recipe's opening comment, but for what it says to editors."""
+    """Return the first sentence of the recipe's opening comment, without a line for editors."""
     from ..recipe.schema import is_modeline
 
     try:
@@ -59,10 +59,10 @@ def copy(
         str, typer.Argument(metavar="RECIPE", help="The name of a bundled recipe.", autocompletion=complete_recipe)
     ],
     to: Annotated[
-        Path | None, typer.Argument(metavar="TO", help="Where to, recipes/RECIPE.yaml unless said.")
+        Path | None, typer.Argument(metavar="TO", help="The file to write; else recipes/RECIPE.yaml.")
     ] = None,
 ) -> None:
-    """Copy a bundled recipe into a file of your own, and the schema by which editors complete it beside it.
+    """Copy a bundled recipe into a file of your own, with the schema by which editors complete it.
 
     No recipe is overwritten; an older schema is.
     """
@@ -88,7 +88,7 @@ def copy(
 
 
 def _write_schema(folder: Path, registry: Registry, session: Session) -> None:
-    """Write the schema that the recipe names; where that cannot be, say why: the recipe is as good without it."""
+    """Write the schema that the recipe names; an error is only noted, since the recipe works without it."""
     from ..recipe.schema import FILE, write_schema
 
     target = folder / FILE

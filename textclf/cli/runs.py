@@ -1,4 +1,4 @@
-"""Owns `textclf runs` and `textclf runs show`."""
+"""`textclf runs` and `textclf runs show`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json, RunArgument, Runs
+from .format import fixed, shorten
 from .session import Command, Group, Session
-from .terminal import cut, fixed
 
 if TYPE_CHECKING:
     from ..run.folder import RunInfo
@@ -48,7 +48,7 @@ def _table(infos: list[RunInfo]) -> Table:
         first = next(iter(info.headline.items()), None)
         score = f"{first[0]} {fixed(first[1].value)}" if first else "a study" if info.kind == "study" else ""
         started = info.started[:19].replace("T", " ")
-        cells = (cut(f"{info.name}/{info.id}", 48), info.state, started, score)
+        cells = (shorten(f"{info.name}/{info.id}", 48), info.state, started, score)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
@@ -66,11 +66,11 @@ def _json(info: RunInfo) -> dict[str, Any]:
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
     from ..evaluation.report import SUMMARY_FILE, Report, Summary
-    from ..run.folder import locate
+    from ..run.folder import find
     from .render import report_parts, summary_parts
 
     session = Session.of(ctx)
-    path = locate(Path(folder), run)
+    path = find(Path(folder), run, "any").path
     if not (path / SUMMARY_FILE).exists():
         path = session.engine(runs=folder).find(run)
     report = Summary.load(path) if (path / SUMMARY_FILE).exists() else Report.load(path)

@@ -115,7 +115,7 @@ def test_a_run_of_another_version_of_torch_or_of_the_trainer_is_not_resumed_unle
     message = capsys.readouterr().err.splitlines()[-1]
     refused = f"textclf: {stopped} cannot be resumed to the same result: textclf_torch was 0.0.9 and is "
     assert message.startswith(refused)
-    assert f"; torch was 2.10.0 and is {torch.__version__}; run the recipe anew, or" in message
+    assert f"; torch was 2.10.0 and is {torch.__version__}; run the recipe again, or" in message
     assert main(["resume", NAME, "--allow-changed"]) == 0
 
 
@@ -178,9 +178,9 @@ def test_a_signal_ends_the_command_with_its_state_saved(numbers: list[int], code
     assert "Traceback" not in rest
     last = rest.splitlines()[-1]
     if len(numbers) == 1:
-        said = r"textclf: training was stopped after step \d+ of 12; its state is saved; go on with: (.+)"
+        said = r"textclf: training was stopped after step \d+ of 12; its state is saved; resume with: (.+)"
     else:
-        said = r"textclf: .+; go on with: (.+)"
+        said = r"textclf: .+; resume with: (.+)"
     found = re.fullmatch(said, last)
     assert found, last
     folder = Path(found[1].removeprefix("textclf resume "))
