@@ -83,7 +83,7 @@ class Journal:
     What the report needs of them is summed up here, so that events.jsonl is never read again. An observer that raises
     is named once in a warning and not called again.
     write: appends an event to the run's file. past: the events of earlier tries, as JSON. hints: by the name of an
-    observer, what to do if it fails. run: the run's folder, which observers are told with each event, since they may
+    observer, what to do if it fails. run: the run's folder, which each event that observers see names, since they may
     observe several runs.
     """
 
