@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from ..data.inputs import COLUMN_NAMES
 from ..errors import DataError, RecipeError, TextclfError, did_you_mean, listing
 from .format import fixed, shorten
 from .terminal import Terminal
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 
 Role = Literal["text", "pair", "label"]
-_USUAL: dict[Role, tuple[str, ...]] = {
-    "text": ("text", "texts", "review", "sentence", "content", "body", "comment", "message", "document"),
-    "pair": ("pair", "text_pair", "text2", "sentence2", "second", "hypothesis"),
-    "label": ("label", "labels", "class", "category", "target", "sentiment"),
-}
 _TRUE = {"1", "1.0", "true"}
 
 
@@ -57,7 +53,7 @@ class Columns:
             if column not in columns:
                 meant = did_you_mean(column, columns)
                 raise RecipeError(f"{table} has no column '{column}'{meant} (columns: {listing(columns)})")
-        usual = [(name,) for name in _USUAL[role]]
+        usual = [(name,) for name in COLUMN_NAMES[role]]
         for names in (named, _names(dataset.get(role)), _names(dataset.get(f"{role}s")), *usual):
             if names and all(name in columns for name in names):
                 return names

@@ -65,11 +65,11 @@ def _json(info: RunInfo) -> dict[str, Any]:
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
     from ..evaluation.report import SUMMARY_FILE, Report, Summary
-    from ..run.folder import locate
+    from ..run.folder import find
     from .render import report_parts
 
     session = Session.of(ctx)
-    path = locate(Path(folder), run)
+    path = find(Path(folder), run, "any").path
     if not (path / SUMMARY_FILE).exists():
         path = session.engine(runs=folder).find(run)
     report = Summary.load(path) if (path / SUMMARY_FILE).exists() else Report.load(path)
