@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ..errors import RecipeError, TextclfError, did_you_mean, listing
 from .arguments import Json, complete_recipe
 from .format import plain
 from .session import Session
+from .terminal import new_table
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -32,9 +32,7 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
     if as_json:
         session.terminal.document({"recipes": rows})
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("recipe", "plugin", "what it does"):
-        table.add_column(heading, no_wrap=heading != "what it does")
+    table = new_table("recipe", "plugin", "what it does", folded=True)
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row.values()))
     session.terminal.answer(table, "", "run one: textclf run NAME      make it yours: textclf copy NAME")

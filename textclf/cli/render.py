@@ -13,6 +13,7 @@ from rich.text import Text
 from ..errors import counted
 from ..evaluation.report import Estimate, LabelRow, Report, Spread, Summary
 from .format import duration, fixed, number, percent, shorten, thousands
+from .terminal import new_table
 
 # Beyond these a table is no longer read but searched; metrics.json and predictions.csv have everything.
 _LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
@@ -21,18 +22,20 @@ _LABELS, _MATRIX, _CONFUSIONS, _WIDTH = 20, 10, 10, 32
 _UNSPLIT = {"repeated_texts": "repeated text", "groups": "group"}
 
 
-def report_parts(report: Report) -> list[RenderableType]:
-    """Return a report as renderables, the most important first."""
+def report_parts(report: Report | Summary) -> list[RenderableType]:
+    """Return a run's report, or a study's summary, as renderables, the most important first."""
+    if isinstance(report, Summary):
+        return _summary_parts(report)
     parts: list[RenderableType] = ["", _title(report), "", _metrics(report), ""]
     parts += [_labels(report), *_cut_note(report), ""]
     parts += _confusion(report)
     return parts + _remarks(report)
 
 
-def summary_parts(summary: Summary) -> list[RenderableType]:
+def _summary_parts(summary: Summary) -> list[RenderableType]:
     """Return a study's table: a row for each member, then mean and interval."""
     names = list(summary.metrics)
-    table = _table("", *names)
+    table = new_table("", *names, right=len(names))
     for member in summary.members:
         table.add_row(shorten(member.label, _WIDTH), *(fixed(member.metrics.get(name)) for name in names))
     spreads = [summary.metrics[name] for name in names]
@@ -49,7 +52,7 @@ def _title(report: Report) -> str:
 
 
 def _metrics(report: Report) -> Table:
-    table = _table(f"on {report.tested_on}", "value", "95 % interval", "majority baseline")
+    table = new_table(f"on {report.tested_on}", "value", "95 % interval", "majority baseline", right=3)
     for name, estimate in report.metrics.items():
         style = "bold" if name == report.headline else ""
         baseline = fixed(report.baseline[name]) if name in report.baseline else ""
@@ -66,7 +69,7 @@ def _range(estimate: Estimate | Spread) -> str:
 
 
 def _labels(report: Report) -> Table:
-    table = _table("label", "precision", "recall", "F1", "texts")
+    table = new_table("label", "precision", "recall", "F1", "texts", right=4)
     rows: Sequence[LabelRow] = report.per_label
     if len(rows) > _LABELS:
         rows = sorted(rows, key=lambda row: row.f1)[:_LABELS]
@@ -100,7 +103,7 @@ def _confusion(report: Report) -> list[RenderableType]:
         for predicted, count in zip((*report.labels, "(abstained)"), row, strict=False)
         if count and true != predicted
     ]
-    table = _table("most confused: true label", "texts", "predicted as")
+    table = new_table("most confused: true label", "texts", "predicted as", right=2)
     table.columns[2].justify = "left"
     for count, true, predicted in sorted(cells, key=lambda cell: -cell[0])[:_CONFUSIONS]:
         table.add_row(shorten(true, _WIDTH), thousands(count), shorten(predicted, _WIDTH))
@@ -110,7 +113,8 @@ def _confusion(report: Report) -> list[RenderableType]:
 def _matrix(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> Table:
     headings = [*labels, "(abstained)"][: len(confusion[0])]
     width = max(6, 56 // len(headings) - 2)
-    table = _table("true label \\ predicted", *(shorten(label, width) for label in headings))
+    columns = [shorten(label, width) for label in headings]
+    table = new_table("true label \\ predicted", *columns, right=len(columns))
     for row, (label, counts) in enumerate(zip(labels, confusion, strict=False)):
         cells = [Text(thousands(count), style="bold" if row == column else "") for column, count in enumerate(counts)]
         table.add_row(shorten(label, _WIDTH), *cells)
@@ -166,12 +170,3 @@ def _notes(notes: Any) -> Iterable[str]:
             yield f"{name} {number(value)}"
         elif value is not None and value != "":
             yield f"{name} {value}"
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for heading in others:
-        # Headings may be labels and metric names: as Text they are not read as markup.
-        table.add_column(Text(heading), justify="right", no_wrap=True)
-    return table

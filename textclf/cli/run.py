@@ -12,7 +12,7 @@ from ..errors import GateError
 from ..evaluation.report import Gate, Report
 from .arguments import Json, Offline, Overrides, RecipeArgument, RunArgument, Runs, as_text
 from .format import fixed
-from .render import report_parts, summary_parts
+from .render import report_parts
 from .session import Session
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ def show_result(session: Session, result: Result, runs: str) -> None:
         if failed:
             raise GateError("\n".join(failed))
         return
-    if isinstance(result.report, Report):
-        terminal.answer(*report_parts(result.report))
-    else:
-        terminal.answer(*summary_parts(result.report))
+    terminal.answer(*report_parts(result.report))
     name = session.name_with(_plugin_files(result))
     terminal.answer("", f"everything is in {result.folder}", f"next: {name} {next_command(result, runs)}")
     if failed:

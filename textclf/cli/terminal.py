@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from .format import plain_lines
@@ -78,6 +79,16 @@ def console(stream: TextIO) -> Console:
     # A pipe has no width; 100 columns hold the report's tables. COLUMNS, where set, decides.
     width = None if stream.isatty() or "COLUMNS" in os.environ else 100
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def new_table(*headings: str, right: int = 0, folded: bool = False) -> Table:
+    """Return a table without lines; its last `right` columns are numbers, or its last one is folded to fit."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for left, heading in enumerate(headings, 1):
+        justify: JustifyMethod = "right" if left > len(headings) - right else "left"
+        # Headings may be labels and metric names: as Text they are not read as markup.
+        table.add_column(Text(heading), justify=justify, no_wrap=not folded or left < len(headings))
+    return table
 
 
 def whole(table: RenderableType) -> str:
