@@ -138,7 +138,7 @@ def test_what_cannot_be_explained_is_said_with_the_way_out(call: Call, arguments
     assert answer.err == f"textclf: {message}\n"
 
 
-def test_signs_are_told_without_colours_too():
+def test_signs_are_visible_without_colours():
     colourless = drawn(explanation(), force_terminal=True, no_color=True, color_system="truecolor")
     assert "\x1b[1mgood\x1b[0m" in colourless
     assert "\x1b[4mbad\x1b[0m" in colourless

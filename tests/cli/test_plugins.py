@@ -149,7 +149,7 @@ def test_a_component_is_checked_with_the_plugin_that_brings_it_under_another_nam
 
 
 @pytest.mark.usefixtures("odd")
-def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> None:
+def test_a_wrong_plugin_gets_what_fails_and_why_that_matters(call: Call) -> None:
     answer = call("plugins", "check", "odd", "--set", "odd.path=here")
     assert answer.code == 5
     assert answer.err == "textclf: 2 clauses of 'odd' do not hold\n"
@@ -188,7 +188,7 @@ def test_options_that_a_component_needs_are_asked_for_before_anything_is_tried(c
     assert "--set ood.path=here: ood.path: no component is called 'ood'; did you mean 'odd'?" in unknown.err
 
 
-def test_a_component_without_its_library_is_not_found_sound_and_the_command_that_brings_it_is_said(
+def test_a_component_without_its_library_does_not_pass_and_the_command_that_installs_it_is_shown(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -396,7 +396,7 @@ def test_a_misspelt_name_is_a_warning_of_checks_and_runs(
     assert warning in call("run", recipe, "--json").json()["report"]["warnings"]
 
 
-def test_a_model_or_a_run_of_it_is_not_told_to_install_it(
+def test_a_model_or_a_run_of_it_does_not_ask_to_install_it(
     tmp_path: Path, block: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     """C12: a model whose plugin is missing."""

@@ -85,7 +85,7 @@ def test_abstentions_have_a_column_of_their_own() -> None:
     assert "decided: 80.0% of the texts; the others were left without a label" in lines
 
 
-def test_what_the_split_kept_together_is_said() -> None:
+def test_groups_that_the_split_kept_together_are_counted() -> None:
     found = replace(report(("a", "b")), split={"texts": 90, "repeated_texts": 2, "groups": 30}, resampled="groups")
     lines = shown(found)
     assert "split: 2 repeated texts and 30 groups kept on one side" in lines
