@@ -59,7 +59,7 @@ def test_two_runs_are_told_apart_in_a_table_and_in_a_sentence(call: Call) -> Non
     assert re.fullmatch(
         rf"good is better than bad by {number} \(95 % interval {number} to {number}\) in toy_accuracy", lines[5]
     )
-    assert re.fullmatch(r"only good decides \d+ texts right, only bad 0: p < 0\.0001 by McNemar's exact test", lines[6])
+    assert re.fullmatch(r"only good decides \d+ texts right, only bad 0: p <0\.0001 by McNemar's exact test", lines[6])
     assert lines[8:] == [
         "this speaks of these classifiers: it allows for other test texts, not for other training seeds (for recipes, "
         "compare studies: textclf run RECIPE --seeds 3)",

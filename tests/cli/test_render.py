@@ -6,7 +6,7 @@ import io
 import math
 from dataclasses import replace
 
-from textclf.cli.render import report_parts, summary_parts
+from textclf.cli.render import report_parts
 from textclf.cli.terminal import Terminal, console
 from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 
@@ -30,7 +30,7 @@ def shown(found: Report | Summary, *, encoding: str = "utf-8", width: int = 100)
     terminal = Terminal()
     terminal.out, terminal.answers = stream, console(stream)
     terminal.answers.width = width
-    terminal.answer(*(report_parts(found) if isinstance(found, Report) else summary_parts(found)))
+    terminal.answer(*report_parts(found))
     stream.flush()
     return stream.buffer.getvalue().decode(encoding).split("\n")
 

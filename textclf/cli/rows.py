@@ -155,11 +155,16 @@ def rows_of_texts(texts: Iterable[str], pair: str | None) -> Rows:
 def decoded_lines(stream: Iterable[bytes]) -> Iterator[str]:
     """Yield the lines of a stream of UTF-8, without their ends."""
     for number, line in enumerate(stream, 1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            place = f"stdin: line {number}, byte {error.start + 1}"
-            raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
+        yield decode(line, f"stdin: line {number}, ").rstrip("\r\n")
+
+
+def decode(data: bytes, place: str) -> str:
+    """Decode UTF-8; a DataError names the place of the byte that is none."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"{place}byte {error.start + 1}: is no UTF-8 text"
+        raise DataError(f"{message}; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
 
 
 @contextmanager

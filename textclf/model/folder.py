@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from ..errors import PluginError, counted, kind_of, listing, said
 from ..files import disk_failures, manifest, no_file_in
-from ..plugin.component import Kind, first_line, own_line
+from ..plugin.component import Kind, first_line, new_names, own_line
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import BLOCK, DISTRIBUTION, Plugin, Registration, Registry, older, to_install
 from ..plugin.step import Step, validate
@@ -248,7 +248,7 @@ def migrated(offer: Registration, version: str, values: Mapping[str, Any]) -> di
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
     remedy, own = offer.plugin.hint(offer.component.name), (offer.plugin.module, offer.component)
     try:
-        today = offer.component.options.migrate(version, dict(values))
+        today = offer.component.options.migrate(version, new_names(offer.component.options, values))
     except Exception as error:
         where = f" ({line})" if (line := own_line(error, *own)) else ""
         raise PluginError(f"{what}: migrate() fails: {said(error)}{where}{remedy}") from error
