@@ -94,7 +94,7 @@ def of_recipe(runs: Path, name: str, seeds: int, changes: Sequence[str], *, labe
             engine.resume(begun.folder)
         members.append(engine.find(called))
         print(f"{called}: accuracy {Report.load(members[-1]).metrics['accuracy']}", flush=True)
-    read = tuple(read_predictions(member) for member in members)
+    read = tuple(read_predictions(open_run(member)) for member in members)
     return System(name, read, float(open_run(members[0]).record["seconds"]), parameters(members[0] / "model"))
 
 

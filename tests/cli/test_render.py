@@ -6,7 +6,7 @@ import io
 import math
 from dataclasses import replace
 
-from textclf.cli.render import report_parts, summary_parts
+from textclf.cli.render import report_parts
 from textclf.cli.terminal import Terminal, console
 from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 
@@ -30,7 +30,7 @@ def shown(found: Report | Summary, *, encoding: str = "utf-8", width: int = 100)
     terminal = Terminal()
     terminal.out, terminal.answers = stream, console(stream)
     terminal.answers.width = width
-    terminal.answer(*(report_parts(found) if isinstance(found, Report) else summary_parts(found)))
+    terminal.answer(*report_parts(found))
     stream.flush()
     return stream.buffer.getvalue().decode(encoding).split("\n")
 
@@ -85,7 +85,7 @@ def test_abstentions_have_a_column_of_their_own() -> None:
     assert "decided: 80.0% of the texts; the others were left without a label" in lines
 
 
-def test_what_the_split_kept_together_is_said() -> None:
+def test_groups_that_the_split_kept_together_are_counted() -> None:
     found = replace(report(("a", "b")), split={"texts": 90, "repeated_texts": 2, "groups": 30}, resampled="groups")
     lines = shown(found)
     assert "split: 2 repeated texts and 30 groups kept on one side" in lines

@@ -163,7 +163,7 @@ def test_the_option_stands_anywhere_before_the_two_dashes(call: Call, arguments:
     assert "encoder  shape" in answer.out
 
 
-def test_a_file_that_is_given_twice_counts_once(call: Call) -> None:
+def test_a_file_that_is_passed_twice_counts_once(call: Call) -> None:
     Path("sub").mkdir()
     Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
     given = ["--plugin", "mine.py", "--plugin", "./mine.py", "--plugin", "sub/mine.py", "--plugin", "mine.py"]
@@ -231,7 +231,7 @@ def test_a_broken_file_stops_no_command_that_does_not_need_it(call: Call, run: P
     assert call("--plugin", "broken.py", "predict", "toys", "a text").code == 5
 
 
-def test_a_component_of_a_file_that_was_not_given_is_asked_for(call: Call) -> None:
+def test_a_component_of_a_file_that_is_missing_asks_for_the_file(call: Call) -> None:
     answer = call("check", "toys.yaml")
     [problem, _] = [line for line in answer.err.splitlines() if not line.startswith(" ")]
     assert problem.endswith("; is it in a file? `textclf --plugin FILE run ...`")

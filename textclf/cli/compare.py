@@ -1,4 +1,4 @@
-"""Owns `textclf compare`."""
+"""`textclf compare`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import counted
 from .arguments import Json, Runs, complete_run
 from .format import fixed, p_value, plain, shorten, signed, thousands
 from .session import Session
-from .terminal import whole
+from .terminal import new_table, whole
 
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison, Difference
@@ -30,7 +30,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Runs to hold against the first; a study (NAME or NAME/ID) stands for its recipe. "
+            help="Runs to compare with the first; a study (NAME or NAME/ID) stands for its recipe. "
             "'A1 A2 vs B1 B2': runs of two recipes, several seeds each.",
             autocompletion=complete_run,
         ),
@@ -42,7 +42,7 @@ def compare(
     runs: Runs = "runs",
     as_json: Json = False,
 ) -> None:
-    """Say whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
+    """Test whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
     session = Session.of(ctx)
     found = session.engine(runs=runs).compare(_sides(run), metrics=metric or ())
     if as_json:
@@ -70,12 +70,8 @@ def table(found: Comparison, width: int | None = None) -> Table:
     """Return each metric of each side; names are cut so that all fits into so many columns, numbers are not."""
     longest = max(len(name) for name in found.metrics)
     room = None if width is None else min(_WIDTH, max(_NARROWEST, width - _NUMBERS - min(longest, _METRIC)))
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    labels = "recipe" if found.speaks_of == "recipes" else "run"
-    for heading in ("metric", labels):
-        rows.add_column(heading, no_wrap=True)
-    for heading in ("mean" if found.speaks_of == "recipes" else "value", "difference", "95 % interval", "p"):
-        rows.add_column(heading, justify="right", no_wrap=True)
+    labels = ("recipe", "mean") if found.speaks_of == "recipes" else ("run", "value")
+    rows = new_table("metric", *labels, "difference", "95 % interval", "p", right=4)
     for name, each in found.metrics.items():
         for place, (side, one) in enumerate(zip(found.contenders, each, strict=True)):
             cells = _cells(one) if place else [fixed(one.value), "", "", ""]

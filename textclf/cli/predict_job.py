@@ -246,7 +246,7 @@ class PartialScores:
     def discard(self) -> None:
         """Remove the scores, and what a killed process left of the target."""
         name = re.escape(self.target.name[:100])
-        parts = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.part|\.\.{name}\.scores\.json\.\d+\.part")
+        parts = re.compile(rf"\.{name}\.\d+\.part|\.\.{name}\.scores\.json\.\d+\.part")
         for path in self.target.parent.iterdir():
             if parts.fullmatch(path.name):
                 path.unlink(missing_ok=True)

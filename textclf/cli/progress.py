@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from ..plugin import events
@@ -24,32 +24,59 @@ class RunProgress:
     """An observer of runs. `run` is the folder of the run, or study, that started first."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self.run = ""
+        self.console, self.run = console, ""
+        self._draws = console.is_terminal and not console.is_dumb_terminal
+        self._bar: Progress | None = None
+        self._stage, self._first = "", 0
+        self._began = self._printed = 0.0
         self._last_epoch = -_EPOCH_EVERY
-        drawn = console.is_terminal and not console.is_dumb_terminal
-        self._display: _Bars | _Lines = _Bars(console) if drawn else _Lines()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._display.end_stage()
+        self._end_stage()
 
     def __call__(self, event: events.Event) -> None:
         if isinstance(event, events.Progress):
-            self._print(self._display.show(event))
+            self._show(event)
             return
         if isinstance(event, events.RunStarted):
             self.run = self.run or event.folder
         if isinstance(event, (events.StageFinished, events.RunFinished, events.RunFailed)):
-            self._display.end_stage()
+            self._end_stage()
         if isinstance(event, events.EpochFinished):
             now = time.monotonic()
             if now - self._last_epoch < _EPOCH_EVERY and event.epoch < event.epochs:
                 return
             self._last_epoch = now
         self._print(describe(event))
+
+    def _show(self, event: events.Progress) -> None:
+        """Draw a bar that goes when its stage is over, or print a line every ten seconds."""
+        now = time.monotonic()
+        if event.stage != self._stage:
+            self._end_stage()
+            self._stage, self._first, self._began, self._printed = event.stage, event.done, now, now
+        if not self._draws and now - self._printed < _LINE_EVERY:
+            return
+        self._printed = now
+        text = _figures(event, event.done - self._first, now - self._began)
+        if not self._draws:
+            self._print(f"{event.stage}: {text}")
+            return
+        if self._bar is None:
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24))
+            figures = TextColumn("{task.fields[figures]}", markup=False)
+            self._bar = Progress(*columns, figures, console=self.console, transient=True, refresh_per_second=4)
+            self._bar.add_task(event.stage, total=None, figures="")
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=event.done, total=event.total or None, figures=text)
+
+    def _end_stage(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._stage = None, ""
 
     def _print(self, line: str) -> None:
         if line:
@@ -116,88 +143,19 @@ class PredictProgress:
         )  # fmt: skip
 
 
-class _Lines:
-    """Progress where no bar can be drawn: a line every ten seconds."""
-
-    def __init__(self) -> None:
-        self._stage, self._first = "", 0
-        self._began = self._printed = 0.0
-
-    def show(self, event: events.Progress) -> str:
-        now = time.monotonic()
-        if event.stage != self._stage:
-            self._stage, self._first, self._began, self._printed = event.stage, event.done, now, now
-        if now - self._printed < _LINE_EVERY:
-            return ""
-        self._printed = now
-        total = f" of {'about ' if event.estimated else ''}{thousands(event.total)}" if event.total else ""
-        left = _left(event.done - self._first, event.total - self._first, now - self._began)
-        parts = [f"{event.stage}: {thousands(event.done)}{total} {event.unit}", *_figures(event), left]
-        return ", ".join(filter(None, parts))
-
-    def end_stage(self) -> None:
-        self._stage = ""
-
-
-class _Bars:
-    """Progress as a bar, with loss, tokens per second and time left; gone when its stage is over."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._stage = ""
-
-    def show(self, event: events.Progress) -> str:
-        if event.stage != self._stage:
-            self.end_stage()
-        bar = self._bar or self._open(event)
-        bar.update(self._task, completed=event.done, total=event.total or None, figures=", ".join(_figures(event)))
-        return ""
-
-    def _open(self, event: events.Progress) -> Progress:
-        stage = TextColumn("{task.description}", markup=False)
-        columns = (stage, BarColumn(bar_width=24), _Done(), _Left(), _Figures())
-        self._bar = Progress(*columns, console=self._console, transient=True, refresh_per_second=4)
-        self._stage = event.stage
-        fields: dict[str, Any] = {"first": event.done, "unit": event.unit, "figures": "", "began": time.monotonic()}
-        self._task = self._bar.add_task(event.stage, total=event.total or None, **fields)
-        self._bar.start()
-        return self._bar
-
-    def end_stage(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar, self._stage = None, ""
-
-
-class _Done(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        total = f" of {thousands(task.total)}" if task.total else ""
-        return Text(f"{thousands(task.completed)}{total} {task.fields['unit']}")
-
-
-class _Left(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        first = task.fields["first"]
-        seconds = time.monotonic() - task.fields["began"]
-        return Text(_left(int(task.completed - first), int((task.total or 0) - first), seconds))
-
-
-class _Figures(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["figures"])
-
-
-def _left(done: int, total: int, seconds: float) -> str:
-    return f"about {duration(seconds / done * (total - done))} left" if 0 < done < total and seconds > 1 else ""
-
-
-def _figures(event: events.Progress) -> list[str]:
-    loss = [] if event.loss is None else [f"loss {fixed(event.loss)}"]
-    rows = [] if event.per_second is None else [f"{thousands(event.per_second)} {event.unit} per second"]
-    tokens = [] if event.tokens_per_second is None else [f"{thousands(event.tokens_per_second)} tokens per second"]
-    return loss + rows + tokens
+def _figures(event: events.Progress, done: int, seconds: float) -> str:
+    """Return how far a stage is, its loss and speed, and the time left at the speed of `done` units in `seconds`."""
+    total = f" of {'about ' if event.estimated else ''}{thousands(event.total)}" if event.total else ""
+    figures = [f"{thousands(event.done)}{total} {event.unit}"]
+    if event.loss is not None:
+        figures.append(f"loss {fixed(event.loss)}")
+    if event.per_second is not None:
+        figures.append(f"{thousands(event.per_second)} {event.unit} per second")
+    if event.tokens_per_second is not None:
+        figures.append(f"{thousands(event.tokens_per_second)} tokens per second")
+    if done > 0 and event.done < event.total and seconds > 1:
+        figures.append(f"about {duration(seconds / done * (event.total - event.done))} left")
+    return ", ".join(figures)
 
 
 def describe(event: events.Event) -> str:

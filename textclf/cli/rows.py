@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from ..data.inputs import COLUMN_NAMES
 from ..errors import DataError, RecipeError, TextclfError, did_you_mean, listing
 from .format import fixed, shorten
 from .terminal import Terminal
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 
 Role = Literal["text", "pair", "label"]
-_USUAL: dict[Role, tuple[str, ...]] = {
-    "text": ("text", "texts", "review", "sentence", "content", "body", "comment", "message", "document"),
-    "pair": ("pair", "text_pair", "text2", "sentence2", "second", "hypothesis"),
-    "label": ("label", "labels", "class", "category", "target", "sentiment"),
-}
 _TRUE = {"1", "1.0", "true"}
 
 
@@ -57,7 +53,7 @@ class Columns:
             if column not in columns:
                 meant = did_you_mean(column, columns)
                 raise RecipeError(f"{table} has no column '{column}'{meant} (columns: {listing(columns)})")
-        usual = [(name,) for name in _USUAL[role]]
+        usual = [(name,) for name in COLUMN_NAMES[role]]
         for names in (named, _names(dataset.get(role)), _names(dataset.get(f"{role}s")), *usual):
             if names and all(name in columns for name in names):
                 return names
@@ -159,11 +155,16 @@ def rows_of_texts(texts: Iterable[str], pair: str | None) -> Rows:
 def decoded_lines(stream: Iterable[bytes]) -> Iterator[str]:
     """Yield the lines of a stream of UTF-8, without their ends."""
     for number, line in enumerate(stream, 1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            place = f"stdin: line {number}, byte {error.start + 1}"
-            raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
+        yield decode(line, f"stdin: line {number}, ").rstrip("\r\n")
+
+
+def decode(data: bytes, place: str) -> str:
+    """Decode UTF-8; a DataError names the place of the byte that is none."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"{place}byte {error.start + 1}: is no UTF-8 text"
+        raise DataError(f"{message}; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
 
 
 @contextmanager

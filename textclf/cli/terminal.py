@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from .format import plain_lines
@@ -29,7 +30,7 @@ class Terminal:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Keep stdout for answers: what plugins and libraries print meanwhile, in whatever language, goes to stderr."""
+        """Keep stdout for answers: whatever plugins and libraries print in this block, also from C, goes to stderr."""
         with ExitStack() as stack:
             if _descriptor(sys.stdout) == 1 and (errors := _descriptor(sys.stderr)) is not None:
                 stack.enter_context(self._own_descriptor(errors))
@@ -74,14 +75,24 @@ class Terminal:
 
 
 def console(stream: TextIO) -> Console:
-    """Return a console that neither interprets nor decorates what it is given."""
+    """Return a console that neither interprets nor decorates its input."""
     # A pipe has no width; 100 columns hold the report's tables. COLUMNS, where set, decides.
     width = None if stream.isatty() or "COLUMNS" in os.environ else 100
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
+def new_table(*headings: str, right: int = 0, folded: bool = False) -> Table:
+    """Return a table without lines; its last `right` columns are numbers, or its last one is folded to fit."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for left, heading in enumerate(headings, 1):
+        justify: JustifyMethod = "right" if left > len(headings) - right else "left"
+        # Headings may be labels and metric names: as Text they are not read as markup.
+        table.add_column(Text(heading), justify=justify, no_wrap=not folded or left < len(headings))
+    return table
+
+
 def whole(table: RenderableType) -> str:
-    """Return a table as lines of the width that it takes, of which nothing is cut."""
+    """Return a table as lines that are as wide as its content."""
     wide = Console(file=StringIO(), width=_WIDEST, markup=False, emoji=False, highlight=False, color_system=None)
     with wide.capture() as drawn:
         wide.print(table)

@@ -15,7 +15,8 @@ from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
 from ..recipe.plan import Placed, check_task
 from ..recipe.recipe import Recipe, Source, parse
-from ..run.folder import RECIPE, RECORD, RunFolder, find_whole, open_run
+from ..run.folder import EVENTS, RECIPE, RECORD, RunFolder, find, open_run
+from ..run.journal import chosen_options, read_events
 from ..run.predictions_file import read_predictions, usual_metrics
 from ..run.study import seedless
 from .comparison import ComparedSystem, Comparison, Difference
@@ -142,7 +143,8 @@ def _resolve_sides(runs: Path, references: Sequence[Sequence[Reference]]) -> lis
         raise RecipeError("a comparison needs a run on either side of 'vs'")
     if len(references) < 2:
         raise RecipeError("a comparison needs at least two runs")
-    folders = [[folder for reference in side for folder in find_whole(runs, reference)] for side in references]
+    wholes = [[find(runs, reference, "study") for reference in side] for side in references]
+    folders = [[folder for whole in side for folder in whole.members()] for side in wholes]
     flat = [folder for side in folders for folder in side]
     if twice := next((f for i, f in enumerate(flat) if f.resolve() in [other.resolve() for other in flat[:i]]), None):
         raise RecipeError(f"{twice} is named twice; a run does not compare with itself")
@@ -202,7 +204,8 @@ def _side(name: str, runs: Sequence[RunFolder]) -> _Side:
     """Return a side of runs that have one recipe; a RecipeError where their recipes differ."""
     recipes = tuple(_recipe(run.path / RECIPE) for run in runs)
     # Options that textclf chose for a machine are written into the recipe of the run: nobody asked for them.
-    chosen = {place for run in runs for place in run.fixing()} if len(runs) > 1 else set()
+    events = [read_events(run.path / EVENTS) for run in runs] if len(runs) > 1 else []
+    chosen = {place for of_run in events for place in chosen_options(of_run)}
     for run, recipe in zip(runs[1:], recipes[1:], strict=True):
         different = [place for place in _recipe_differences(recipes[0].values, recipe.values) if place not in chosen]
         if different:

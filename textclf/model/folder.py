@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from ..errors import PluginError, counted, kind_of, listing, said
 from ..files import disk_failures, manifest, no_file_in
-from ..plugin.component import Kind
+from ..plugin.component import Kind, new_names
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registration, Registry, compatible, to_install
 from ..plugin.step import Step, validate
@@ -177,7 +177,7 @@ def migrated(registration: Registration, version: str, values: Mapping[str, Any]
     """Return options that an older version of the plugin wrote, in today's terms; a PluginError where that fails."""
     hint = registration.plugin.hint(registration.component.name)
     try:
-        today = registration.component.options.migrate(version, dict(values))
+        today = registration.component.options.migrate(version, new_names(registration.component.options, values))
     except Exception as error:
         raise PluginError(f"{registration}: migrate() fails: {said(error)}{hint}") from error
     if not isinstance(today, dict):

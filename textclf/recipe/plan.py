@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..data.dataset import Task
 from ..errors import KeyPath, PluginError, Problem, RecipeError, closest, did_you_mean, listing
 from ..plugin.component import KINDS, LAYOUTS, Kind, Traits
+from ..plugin.options import UnknownKey
 from ..plugin.protocols import DatasetProvider, Encoder, Metric, Output, Trainer
 from ..plugin.registry import Registration, Registry
 from ..plugin.step import Step, absence, default_traits, lacking_libraries, validate
@@ -97,7 +98,7 @@ def make_plan(recipe: Recipe, registry: Registry, *, data_traits: Traits | None 
     encoder, trainer = planner.single("encoder"), planner.single("trainer")
     metrics, outputs = planner.several("metric"), planner.several("output")
     planner.check_steps(dataset, encoder, trainer, [*metrics, *outputs], data_traits)
-    problems = recipe.located((*recipe.problems, *planner.problems))
+    problems = recipe.located((*recipe.problems, *map(planner.as_written, planner.problems)))
     if problems or encoder is None or trainer is None:
         raise RecipeError(problems)
     # A broken file was named by the user, and a recipe may not miss it, as with an observer.
@@ -133,6 +134,7 @@ class _Planner:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     readers: list[str] = field(default_factory=list)
+    old_paths: dict[KeyPath, KeyPath] = field(default_factory=dict)  # where options that were renamed are written
 
     def single(self, kind: Kind) -> Placed | None:
         value = self.recipe.values.get(kind)
@@ -195,7 +197,7 @@ class _Planner:
         if missing:
             message = absence(registration.kind, registration.component, missing)
             self.problems.append(Problem(message, place, exit_code=5))
-        options, problems = validate(registration, values)
+        options, problems = validate(registration, self._new_names(registration, values, path))
         self.problems += [problem.under(*path) for problem in problems]
         if options is None:
             return None
@@ -206,6 +208,32 @@ class _Planner:
         except PluginError as error:
             self.problems.append(Problem(str(error), place, exit_code=5))
             return None
+
+    def _new_names(self, registration: Registration, values: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+        """Return the values by the names that the options have now, with a warning for each old name."""
+        values = dict(values)
+        for old, (new, until) in registration.component.options.renamed.items():
+            if old not in values:
+                continue
+            what = f"option '{old}' of {registration.kind} '{registration.component.name}' is now '{new}'"
+            self.warnings.append(f"{what}; the old name goes in {until}")
+            value = values.pop(old)
+            # A flag overrides the recipe by either name.
+            overridden = {override.path[: len(path) + 1] for override in self.recipe.overrides}
+            by_flag = [name for name in (old, new) if (*path, name) in overridden]
+            if new not in values or by_flag == [old]:
+                values[new] = value
+                self.old_paths[*path, new] = (*path, old)
+            elif by_flag != [new]:
+                self.problems.append(UnknownKey(f"{what}, which is there too; remove one of them", (*path, old)))
+        return values
+
+    def as_written(self, problem: Problem) -> Problem:
+        """Return a problem at the option's name in the recipe, which may be an old one."""
+        for new, old in self.old_paths.items():
+            if problem.path[: len(new)] == new:
+                return replace(problem, path=(*old, *problem.path[len(new) :]))
+        return problem
 
     def _check(self, step: Step[Any], path: KeyPath, missing: list[str]) -> None:
         """Call the component's own check; a problem of exit code 0 is a warning."""

@@ -186,7 +186,7 @@ def stored_job(task: Task, store: Any, **options: Any) -> Any:
         {"precision": "bf16"},
         {"lanes": 2, "micro_batch": 2},
         {"micro_batch": 2, "epochs": 1.5},
-        {"schedule": "cosine", "class_weights": "balanced", "label_smoothing": 0.1, "checkpoint_every": 2},
+        {"schedule": "cosine", "class_weight": "balanced", "label_smoothing": 0.1, "checkpoint_every": 2},
         {"optimizer": "bertadam", "schedule": "one_cycle", "layer_decay": 0.8},
         {"unfreeze": 0.7, "epochs": 3},
         {"unfreeze": 0.5, "optimizer": "bertadam", "lanes": 2, "layer_decay": 0.9},

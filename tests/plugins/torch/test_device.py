@@ -10,7 +10,7 @@ import pytest
 import torch
 from textclf_torch import runtime
 from textclf_torch.device import choose_layout, matmul_precision
-from textclf_transformers.batch import Resident, Residents
+from textclf_transformers.batch import DeviceIds, TokenCache
 
 from tests.plugins.sentiment import Task, sentiment
 from textclf import Chosen, ResourceError, Tokens
@@ -129,9 +129,9 @@ def test_batches_made_on_the_gpu_are_those_made_on_the_cpu(tmp_path):
 def test_the_ids_of_a_split_are_copied_to_the_gpu_once():
     tokens = Tokens(np.arange(40, dtype=np.uint16), np.array([0, 15, 40]))
     specials = np.array([7, 8])
-    residents = Residents()
-    first = residents.source(tokens, lambda: specials, GPU)
-    assert isinstance(first, Resident)
+    cache = TokenCache()
+    first = cache.source(tokens, lambda: specials, GPU)
+    assert isinstance(first, DeviceIds)
     assert first.flat.device.type == "cuda"
     assert first.flat.tolist() == [*range(40), 7, 8]
-    assert residents.source(tokens, lambda: specials, GPU) is first
+    assert cache.source(tokens, lambda: specials, GPU) is first

@@ -61,8 +61,8 @@ def children(parent: int) -> list[int]:
 
 def test_two_processes_end_with_the_weights_and_predictions_of_one(installed: None):
     events: list[Any] = []
-    one = Engine().run(recipe(devices=1, dropout=0.0, class_weights="balanced"), DATA)
-    two = Engine(observers=[events.append]).run(recipe(dropout=0.0, class_weights="balanced"), DATA)
+    one = Engine().run(recipe(devices=1, dropout=0.0, class_weight="balanced"), DATA)
+    two = Engine(observers=[events.append]).run(recipe(dropout=0.0, class_weight="balanced"), DATA)
     for name, tensor in weights(one).items():
         assert torch.allclose(weights(two)[name], tensor, atol=1e-4), name
     assert np.allclose(np.load(one.folder / "scores.npy"), np.load(two.folder / "scores.npy"), atol=1e-4)

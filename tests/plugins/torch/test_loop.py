@@ -15,7 +15,7 @@ from textclf_torch.job import Job
 from textclf_torch.options import TorchOptions
 from textclf_torch.precision import Arithmetic
 from textclf_torch.trainer import make_job
-from textclf_transformers.batch import Resident
+from textclf_transformers.batch import DeviceIds
 from textclf_transformers.packed import attention, last_layer
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
@@ -68,7 +68,7 @@ def gradients(job: Job, most: int) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in job.network.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("options", [{}, {"class_weights": "balanced", "label_smoothing": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced", "label_smoothing": 0.1}])
 def test_the_accumulated_gradient_is_the_big_batchs(options: dict[str, Any], tmp_path: Path):
     """T07: micro-batches change the gradient by rounding only."""
     uneven = np.array([0] * 13 + [1] * 5)
@@ -254,9 +254,9 @@ def test_a_step_of_packed_rows_reads_no_value_before_the_next_look(tmp_path, mon
     network = task.encoder.build_network(task.labels)
     asked: list[tuple[int, ...]] = []
 
-    def on_a_gpu(query, key, value, lengths, borders, scale, dropout, reach=None, causal=False):
+    def on_a_gpu(query, key, value, lengths, borders, rule):
         asked.append(tuple(query.shape))
-        return attention.by_borders(query, key, value, lengths, borders, scale, reach, causal)
+        return attention.by_borders(query, key, value, lengths, borders, rule)
 
     # As on a GPU: its attention, ids that lie there, the gradient cut there, and looks that wait.
     for place in (attention, last_layer):
@@ -269,9 +269,9 @@ def test_a_step_of_packed_rows_reads_no_value_before_the_next_look(tmp_path, mon
     lengths, rows, state = task.encoder.lengths(task.encoded.features), np.array([0, 1, 2, 9, 12, 5]), states.State(6)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         without_values(network, mode)
-        specials = task.encoder._vocabulary().collator.single.flat
-        ids = Resident.of(task.encoded.features.ids, specials, CPU)
-        monkeypatch.setattr(task.encoder._residents, "source", lambda *asked: ids)
+        specials = task.encoder._preprocessor.collator.single.flat
+        ids = DeviceIds.of(task.encoded.features.ids, specials, CPU)
+        monkeypatch.setattr(task.encoder._cache, "source", lambda *asked: ids)
         job = make_job(
             TorchOptions(batch_size=6), task.encoder, network, task.encoded, None, task.labels, Arithmetic("bf16"), CPU,
             "packed", task.context(),

@@ -156,7 +156,7 @@ def test_bertadam_cuts_without_waiting_for_a_gpu_as_it_does_on_the_cpu(most: flo
 
 
 def test_each_optimiser_has_an_epsilon_of_its_own_unless_it_is_given(tmp_path: Path):
-    given: list[dict[str, Any]] = [{}, {"optimizer": "bertadam"}, {"optimizer": "bertadam", "epsilon": 1e-7}]
+    given: list[dict[str, Any]] = [{}, {"optimizer": "bertadam"}, {"optimizer": "bertadam", "eps": 1e-7}]
     found = [steep_job(tmp_path / str(at), **options) for at, options in enumerate(given)]
     assert [job.optimizer.defaults["eps"] for job in found] == [1e-8, 1e-6, 1e-7]
 

@@ -42,7 +42,7 @@ def gradient(job: Job, rows: np.ndarray, most: int = 3) -> tuple[torch.Tensor, l
     return flat, [by_row[row] for row in sorted(by_row)], sorted(by_row)
 
 
-@pytest.mark.parametrize("options", [{}, {"class_weights": "balanced", "label_smoothing": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced", "label_smoothing": 0.1}])
 def test_the_gradient_of_several_processes_is_that_of_one(options: dict[str, Any], tmp_path: Path):
     """T07: shares of a batch, unequal ones and empty ones too, add up to its gradient."""
     task = sentiment(tmp_path, truth=np.array([0] * 13 + [1] * 5), dropout=0.0)
@@ -61,8 +61,8 @@ def test_the_gradient_of_several_labels_in_padded_batches_is_that_of_one_process
     """T07: as for single labels and packed rows."""
     truth = np.array([["good" in text, "film" in text] for text in TEXTS])
     task = sentiment(tmp_path, SEVERAL, truth, dropout=0.0)
-    jobs = [replace(job_of(task, class_weights="balanced"), layout="padded") for _ in range(2)]
-    alone, losses, _ = gradient(job_of(task, class_weights="balanced"), np.arange(11))
+    jobs = [replace(job_of(task, class_weight="balanced"), layout="padded") for _ in range(2)]
+    alone, losses, _ = gradient(job_of(task, class_weight="balanced"), np.arange(11))
     for flat, each, _ in together(jobs, tmp_path / "team", lambda job: gradient(job, np.arange(11))):
         assert float((flat - alone).norm() / alone.norm()) <= 1e-6
         assert each == pytest.approx(losses, rel=1e-5)

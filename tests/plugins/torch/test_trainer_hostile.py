@@ -115,7 +115,7 @@ def test_a_run_of_another_version_of_torch_or_of_the_trainer_is_not_resumed_unle
     message = capsys.readouterr().err.splitlines()[-1]
     refused = f"textclf: {stopped} cannot be resumed to the same result: textclf_torch was 0.0.9 and is "
     assert message.startswith(refused)
-    assert f"; torch was 2.10.0 and is {torch.__version__}; run the recipe anew, or" in message
+    assert f"; torch was 2.10.0 and is {torch.__version__}; run the recipe again, or" in message
     assert main(["resume", NAME, "--allow-changed"]) == 0
 
 

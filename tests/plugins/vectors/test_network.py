@@ -123,7 +123,7 @@ def test_the_shape_of_ragged_texts_is_what_torch_packs():
     texts = [torch.arange(n) + 10 * i for i, n in enumerate(lengths)]
     packed = torch.nn.utils.rnn.pack_sequence([t for t in texts if len(t)], enforce_sorted=False)
     assert torch.cat(texts)[shape.order].tolist() == packed.data.tolist()
-    assert shape.alive.tolist() == packed.batch_sizes.tolist()
+    assert shape.batch_sizes.tolist() == packed.batch_sizes.tolist()
     assert shape.spread(torch.cat(texts)[:, None].float() + 1)[..., 0].tolist() == [
         [1, 2, 0, 0], [0, 0, 0, 0], [21, 22, 23, 24], [31, 0, 0, 0], [41, 42, 43, 44]
     ]  # fmt: skip
@@ -237,7 +237,7 @@ def test_a_network_for_other_labels_is_refused(tmp_path):
         ({"hidden": -1}, "'{0}/config.json' says hidden: -1, of which no network can be made"),
         ({"network": "os"}, "'{0}/config.json' says network: 'os', of which no network can be made"),
         ({"widths": []}, "'{0}/config.json' contradicts itself, so the network cannot be read"),
-        ({"strange": 1}, "'{0}/config.json' does not tell what its network is made by"),
+        ({"strange": 1}, "'{0}/config.json' does not describe its network"),
         ({"hidden": 2**30}, "the weights in '{0}' have misshapen tensors: "),
         (None, "'{0}/config.json' is missing or broken, so the network cannot be read"),
     ],

@@ -1,4 +1,4 @@
-"""Where in a text each token comes from, and where it stands in a padded batch."""
+"""The characters that each token comes from, and the place of each token in a padded batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.hostile import HOSTILE
-from tests.plugins.test_transformers_encoding import TEXTS, fitted
+from tests.plugins.transformers.test_encoder import TEXTS, fitted
 from tests.tiny import tiny_bert, tiny_gpt2, tiny_roberta
 from textclf import Texts
 from textclf.data.cleaning import whole
@@ -80,7 +80,7 @@ def test_at_its_place_in_a_batch_each_token_is_seen(maker, truncate: str, pairs:
     ids = encoder.collate(tokens, rows, "padded", CPU)["input_ids"].numpy()
     seen = encoder.seen(tokens, rows)
     assert seen.shape == ids.shape
-    specials = encoder._vocabulary().collator.template(tokens).size
+    specials = encoder._preprocessor.collator.template(tokens).size
     for row, found, places in zip(rows, ids, seen, strict=True):
         assert (tokens.row(row)[places[places >= 0]] == found[places >= 0]).all()
         assert (places >= 0).sum() == min(len(tokens.row(row)), 12 - specials)

@@ -1,4 +1,4 @@
-"""The encoder tfidf: what it counts, how it weighs, and that a restored one makes the same bits."""
+"""The encoder `tfidf`: counts, weights, and the same bits after a restore."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pydantic import ValidationError
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from tests.plugins.sentences import TWO, build, component, encoded, options, sentences
 from textclf import ArtefactError, DataError, Split, Texts
 from textclf.testing.context import LocalContext
 from textclf.testing.samples import HOSTILE
-
-from .sentences import TWO, build, component, encoded, options, sentences
 
 
 @pytest.fixture
@@ -60,33 +59,33 @@ def test_counts_are_never_negative_even_for_words_in_every_text(context: LocalCo
 
 
 def test_negations_stay_whole_words(context: LocalContext) -> None:
-    assert terms(["I don't, won’t 'like' it!"], context, ngrams=[1, 1]) == ["don't", "i", "it", "like", "won’t"]
+    assert terms(["I don't, won’t 'like' it!"], context, ngram_range=[1, 1]) == ["don't", "i", "it", "like", "won’t"]
 
 
 def test_words_of_one_letter_and_marks_are_the_recipe_s_choice(context: LocalContext) -> None:
     text = ["A b'c is ok?!"]
-    assert terms(text, context, ngrams=[1, 1]) == ["a", "b'c", "is", "ok"]
-    assert terms(text, context, ngrams=[1, 1], one_letter=False) == ["b'c", "is", "ok"]
-    assert terms(text, context, ngrams=[1, 1], marks=True) == ["!", "?", "a", "b'c", "is", "ok"]
-    assert terms(text, context, ngrams=[1, 1], lowercase=False) == ["A", "b'c", "is", "ok"]
+    assert terms(text, context, ngram_range=[1, 1]) == ["a", "b'c", "is", "ok"]
+    assert terms(text, context, ngram_range=[1, 1], one_letter=False) == ["b'c", "is", "ok"]
+    assert terms(text, context, ngram_range=[1, 1], marks=True) == ["!", "?", "a", "b'c", "is", "ok"]
+    assert terms(text, context, ngram_range=[1, 1], lowercase=False) == ["A", "b'c", "is", "ok"]
 
 
 def test_rare_frequent_and_surplus_n_grams_are_left_out(context: LocalContext) -> None:
     texts = ["the cat", "the dog", "the dog barks"]
-    assert terms(texts, context, ngrams=[1, 1], min_df=2) == ["dog", "the"]
-    assert terms(texts, context, ngrams=[1, 1], max_df=0.7) == ["barks", "cat", "dog"]
-    assert terms(texts, context, ngrams=[1, 1], max_features=1) == ["the"]
+    assert terms(texts, context, ngram_range=[1, 1], min_df=2) == ["dog", "the"]
+    assert terms(texts, context, ngram_range=[1, 1], max_df=0.7) == ["barks", "cat", "dog"]
+    assert terms(texts, context, ngram_range=[1, 1], max_features=1) == ["the"]
 
 
 def test_what_only_one_text_says_counts_in_few_texts_alone(context: LocalContext) -> None:
     texts = [f"film number{i}" for i in range(999)]
-    assert len(terms(texts, context, ngrams=[1, 1])) == 1000
-    assert terms([*texts, "last"], context, ngrams=[1, 1]) == ["film"]
-    assert len(terms([*texts, "last"], context, ngrams=[1, 1], min_df=1)) == 1001
+    assert len(terms(texts, context, ngram_range=[1, 1])) == 1000
+    assert terms([*texts, "last"], context, ngram_range=[1, 1]) == ["film"]
+    assert len(terms([*texts, "last"], context, ngram_range=[1, 1], min_df=1)) == 1001
 
 
 def test_weights_and_norm_can_be_switched_off(context: LocalContext) -> None:
-    plain = {"ngrams": [1, 1], "idf": False, "norm": "none", "sublinear": False}
+    plain = {"ngram_range": [1, 1], "use_idf": False, "norm": "none", "sublinear_tf": False}
     assert fitted(["a b b"], context, **plain).encode(Texts(["b b b a"]), context).toarray().tolist() == [[1, 3]]
     once = fitted(["a b b"], context, **plain, binary=True)
     assert once.encode(Texts(["b b b a"]), context).toarray().tolist() == [[1, 1]]
@@ -94,7 +93,7 @@ def test_weights_and_norm_can_be_switched_off(context: LocalContext) -> None:
 
 def test_pairs_have_a_vocabulary_and_columns_for_each_side(context: LocalContext) -> None:
     train = Split(Texts(["good film", "bad film"], ["great", "great dull"]), np.array([0, 1]))
-    encoder, features = encoded(train, context, ngrams=[1, 1])
+    encoder, features = encoded(train, context, ngram_range=[1, 1])
     assert [vocabulary.terms for vocabulary in encoder.vocabularies] == [["bad", "film", "good"], ["dull", "great"]]
     assert features.features.shape == (2, 5)
     swapped = encoder.encode(Texts(["great"], ["good"]), context)
@@ -136,7 +135,7 @@ def test_a_restored_encoder_makes_the_same_bits(
 ) -> None:
     texts = [text[:3000] for text in HOSTILE] + ["\ud83d\ude00 two surrogates", "😀 one face", "line\u2028break\x85"]
     train = Split(Texts(texts, texts[::-1] if pairs else None), np.zeros(len(texts), np.int64))
-    encoder, before = encoded(train, context, analyzer=analyzer, ngrams=[1, 3])
+    encoder, before = encoded(train, context, analyzer=analyzer, ngram_range=[1, 3])
     encoder.save(tmp_path)
     again = component("encoder", "tfidf").restore(encoder.options, tmp_path)
     assert [v.terms for v in again.vocabularies] == [v.terms for v in encoder.vocabularies]
@@ -145,7 +144,7 @@ def test_a_restored_encoder_makes_the_same_bits(
 
 
 def test_what_is_saved_is_json_and_an_array_without_pickle(context: LocalContext, tmp_path: Path) -> None:
-    fitted(["a film", "b"], context, ngrams=[1, 1]).save(tmp_path)
+    fitted(["a film", "b"], context, ngram_range=[1, 1]).save(tmp_path)
     assert json.loads((tmp_path / "tfidf.json").read_text()) == {"format": 1, "first": ["a", "b", "film"]}
     assert np.load(tmp_path / "idf.npy", allow_pickle=False).shape == (3,)
 
@@ -170,7 +169,7 @@ TAMPERED = {
 def test_a_tampered_encoder_is_refused(case: str, context: LocalContext, tmp_path: Path) -> None:
     """C06: what is missing, misshapen or unreadable is named, never silently made anew."""
     name, content, message = TAMPERED[case]
-    fitted(["a film", "b"], context, ngrams=[1, 1]).save(tmp_path)
+    fitted(["a film", "b"], context, ngram_range=[1, 1]).save(tmp_path)
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -192,7 +191,7 @@ def test_weights_of_another_kind_are_refused(
     array: np.ndarray, message: str, context: LocalContext, tmp_path: Path
 ) -> None:
     """C06: NaN, another shape or another type are refused with the tensor's name."""
-    fitted(["a film", "b"], context, ngrams=[1, 1]).save(tmp_path)
+    fitted(["a film", "b"], context, ngram_range=[1, 1]).save(tmp_path)
     np.save(tmp_path / "idf.npy", array)
     with pytest.raises(ArtefactError) as refused:
         component("encoder", "tfidf").restore(options("encoder", "tfidf"), tmp_path)
@@ -206,7 +205,7 @@ def test_a_pickled_array_is_refused_unread(context: LocalContext, tmp_path: Path
         def __reduce__(self):
             return Path.touch, (tmp_path / "sprung",)
 
-    fitted(["a film", "b"], context, ngrams=[1, 1]).save(tmp_path)
+    fitted(["a film", "b"], context, ngram_range=[1, 1]).save(tmp_path)
     np.save(tmp_path / "idf.npy", np.array([Trap()], object), allow_pickle=True)
     with pytest.raises(ArtefactError, match="is no array: Object arrays cannot be loaded"):
         component("encoder", "tfidf").restore(options("encoder", "tfidf"), tmp_path)
@@ -216,9 +215,9 @@ def test_a_pickled_array_is_refused_unread(context: LocalContext, tmp_path: Path
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"ngrams": [2, 1]}, "the shortest n-gram, 2, is longer than the longest, 1"),
-        ({"ngrams": [0, 1]}, "Input should be greater than or equal to 1"),
-        ({"ngrams": [1]}, "Field required"),
+        ({"ngram_range": [2, 1]}, "the shortest n-gram, 2, is longer than the longest, 1"),
+        ({"ngram_range": [0, 1]}, "Input should be greater than or equal to 1"),
+        ({"ngram_range": [1]}, "Field required"),
         ({"min_df": 0}, "Input should be greater than or equal to 1"),
         ({"max_df": 1.5}, "Input should be less than or equal to 1"),
         ({"lowercase": 1}, "Input should be a valid boolean"),

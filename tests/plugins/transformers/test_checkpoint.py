@@ -1,4 +1,4 @@
-"""Where pretrained weights may come from, and what is said where they are not there."""
+"""Checkpoints from a folder, a run, a package and the hub, and the errors where they are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder `vectors` with the trainer `torch`: it learns, resumes to the same bits, and is saved whole."""
+"""The encoder `vectors` with the trainer `torch`: it learns, resumes to the same bits, is saved whole and explained."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from textclf_torch import explain
 from textclf_torch.options import TorchOptions
-from textclf_torch.trainer import TorchTrainer
+from textclf_torch.trainer import TorchModel, TorchTrainer
 from textclf_vectors import restore
 
+from tests.plugins.vectors.test_network import KINDS
 from tests.plugins.word_vectors import LABELS, MATRIX, TEXTS, TRUTH, WORDS, encoded, encoder, write_text
 from textclf import Encoded, Engine, Labels, Split, Stopped, Texts
 from textclf.plugin.discovery import discover
@@ -169,3 +171,42 @@ def test_an_encoder_fitted_on_strange_texts_alone_still_runs(tmp_path):
     made.fit(Split(Texts(texts), np.array([0, 1, 0, 1, 0, 1])), context)
     data = Encoded(made.encode(Texts(texts), context), np.array([0, 1, 0, 1, 0, 1]))
     assert np.isfinite(_train(made, data, context, epochs=2).scores(data.features, context)).all()
+
+
+EXPLAINED = ["the film was not very good", "", "unheard of , but good " * 8]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contributions_add_up_for_every_network(kind, tmp_path):
+    made = encoder(tmp_path, **KINDS[kind])
+    torch.manual_seed(3)
+    network = made.build_network(LABELS)
+    with torch.no_grad():
+        for parameter in network.head.parameters():
+            # Fresh weights are so small that nothing would be seen.
+            parameter.mul_(6.0)
+    trained = [parameter.requires_grad for parameter in network.parameters()]
+    model, context = TorchModel(network, made, LABELS, torch.device("cpu")), LocalContext(tmp_path)
+    tokens = made.encode(Texts(EXPLAINED), context)
+    before = model.scores(tokens, context)
+    assert model.opaque() == ""
+    for told, length in zip(model.attributions(tokens, np.array([1, 0, 1]), context), tokens.lengths(), strict=True):
+        difference = told.logit - told.baseline
+        assert abs(told.values.sum() - difference) <= explain.TOLERANCE * max(abs(difference), 1)
+        assert len(told.units) == length
+        assert length == 0 or np.abs(told.values).max() > 1e-3
+    assert (model.scores(tokens, context) == before).all()
+    assert [parameter.requires_grad for parameter in network.parameters()] == trained
+
+
+@pytest.mark.gpu
+def test_a_recurrent_network_is_explained_on_cuda_as_on_the_cpu(tmp_path):
+    # cuDNN has no backward pass for a network that is not trained.
+    made = encoder(tmp_path, **KINDS["lstm, max"])
+    network, context = made.build_network(LABELS).eval(), LocalContext(tmp_path)
+    tokens, found = made.encode(Texts(EXPLAINED[:1]), context), []
+    for device in map(torch.device, ("cpu", "cuda")):
+        model = TorchModel(network.to(device), made, LABELS, device)
+        found.append(model.attributions(tokens, np.array([1]), context)[0].values)
+    assert np.allclose(*found, atol=1e-4)
+    assert torch.backends.cudnn.enabled

@@ -1,4 +1,4 @@
-"""Whether packed rows are exact in half precision is tried before it is relied on."""
+"""Packed rows in half precision are used only where they give what padded batches give."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from textclf_transformers import TransformerOptions, build
 from textclf_transformers.packed import parity
-from textclf_transformers.packed.attention import attend, by_length, within
+from textclf_transformers.packed.attention import Rule, attend, by_length, within
 
 from tests.tiny import tiny_bert
 from textclf import Labels, Split, Texts
@@ -28,8 +28,8 @@ def encoded(folder, **options):
     return encoder, encoder.build_network(Labels(("no", "yes")))
 
 
-def right(query, key, value, lengths, borders, scale, reach, causal):
-    return by_length(query, key, value, lengths, scale, 0.0, reach, causal)
+def right(query, key, value, lengths, borders, rule):
+    return by_length(query, key, value, lengths, rule)
 
 
 def why(network, dtype=torch.bfloat16, kernel=right):
@@ -39,13 +39,13 @@ def why(network, dtype=torch.bfloat16, kernel=right):
     return parity.why_padded(network, Collator(template, template, 64, "head", 0, 0, True), dtype, kernel)
 
 
-def plain(query, key, value, lengths, reach=None):
-    return by_length(query, key, value, lengths, None, 0.0, reach)
+def plain(query, key, value, lengths, *rest):
+    return by_length(query, key, value, lengths, Rule())
 
 
 def mixed(query, key, value, lengths, *rest):
     """Attend over all texts as if they were one."""
-    return by_length(query, key, value, (len(key),), None, 0.0, None)[: len(query)]
+    return by_length(query, key, value, (len(key),), Rule())[: len(query)]
 
 
 def test_packed_rows_in_bf16_are_taken_where_attention_and_logits_are_right(network):
@@ -58,13 +58,10 @@ def test_a_kernel_that_mixes_texts_is_found_out(network):
 
 
 def test_windows_are_tried_where_a_network_has_them(network):
-    def blind(query, key, value, lengths, *rest):
-        return plain(query, key, value, lengths)
-
-    assert why(network, kernel=blind) == ""
+    assert why(network, kernel=plain) == ""
     network.config.local_attention = 4
     assert why(network) == ""
-    assert why(network, kernel=blind).startswith("the results of attention of variable length differ by ")
+    assert why(network, kernel=plain).startswith("the results of attention of variable length differ by ")
 
 
 def test_a_kernel_with_wrong_gradients_is_found_out(network):
@@ -98,7 +95,7 @@ def test_on_the_cpu_packed_rows_need_no_further_trial(tmp_path):
 def test_a_window_is_seen_within_each_text_alone():
     drawn = torch.Generator().manual_seed(0)
     query, key, value = (torch.randn(35, 2, 8, generator=drawn) for _ in range(3))
-    found = within(query, key, value, LENGTHS, BORDERS, None, 0.0, reach=2)
+    found = within(query, key, value, LENGTHS, BORDERS, Rule(reach=2))
     place, text = torch.arange(35), torch.repeat_interleave(torch.tensor(LENGTHS))
     mask = ((place[:, None] - place).abs() <= 2) & (text[:, None] == text)
     rows = [t.transpose(0, 1) for t in (query, key, value)]
@@ -107,5 +104,5 @@ def test_a_window_is_seen_within_each_text_alone():
     named = {"text_lengths": LENGTHS, "text_borders": BORDERS, "sliding_window": 3}
     by_name, _ = attend(torch.nn.Module(), *(row[None] for row in rows), None, **named)
     assert torch.allclose(by_name[0], whole, atol=1e-6)
-    firsts = within(query[BORDERS[:-1]], key, value, LENGTHS, BORDERS, None, 0.0, reach=2)
+    firsts = within(query[BORDERS[:-1]], key, value, LENGTHS, BORDERS, Rule(reach=2))
     assert torch.allclose(firsts, whole[BORDERS[:-1]], atol=1e-6)

@@ -93,7 +93,7 @@ def test_a_network_whose_packed_logits_differ_stays_padded_and_says_why(tmp_path
     encoder, tokens, network = encoded(tmp_path, tiny_bert, Texts(FIRST))
     assert encoder.layouts == ("padded",)
     assert encoder.unpacked.startswith("its logits differ by ")
-    (told,) = [event for event in encoder._warnings.events if isinstance(event, Chosen)]
+    (told,) = [event for event in encoder._context.events if isinstance(event, Chosen)]
     assert (told.what, told.choice, told.why) == ("packed rows", "not with this network", encoder.unpacked)
     assert network.config._attn_implementation == "sdpa"
     assert not isinstance(last_layer(network.base_model).forward, Shortened)

@@ -1,4 +1,4 @@
-"""The linear trainers: tasks, layouts, determinism, probabilities, and what they refuse."""
+"""The linear trainers: tasks, layouts, determinism, probabilities and errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 from textclf_sklearn.linear_model import LinearModel
 
+from tests.plugins.sentences import TAGS, THREE, TWO, build, component, encoded, options, sentences
 from textclf import ArtefactError, DataError, Encoded, Labels, Texts
 from textclf.testing.context import LocalContext
-
-from .sentences import TAGS, THREE, TWO, build, component, encoded, options, sentences
 
 TRAINERS = ["logistic", "linear_svm", "naive_bayes", "nbsvm"]
 TASKS = {"two labels": TWO, "three labels": THREE, "tags": TAGS}

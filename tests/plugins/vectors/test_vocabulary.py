@@ -128,7 +128,7 @@ def test_a_saved_vocabulary_reads_the_same_ids(tmp_path):
     texts, context = Texts([*TEXTS, "", "it isn't unknown-good"]), LocalContext(tmp_path)
     assert made.encode(texts, context).ids.tolist() == again.encode(texts, context).ids.tolist()
     assert again.fingerprint() == made.fingerprint()
-    with pytest.raises(RuntimeError, match="a saved model's network is loaded"):
+    with pytest.raises(RuntimeError, match="fit the encoder before it builds a network"):
         again.build_network(_labels())
 
 

@@ -1,4 +1,4 @@
-"""How texts become tokens, and tokens what a network reads."""
+"""Texts become tokens, and tokens become the batches that a network reads."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_batch_is_what_transformers_makes_of_the_same_texts(maker, pairs: bool
 
 def test_special_tokens_in_a_users_text_stay_text(bert: Path):
     encoder, context = fitted(bert)
-    separator = encoder._vocabulary().tokenizer.sep_token_id
+    separator = encoder._preprocessor.tokenizer.sep_token_id
     tokens = encoder.encode(Texts(["a [SEP] film [CLS]"]), context)
     assert separator not in tokens.ids
     assert len(tokens.ids) == len(["a", "[", "sep", "]", "film", "[", "cls", "]"])

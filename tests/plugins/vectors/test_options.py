@@ -1,4 +1,4 @@
-"""What the options of `vectors` name is looked at before anything runs, and what its file does not suit is told."""
+"""Options of `vectors` are checked before anything runs."""
 
 from __future__ import annotations
 

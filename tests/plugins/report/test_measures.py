@@ -128,7 +128,7 @@ def test_the_worst_mistakes_come_first_and_abstentions_are_none():
     found = measures.mistakes(predicted, 7)
     assert [mistake.id for mistake in found] == [f"id{row}" for row in rows[:7]]
     names = predicted.labels.names
-    assert [(m.truth, m.said) for m in found] == [
+    assert [(m.truth, m.predicted) for m in found] == [
         ((names[predicted.truth[row]],), (names[predicted.predicted[row]],)) for row in rows[:7]
     ]
     assert found[0].score == float(predicted.scores[rows[0]].max())
@@ -145,7 +145,7 @@ def test_with_several_labels_the_worst_label_of_a_text_is_named():
         Texts(["first", "second", "third"]), ("0", "1", "2"),
     )  # fmt: skip
     found = measures.mistakes(predicted, 5)
-    assert [(m.id, m.label, m.truth, m.said) for m in found] == [
+    assert [(m.id, m.label, m.truth, m.predicted) for m in found] == [
         ("0", "war", ("art", "war"), ("art", "law")),
         ("2", "law", ("art",), ("art", "law")),
     ]

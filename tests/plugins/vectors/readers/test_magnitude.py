@@ -16,7 +16,7 @@ from textclf_vectors.readers.magnitude import xxh32
 from tests.plugins.word_vectors import MATRIX, WORDS, everything, write_magnitude
 from textclf import DataError
 
-CONVERTED = Path(__file__).parent / "magnitude"
+CONVERTED = Path(__file__).parent / "magnitude_files"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Batches by index arithmetic are those that one gets by cutting and joining text by text."""
+"""Batches by index arithmetic equal those that are cut and joined text by text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
-from textclf_transformers.batch import Collator, Resident, Residents, Template, ends, longest_first
+from textclf_torch.runtime import kept_ends, longest_first
+from textclf_transformers.batch import Collator, DeviceIds, Template, TokenCache
 
 from textclf import Tokens
 
@@ -62,8 +63,8 @@ def text_by_text(collator: Collator, tokens: Tokens, row: int) -> tuple[list[int
     return [*chain(*joined)], [*chain(*types)]
 
 
-def source(route: str, collator: Collator, tokens: Tokens) -> Resident | None:
-    return None if route == ROUTES[0] else Resident.of(tokens.ids, collator.template(tokens).flat, CPU)
+def source(route: str, collator: Collator, tokens: Tokens) -> DeviceIds | None:
+    return None if route == ROUTES[0] else DeviceIds.of(tokens.ids, collator.template(tokens).flat, CPU)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -108,10 +109,10 @@ def test_an_empty_text_without_special_tokens_is_padding_alone():
 
 def test_head_tail_keeps_the_first_128_and_the_last():
     lengths = np.array([1000, 3])
-    assert [part.tolist() for part in ends(lengths, 510, "head_tail")] == [[128, 3], [382, 0]]
-    assert [part.tolist() for part in ends(lengths, 100, "head_tail")] == [[50, 3], [50, 0]]
-    assert [part.tolist() for part in ends(lengths, 3, "head")] == [[3, 3], [0, 0]]
-    assert [part.tolist() for part in ends(lengths, 3, "tail")] == [[0, 3], [3, 0]]
+    assert [part.tolist() for part in kept_ends(lengths, 510, "head_tail")] == [[128, 3], [382, 0]]
+    assert [part.tolist() for part in kept_ends(lengths, 100, "head_tail")] == [[50, 3], [50, 0]]
+    assert [part.tolist() for part in kept_ends(lengths, 3, "head")] == [[3, 3], [0, 0]]
+    assert [part.tolist() for part in kept_ends(lengths, 3, "tail")] == [[0, 3], [3, 0]]
 
 
 def test_the_longer_text_of_a_pair_is_cut_first():
@@ -121,4 +122,4 @@ def test_the_longer_text_of_a_pair_is_cut_first():
 
 def test_off_a_gpu_the_ids_stay_where_they_are():
     tokens = Tokens(np.arange(4, dtype=np.uint16), np.array([0, 4]))
-    assert Residents().source(tokens, lambda: SINGLE.flat, CPU).ids is tokens.ids
+    assert TokenCache().source(tokens, lambda: SINGLE.flat, CPU).ids is tokens.ids
