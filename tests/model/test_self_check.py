@@ -262,7 +262,7 @@ def test_a_fingerprint_that_leaves_the_seed_out_costs_no_run_and_is_told() -> No
         "encoder 'projected' (plugin textclf_projected): the features in the cache are not those that encode makes of "
         "the same texts, though its fingerprint is the same, '"
     )
-    assert warning.endswith("'; they are made anew, but name in fingerprint() all that they depend on, also the seed")
+    assert warning.endswith("'; they are made again, but name in fingerprint() all that they depend on, also the seed")
     assert (second.folder / "scores.npy").read_bytes() == (alone.folder / "scores.npy").read_bytes()
 
 
