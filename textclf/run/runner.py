@@ -173,7 +173,8 @@ class _Run:
         self._save(splits, evaluation, classifier)
         made = self._report(splits, evaluation, on_validation)
         if plan.outputs:
-            finished = Finished(made, evaluation.predictions, journal.history(), classifier, fixed.resolved())
+            history, record = journal.history(), dict(self.folder.record)
+            finished = Finished(made, evaluation.predictions, history, classifier, fixed.resolved(), record)
             outputs = zip(plan.outputs, components.outputs, strict=True)
             write_outputs(outputs, finished, self.folder, self.context.warn)
         return RunResult(replace(made, warnings=tuple(journal.warnings)), classifier, evaluation)
