@@ -129,10 +129,10 @@ def test_a_stream_names_what_it_cannot_predict(stream: Any, says: str) -> None:
 
 
 def test_abstentions_and_several_labels_have_their_own_form() -> None:
-    classifier = trained().with_decision(Decision(abstain_below=1.0))
+    classifier = dataclasses.replace(trained(), decision=Decision(abstain_below=1.0))
     [one] = classifier.predict(["the"])
     assert (one.label, one.score) == (None, pytest.approx(max(one.scores.values())))
-    [several] = trained(**MULTI).with_decision(Decision(0.0)).predict(["the"])
+    [several] = dataclasses.replace(trained(**MULTI), decision=Decision(0.0)).predict(["the"])
     assert (several.label, several.score) == (("label0", "label1", "label2"), None)
 
 

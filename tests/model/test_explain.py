@@ -230,7 +230,7 @@ def test_every_label_that_is_decided_on_is_explained_and_the_most_probable_where
     several = engine().run(recipe(**changes)).classifier
     text = several.labels.names[0]
     for threshold, count in ((0.0, 3), (1.0, 1)):
-        decided = several.with_decision(dataclasses.replace(several.decision, threshold=threshold))
+        decided = dataclasses.replace(several, decision=dataclasses.replace(several.decision, threshold=threshold))
         told = decided.explain([text, text])
         assert [each.label for each in told[:count]] == [each.label for each in told[count:]]
         assert len({each.label for each in told}) == count

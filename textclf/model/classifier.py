@@ -25,7 +25,7 @@ from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registry
 from ..plugin.step import MODEL, Step
 from ..plugin.validation import checked_features, checked_scores
-from .explain import Parts, Wish, checked_method, explain
+from .explain import ExplainInputs, ExplanationRequest, checked_method, explain
 from .folder import FILE, Saved, note_rebuilt, restored_step, save_parts
 
 if TYPE_CHECKING:
@@ -164,13 +164,17 @@ class Classifier:
         cleaned, bare = clean(given, self.cleaning), replace(self, cleaning=())
         with self.context(observer=observer) as context:
             scores = bare.raw_scores(cleaned, context)
-            parts = Parts(
+            parts = ExplainInputs(
                 self.labels, self.encoder, self.model, (self.steps["encoder"], self.steps["trainer"]),
                 lambda texts: bare.raw_scores(texts, context), context,
             )  # fmt: skip
             chosen = [self._decided(row) if column is None else [column] for row in scores]
-            wishes = [Wish(row, c, shortest(scores[row, c])) for row, columns in enumerate(chosen) for c in columns]
-            return Explanations(explain(parts, cleaned, wishes, asked))
+            requests = [
+                ExplanationRequest(row, c, shortest(scores[row, c]))
+                for row, columns in enumerate(chosen)
+                for c in columns
+            ]
+            return Explanations(explain(parts, cleaned, requests, asked))
 
     def texts_of(self, rows: Sequence[Any], done: int = 0) -> Texts:
         """Return rows, texts or pairs of texts, as Texts; a DataError names the first, behind `done`, that is none."""
@@ -220,9 +224,6 @@ class Classifier:
         model = trainer.call("restore", lambda: trainer.build().restore(folder, encoder, labels))
         trainer.require("restore", model, MODEL, "Model")
         return cls(labels, encoder, model, steps, cleaning, decision, pairs, cache, metrics)  # type: ignore[arg-type]
-
-    def with_decision(self, decision: Decision) -> Classifier:
-        return replace(self, decision=decision)
 
     def _write(self, folder: Path) -> Saved:
         saved = save_parts(self.encoder, self.model, self.steps, folder)

@@ -68,8 +68,8 @@ def _kind(char: str) -> str:
     return "s"
 
 
-Asked = Literal["auto", "exact", "gradients", "occlusion"]
-ASKED: tuple[Asked, ...] = get_args(Asked)
+RequestedMethod = Literal["auto", "exact", "gradients", "occlusion"]
+METHODS: tuple[RequestedMethod, ...] = get_args(RequestedMethod)
 # Texts that are scored to explain one by occlusion, at most: of longer ones, runs of words are deleted together.
 _MOST = 512
 # And so many of them are scored at once, so that it can be told how far it is.
@@ -78,8 +78,8 @@ _WORDLESS = "a text without words"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What explains: the parts of a classifier, and how it scores texts that are cleaned already."""
+class ExplainInputs:
+    """The parts of a classifier, and its function that scores cleaned texts."""
 
     labels: Labels
     encoder: Any
@@ -90,40 +90,45 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A text, by its row, and the column of the label to explain, with the score that it has."""
+class ExplanationRequest:
+    """A text, by its row, and the column of the label to explain, with its score."""
 
     row: int
     column: int
     score: float
 
 
-def checked_method(method: str, place: str = "method") -> Asked:
+def checked_method(method: str, place: str = "method") -> RequestedMethod:
     """Return the name of a method; a RecipeError where it is none."""
     if not isinstance(method, str):
-        raise RecipeError(f"{place} is a str, not {kind_of(method)} (known: {listing(ASKED)})")
-    if method not in ASKED:
-        raise RecipeError(f"{place}: '{method}' is unknown{did_you_mean(method, ASKED)} (known: {listing(ASKED)})")
+        raise RecipeError(f"{place} is a str, not {kind_of(method)} (known: {listing(METHODS)})")
+    if method not in METHODS:
+        raise RecipeError(f"{place}: '{method}' is unknown{did_you_mean(method, METHODS)} (known: {listing(METHODS)})")
     return method
 
 
-def explain(parts: Parts, texts: Texts, wishes: Sequence[Wish], asked: Asked) -> list[Explanation]:
-    """Return one explanation a wish; `auto` asks the parts themselves where they can tell, else deletes words."""
+def explain(
+    parts: ExplainInputs, texts: Texts, requests: Sequence[ExplanationRequest], asked: RequestedMethod
+) -> list[Explanation]:
+    """Return one explanation for each request.
+
+    `auto` uses the attributions of the model where encoder and model offer them, and deletes words where not.
+    """
     why_not = "as asked" if asked == "occlusion" else _why_not(parts)
     if why_not and asked not in ("auto", "occlusion"):
         raise RecipeError(f"method '{asked}': {why_not}; use auto or occlusion")
     if why_not:
         # Only of networks is more to be expected: other encoders need not tell where their features come from.
         expected = asked == "auto" and parts.steps[0].traits.makes == "tokens"
-        return [_occluded(parts, texts, wish, why_not if expected else "") for wish in wishes]
+        return [_occluded(parts, texts, request, why_not if expected else "") for request in requests]
     method: Method = parts.steps[1].call("explains_by", lambda: parts.model.explains_by)
     if asked not in ("auto", method):
         known = f"{parts.steps[1]} is explained by '{method}'"
         raise RecipeError(f"method '{asked}': {known}; use auto, {method} or occlusion")
-    return _attributed(parts, texts, wishes, method)
+    return _attributed(parts, texts, requests, method)
 
 
-def _why_not(parts: Parts) -> str:
+def _why_not(parts: ExplainInputs) -> str:
     """Say why what words contributed cannot be had from the parts themselves, or return an empty string."""
     encoder, trainer = parts.steps
     if not callable(getattr(parts.encoder, "spans", None)):
@@ -134,12 +139,14 @@ def _why_not(parts: Parts) -> str:
     return trainer.call("opaque", opaque) if callable(opaque) else ""
 
 
-def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Method) -> list[Explanation]:
+def _attributed(
+    parts: ExplainInputs, texts: Texts, requests: Sequence[ExplanationRequest], method: Method
+) -> list[Explanation]:
     import numpy as np
 
     encoder, trainer = parts.steps
-    given = texts.take([wish.row for wish in wishes])
-    columns = np.array([wish.column for wish in wishes], np.int64)
+    given = texts.take([request.row for request in requests])
+    columns = np.array([request.column for request in requests], np.int64)
     features = encoder.call("encode", lambda: parts.encoder.encode(given, parts.context))
     spans = encoder.call("spans", lambda: list(parts.encoder.spans(given, parts.context)))
     found = trainer.call("attributions", lambda: list(parts.model.attributions(features, columns, parts.context)))
@@ -147,16 +154,16 @@ def _attributed(parts: Parts, texts: Texts, wishes: Sequence[Wish], method: Meth
         counts = f"{encoder} gives the spans of {len(spans)} texts and {trainer} attributions of {len(found)}"
         raise PluginError(f"{counts}, where {len(given)} were asked for")
     explained = []
-    for row, (wish, places, told) in enumerate(zip(wishes, spans, found, strict=True)):
+    for row, (request, places, told) in enumerate(zip(requests, spans, found, strict=True)):
         words = _Words(given, row)
         sound = _checked(told, trainer, parts.model.attributions)
         _demand_places(words, partial(chain.from_iterable, places.values()), parts, "spans")
         values, remainder = encoder.call("spans", partial(words.shared, places, sound))
-        explained.append(_explanation(parts, given, row, wish, method, words.told(values), remainder, told))
+        explained.append(_explanation(parts, given, row, request, method, words.told(values), remainder, told))
     return explained
 
 
-def _demand_places(words: _Words, told: Callable[[], Iterable[Span]], parts: Parts, method: str) -> None:
+def _demand_places(words: _Words, told: Callable[[], Iterable[Span]], parts: ExplainInputs, method: str) -> None:
     """Raise a PluginError where a method of the encoder tells of a place that is none in the text."""
     encoder, _ = parts.steps
     fault = encoder.call(method, lambda: words.fault_of(told()))
@@ -174,11 +181,11 @@ def _checked(told: Attributions, trainer: Step[Any], method: object) -> Attribut
     return told
 
 
-def _occluded(parts: Parts, texts: Texts, wish: Wish, why: str) -> Explanation:
+def _occluded(parts: ExplainInputs, texts: Texts, request: ExplanationRequest, why: str) -> Explanation:
     """Explain by what deleting each word that is read changes; `why`: the reason to tell, if any."""
     import numpy as np
 
-    given = texts.take([wish.row])
+    given = texts.take([request.row])
     words = _Words(given, 0)
     read = _read(parts, given, words)
     # All texts are scored without what is not read: nothing is to move up into the place of a word that is deleted.
@@ -187,18 +194,18 @@ def _occluded(parts: Parts, texts: Texts, wish: Wish, why: str) -> Explanation:
     groups = [read[start : start + size] for start in range(0, len(read), size)]
     variants = [[], range(len(words.places)), *groups]
     texts_of = chain([words.without([])], (words.without(group, unread) for group in variants))
-    logits = _logits(parts, texts_of, 1 + len(variants), wish.column)
+    logits = _logits(parts, texts_of, 1 + len(variants), request.column)
     logit, alone, baseline = logits[:3]
     values: list[float | None] = [None] * len(words.places)
     for group, other in zip(groups, logits[3:], strict=True):
         for word in group:
             values[word] = (alone - other) / len(group)
-    of = parts.labels.logit_name(wish.column) + (f", {size} words at a time" if size > 1 else "")
+    of = parts.labels.logit_name(request.column) + (f", {size} words at a time" if size > 1 else "")
     told = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
-    return _explanation(parts, given, 0, wish, "occlusion", words.told(values), 0.0, told, why)
+    return _explanation(parts, given, 0, request, "occlusion", words.told(values), 0.0, told, why)
 
 
-def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
+def _read(parts: ExplainInputs, given: Texts, words: _Words) -> list[int]:
     """Return the words, by number, that the encoder reads of the one text: all, where it does not tell."""
     encoder, _ = parts.steps
     if not callable(getattr(parts.encoder, "reads", None)):
@@ -211,7 +218,7 @@ def _read(parts: Parts, given: Texts, words: _Words) -> list[int]:
     return touched
 
 
-def _logits(parts: Parts, variants: Iterator[tuple[str, ...]], total: int, column: int) -> list[float]:
+def _logits(parts: ExplainInputs, variants: Iterator[tuple[str, ...]], total: int, column: int) -> list[float]:
     """Return the logit of each variant of a text, some of them at a time."""
     found: list[float] = []
     for chunk in _TOGETHER.cut(variants):
@@ -238,13 +245,20 @@ def _logit(scores: NDArray[np.float32], column: int, several: bool) -> NDArray[n
 
 
 def _explanation(
-    parts: Parts, texts: Texts, row: int, wish: Wish, method: Method, words: tuple[Word, ...], remainder: float,
-    told: Attributions, why: str = "",
-) -> Explanation:  # fmt: skip
+    parts: ExplainInputs,
+    texts: Texts,
+    row: int,
+    request: ExplanationRequest,
+    method: Method,
+    words: tuple[Word, ...],
+    remainder: float,
+    told: Attributions,
+    why: str = "",
+) -> Explanation:
     pair = None if texts.second is None else texts.second[row]
-    label = parts.labels.names[wish.column]
+    label = parts.labels.names[request.column]
     return Explanation(
-        texts.first[row], pair, label, wish.score, words, float(told.logit), float(told.baseline), remainder, method,
+        texts.first[row], pair, label, request.score, words, float(told.logit), float(told.baseline), remainder, method,
         told.of, told.against, why,
     )  # fmt: skip
 
