@@ -140,7 +140,7 @@ def test_a_model_that_takes_a_file_of_the_encoders_is_its_trainers_fault(save: A
     found = str(fault(save))
     assert re.fullmatch(
         rf"{re.escape(TRAINER)}: save\(\) {verb} 'toy_words.npy', which encoder 'toy_words' \(plugin "
-        r"textclf.testing.toy\) has saved; a model's own files lie under folder / 'trainer' \(test_folder.py:\d+\)",
+        r"textclf.testing.toy\) has saved; a model's own files lie under folder / 'trainer'",
         found,
     )
 
@@ -189,7 +189,7 @@ ODD = {
 @pytest.mark.parametrize(("by", "kind"), [(trained_by, "trainer"), (encoded_by, "encoder")])
 def test_what_is_no_plain_file_is_the_fault_of_who_saved_it(by: Any, kind: str, make: Any, what: str) -> None:
     """A link leads out of the folder, and nobody ever ends reading a pipe."""
-    said = f"{kind} 'own' (plugin textclf_own): save() leaves 'odd', {what}; write plain files (test_folder.py:"
+    said = f"{kind} 'own' (plugin textclf_own): save() leaves 'odd', {what}; write plain files"
     assert str(fault(beside(make), by)).startswith(said)
 
 
@@ -224,10 +224,7 @@ def objects(model: ToyModel, folder: Path) -> None:
 )  # fmt: skip
 def test_a_run_warns_once_of_the_pickles_of_a_part_by_its_name(by: Any, save: Any, saves: str) -> None:
     result = by(save)
-    warning = (
-        f"{saves}, and loading one runs whatever is in it; save arrays and JSON "
-        f"(test_folder.py:{save.__code__.co_firstlineno})"
-    )
+    warning = f"{saves}, and loading one runs whatever is in it; save arrays and JSON"
     assert result.report.warnings == (warning,)
     events = [json.loads(line) for line in (result.folder / "events.jsonl").read_text("utf-8").splitlines()]
     assert [(event["stage"], event["message"]) for event in events if event["event"] == "Warned"] == [("save", warning)]

@@ -83,7 +83,7 @@ def test_a_trainer_whose_restored_model_scores_otherwise_is_told_of_with_the_wor
     assert warning.startswith(f"{start} that was saved: ")
     found, trained = (float(warning.split(word)[1].split()[0]) for word in ("saved: ", "in place of "))
     assert found + trained == pytest.approx(1, abs=0.002)
-    assert "of a test text (test_self_check.py:" in warning
+    assert "of a test text" in warning
     assert result.classifier.predict_one("good").label  # what was trained is there as ever
 
 
@@ -101,7 +101,7 @@ def test_an_encoder_that_encodes_otherwise_once_restored_is_to_blame_and_not_the
     own = plugin("encoder", "own", lambda: ToyWords(WORDS), restore=forgetful)
     [warning] = engine(own).run(recipe(encoder="own")).report.warnings
     start = "encoder 'own' (plugin textclf_own): restore() gives an encoder that encodes otherwise than the one"
-    assert warning.startswith(f"{SENTENCE}{start} that was saved (test_self_check.py:")
+    assert warning.startswith(f"{SENTENCE}{start} that was saved")
 
 
 def test_a_model_that_cannot_be_loaded_is_told_of_and_the_run_kept():
@@ -124,7 +124,7 @@ def test_an_encoder_that_comes_back_with_fewer_columns_is_to_blame_and_not_the_t
     """The trainer knows no more than the features that it is given."""
     start = f"{ENCODER}: restore() gives an encoder that encodes otherwise than the one that was saved: 8 columns in"
     found = encoded_by(lambda options, folder: ToyWords(WordsOptions(columns=8)))
-    assert found.startswith(f"{start} place of 256 (test_self_check.py:")
+    assert found.startswith(f"{start} place of 256")
 
 
 def test_so_is_one_that_nothing_can_restore():
@@ -139,8 +139,7 @@ def test_so_is_one_that_nothing_can_restore():
 
     found = encoded_by(None, Narrow)
     start = f"{ENCODER}: build() gives an encoder that encodes otherwise than the one that was saved: 1 column in place"
-    assert found.startswith(f"{start} of 20 (")
-    assert found.endswith("); the component has no `restore`, so `build` made it anew")
+    assert found == f"{start} of 20; the component has no `restore`, so `build` made it anew"
 
 
 def test_errors_of_textclfs_own_that_an_encoder_or_a_trainer_raises_are_told_with_its_name():

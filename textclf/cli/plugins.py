@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,16 +60,14 @@ def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
     """Return where each observer of a plugin stands, how it or its module is described, and which events it is told."""
     import inspect
 
-    from ..plugin.component import first_line
-
     kinds = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, events.Event)]
     told = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
     found = []
     for by, observer in registry.observers:
         if by == plugin:
             said = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
-            place = first_line(inspect.unwrap(observer), observer)
-            function = f"textclf_event ({place})" if place else "textclf_event"
+            code = inspect.unwrap(observer).__code__
+            function = f"textclf_event ({PurePath(code.co_filename).name}:{code.co_firstlineno})"
             found.append({"function": function, "summary": said.partition("\n")[0], "events": told})
     return found
 
@@ -95,7 +94,7 @@ def _component(offer: Registration) -> Iterator[RenderableType]:
 
 
 def _traits(offer: Registration) -> Iterator[str]:
-    from ..plugin.step import lacking_libraries, pip_command
+    from ..plugin.step import missing_libraries, pip_command
 
     component = offer.component
     told = [f"{key}: {_said(value)}" for key, value in _told(offer).items() if value]
@@ -104,7 +103,7 @@ def _traits(offer: Registration) -> Iterator[str]:
     if told:
         yield "  ".join(told)
     if component.needs:
-        lacking = lacking_libraries(component)
+        lacking = missing_libraries(component)
         state = f"not installed: {', '.join(lacking)}; {pip_command(component, lacking)}" if lacking else "installed"
         yield f"needs: {', '.join(component.needs)} ({state})"
 
@@ -221,9 +220,9 @@ def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, st
 
 def _lacking(offer: Registration) -> list[str]:
     """Return those of the libraries that a component needs that are not installed."""
-    from ..plugin.step import lacking_libraries
+    from ..plugin.step import missing_libraries
 
-    return lacking_libraries(offer.component)
+    return missing_libraries(offer.component)
 
 
 def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:

@@ -138,12 +138,12 @@ def _options(flags: Sequence[str], registry: Registry) -> dict[str, dict[str, An
 
 def _refuse_options(offers: Sequence[Registration], given: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse components whose options are wrong, also by their own check, or that cannot be tried without any."""
-    from ..plugin.step import Step, validate
+    from ..plugin.step import Step, validate_options
 
     problems: list[Problem] = []
     for offer in offers:
         values = given.get(offer.component.name, {})
-        options, found = validate(offer, values)
+        options, found = validate_options(offer, values)
         if options is not None:
             with suppress(PluginError):  # a check that fails is for its clause to find
                 found = [problem for problem in Step(offer.kind, offer, options).check() if problem.exit_code]
@@ -157,10 +157,10 @@ def _refuse_options(offers: Sequence[Registration], given: Mapping[str, Mapping[
 
 def _absence(offer: Registration) -> str:
     """Say which libraries a component lacks, and the command that brings them, or nothing."""
-    from ..plugin.step import absence, lacking_libraries
+    from ..plugin.step import missing_libraries, missing_message
 
-    lacking = lacking_libraries(offer.component)
-    return absence(offer.kind, offer.component, lacking) if lacking else ""
+    lacking = missing_libraries(offer.component)
+    return missing_message(offer.kind, offer.component, lacking) if lacking else ""
 
 
 def _untried(offers: Iterable[Registration], findings: Iterable[Finding]) -> Iterator[str]:

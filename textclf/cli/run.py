@@ -66,7 +66,7 @@ def _sentence(gate: Gate) -> str:
 def _files_of_model(result: Result) -> set[str]:
     """Return the plugin files that loading the model needs: not those of metrics, outputs and observers."""
     one = result.members[0] if result.members else result
-    return {step.registration.plugin.file for step in one.classifier.steps.values()}
+    return {step.plugin.file for step in one.classifier.steps.values()}
 
 
 def next_command(result: Result, runs: str) -> str:

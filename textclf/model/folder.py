@@ -17,10 +17,10 @@ from typing import IO, Any
 
 from ..errors import PluginError, counted, kind_of, listing, said
 from ..files import disk_failures, manifest, no_file_in
-from ..plugin.component import Kind, first_line, own_line
+from ..plugin.component import Kind, failing_line
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import BLOCK, DISTRIBUTION, Plugin, Registration, Registry, older, to_install
-from ..plugin.step import Step, validate
+from ..plugin.step import Step, validate_options
 
 # Of what is no pickle hardly anything begins like one and has so many opcodes; joblib puts raw arrays between them.
 _ENOUGH = 8
@@ -162,7 +162,7 @@ def save_parts(encoder: Encoder, model: Model, steps: Mapping[Kind, Step[Any]], 
     }.items():
         if names:
             what = f"save() {verb} {listing([repr(name) for name in names], 3)}, which {steps['encoder']} has saved"
-            raise steps["trainer"].fault(f"{what}; a model's own files lie under folder / 'trainer'", model.save)
+            raise steps["trainer"].error(f"{what}; a model's own files lie under folder / 'trainer'")
     mine = [name for name in files if name not in first]
     pickles = _pickles(steps["encoder"], encoder, folder, first), _pickles(steps["trainer"], model, folder, mine)
     return Saved(files, unread, tuple(filter(None, pickles)))
@@ -173,10 +173,10 @@ def _files_with(step: Step[Any], part: Encoder | Model, folder: Path) -> dict[st
     step.call("save", partial(_save, part, folder))
     odd = no_file_in(folder)
     if odd:
-        raise step.fault(f"save() leaves {odd}; write plain files", part.save)
+        raise step.error(f"save() leaves {odd}; write plain files")
     files = manifest(folder)
     if FILE in files:
-        raise step.fault(f"save() writes '{FILE}', which textclf writes itself; name it otherwise", part.save)
+        raise step.error(f"save() writes '{FILE}', which textclf writes itself; name it otherwise")
     return files
 
 
@@ -187,7 +187,7 @@ def _pickles(step: Step[Any], part: Encoder | Model, folder: Path, names: Iterab
         return ""
     more = f" (and {counted(len(found) - 1, 'other')})" if len(found) > 1 else ""
     what = f"saves {found[0]}{more}, and loading one runs whatever is in it; save arrays and JSON"
-    return f"{step} {what}{step.place(part.save)}{step.registration.plugin.hint(step.name)}"
+    return f"{step} {what}{step.plugin.hint(step.name)}"
 
 
 def _save(part: Encoder | Model, folder: Path) -> None:
@@ -246,22 +246,21 @@ def noted_anew(encoder: Step[Any], trainer: Step[Any], files: Iterable[str]) -> 
 def migrated(offer: Registration, version: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return options that a version of the plugin wrote in today's terms; a PluginError where it fails to say them."""
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
-    remedy, own = offer.plugin.hint(offer.component.name), (offer.plugin.module, offer.component)
+    hint = offer.plugin.hint(offer.component.name)
     try:
         today = offer.component.options.migrate(version, dict(values))
     except Exception as error:
-        where = f" ({line})" if (line := own_line(error, *own)) else ""
-        raise PluginError(f"{what}: migrate() fails: {said(error)}{where}{remedy}") from error
+        place = failing_line(error, offer.plugin.module, offer.component.options.__module__)
+        raise PluginError(f"{what}: migrate() fails: {said(error)}{place}{hint}") from error
     if not isinstance(today, dict):
-        where = f" ({line})" if (line := first_line(offer.component.options.migrate, *own)) else ""
-        raise PluginError(f"{what}: migrate() returns {kind_of(today)}, not a dict of the values{where}{remedy}")
+        raise PluginError(f"{what}: migrate() returns {kind_of(today)}, not a dict of the values{hint}")
     return today
 
 
 def _options(offer: Registration, saved: Mapping[str, Any]) -> Any:
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
     version = str(saved.get("version", ""))
-    options, problems = validate(offer, migrated(offer, version, saved.get("options", {})))
+    options, problems = validate_options(offer, migrated(offer, version, saved.get("options", {})))
     if options is None:
         reasons = "; ".join(str(problem) for problem in problems)
         before, now = f"version {version}" if version else _UNKNOWN, offer.plugin.version or _UNKNOWN

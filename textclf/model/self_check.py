@@ -214,8 +214,7 @@ class _Doubt:
                 step, method = self._encoder()
             what = f"then answers {self._words(before.answer, after)}"
         why = "keep what it knows in the object that it returns, not in its module or class"
-        origin = step.component.restore or step.component.build if step.kind == "encoder" else step.build().restore
-        return step.fault(f"{method}() changes the model that was trained, too, which {what}; {why}", origin)
+        return step.error(f"{method}() changes the model that was trained, too, which {what}; {why}")
 
     def _encoder(self) -> tuple[Step[Any], str]:
         """Return the step of a loaded model's encoder, and the method that made it."""
@@ -235,27 +234,27 @@ class _Doubt:
             return None
         width = _width(features, before.answer.features)
         what = f"{method}() gives an encoder that encodes otherwise than the one that was saved{width}"
-        return step.fault(what, step.component.restore or step.component.build)
+        return step.error(what)
 
     def _trainers(self, error: TextclfError) -> TextclfError:
         """Return an error with the name of the trainer, where it comes from its code and does not tell so."""
         step = self.trained.steps["trainer"]
         if isinstance(error, PluginError) or not step.place(error):
             return error
-        return step.fault(f"the restored model fails: {said(error)}", error)
+        return step.error(f"the restored model fails: {said(error)}", error)
 
     def _named(self, error: TextclfError) -> TextclfError:
         """Return an error with the name of the part whose code it comes from, where it does not tell so."""
         encoder, trainer = self.trained.steps["encoder"], self.trained.steps["trainer"]
         for step, method in () if isinstance(error, PluginError) else ((encoder, "encode"), (trainer, "scores")):
             if step.place(error):
-                return step.fault(f"{method}() fails: {said(error)}", error)
+                return step.error(f"{method}() fails: {said(error)}", error)
         return error
 
     def _otherwise(self, trained: _Answer, found: _Answer) -> PluginError:
         step = self.trained.steps["trainer"]
         what = "restore() gives a model that scores otherwise than the one that was saved"
-        return step.fault(f"{what}: {self._words(trained, found)}", step.build().restore)
+        return step.error(f"{what}: {self._words(trained, found)}")
 
     def _words(self, trained: _Answer, found: _Answer) -> str:
         """Return "0.500 in place of 0.912 for the label 'pos' of a test text", where they differ most."""
@@ -273,7 +272,7 @@ def _naming(step: Step[Any], method: str, function: Callable[[], Any]) -> Any:
     except (PluginError, ResourceError):
         raise
     except TextclfError as error:
-        raise step.fault(f"{method}() fails: {said(error)}", error) from error
+        raise step.error(f"{method}() fails: {said(error)}", error) from error
 
 
 def _width(found: Any, features: Any) -> str:

@@ -11,7 +11,7 @@ from ..errors import KeyPath, PluginError, Problem, RecipeError, closest, did_yo
 from ..plugin.component import KINDS, LAYOUTS, Kind, Traits
 from ..plugin.protocols import DatasetProvider, Encoder, Metric, Output, Trainer
 from ..plugin.registry import Registration, Registry
-from ..plugin.step import Step, absence, default_traits, lacking_libraries, validate
+from ..plugin.step import Step, default_traits, missing_libraries, missing_message, validate_options
 from .recipe import Recipe
 from .settings import DEFAULT_METRICS, Settings
 
@@ -22,7 +22,7 @@ def unread_features(encoder: Placed, trainer: Placed, registry: Registry) -> lis
     """Say that a trainer cannot read what an encoder makes, and which trainers can."""
     (_, maker, making), (path, reader, reading) = encoder, trainer
     if making.makes is None:
-        what = f"encoder '{maker.name}' ({maker.registration.plugin}) does not say what its features are"
+        what = f"encoder '{maker.name}' ({maker.plugin}) does not say what its features are"
         return [Problem(what, encoder[0], exit_code=5)]
     if _reads(reading, making.makes):
         return []
@@ -175,11 +175,11 @@ class Plan:
 
     def plugins(self) -> dict[str, str]:
         """Return the version of each plugin module that the plan uses, or the digest of its file."""
-        return {step.registration.plugin.module: step.registration.plugin.fingerprint for step in self.steps()}
+        return {step.plugin.module: step.plugin.fingerprint for step in self.steps()}
 
     def plugin_files(self) -> dict[str, tuple[str, str]]:
         """Return the file and its sha256 of each plugin module that is no package."""
-        plugins = [step.registration.plugin for step in self.steps()]
+        plugins = [step.plugin for step in self.steps()]
         return {plugin.module: (plugin.file, plugin.sha256) for plugin in plugins if plugin.file}
 
     def with_seed(self, seed: int) -> Plan:
@@ -296,10 +296,10 @@ class _Maker:
         return near is not None or any(name in self.registry.names(other) for other in KINDS)
 
     def _validated(self, offer: Registration, values: dict[str, Any], path: KeyPath, place: KeyPath) -> Placed | None:
-        lacking = lacking_libraries(offer.component)
+        lacking = missing_libraries(offer.component)
         if lacking:
-            self.problems.append(Problem(absence(offer.kind, offer.component, lacking), place, exit_code=5))
-        options, problems = validate(offer, values)
+            self.problems.append(Problem(missing_message(offer.kind, offer.component, lacking), place, exit_code=5))
+        options, problems = validate_options(offer, values)
         self.problems += [problem.under(*path) for problem in problems]
         if options is None:
             return None

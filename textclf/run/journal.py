@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import said
-from ..plugin.component import own_line
+from ..plugin.component import failing_line
 from ..plugin.events import (
     Accounted,
     Chosen,
@@ -122,6 +122,5 @@ class Journal:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
-                line = own_line(error, observer)
-                where = f" ({line})" if line else ""
-                self.blame(name, f"observer {name} fails and is left out: {said(error)}{where}")
+                place = failing_line(error, observer.__module__)
+                self.blame(name, f"observer {name} fails and is left out: {said(error)}{place}")

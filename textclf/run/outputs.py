@@ -67,7 +67,7 @@ def write_outputs(
             for owner, names in taken.items():
                 whose = "textclf keeps for itself" if owner == OURS else f"{steps[owner]} has written before"
                 gone = f"{named(names)}, which {whose}; what it wrote there is gone, name it otherwise"
-                warn(f"{step}: write takes {gone}{step.registration.plugin.hint(step.name)}")
+                warn(f"{step}: write takes {gone}{step.plugin.hint(step.name)}")
 
 
 def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[[str], None]) -> None:
@@ -78,7 +78,7 @@ def _write(step: Step[Output], finished: Finished, folder: Path, warn: Callable[
     except TextclfError as error:
         warn(f"{step}: write fails, the run goes on: {error}")
     except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
-        remedy = step.registration.plugin.hint(step.name)
+        remedy = step.plugin.hint(step.name)
         warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{remedy}")
 
 

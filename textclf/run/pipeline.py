@@ -18,7 +18,7 @@ from ..model.self_check import same_as_kept
 from ..plugin.context import Judge, RunContext
 from ..plugin.protocols import Encoder, Judgement, Metric, Model
 from ..plugin.step import MODEL
-from ..plugin.validation import checked_features, checked_scores
+from ..plugin.validation import check_features, check_scores
 from ..recipe.plan import Plan
 from . import feature_cache
 from .splitting import Parts
@@ -37,10 +37,10 @@ def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
         provider = step.build()
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
-            raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
+            raise step.error(f"load returned {kind_of(data)}, not a textclf.Dataset")
         reason = step.call("load", partial(unsound, data)) or unlike_traits(data, step.traits.pairs)
         if reason:
-            raise step.fault(f"load returned a dataset whose {reason}", provider.load)
+            raise step.error(f"load returned a dataset whose {reason}")
     else:
         reason = unsound(data)
         if reason:
@@ -106,9 +106,9 @@ def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
     step.call("fit", lambda: encoder.fit(own, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
+        raise step.error(f"fingerprint returned {kind_of(fingerprint)}, not a str")
     # Two plugins may well use the same words for different features, and so may a file that is being written.
-    plugin = step.registration.plugin
+    plugin = step.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
 
     doubt = _Doubt(plan, encoder, context, fingerprint)
@@ -145,7 +145,7 @@ class _Doubt:
             self.context.warn(
                 f"{step}: the features in the cache are not those that encode makes of the same texts, though its "
                 f"fingerprint is the same, '{self.fingerprint[:40]}'; they are made anew, but name in fingerprint() "
-                f"all that they depend on, also the seed{step.registration.plugin.hint(step.name)}"
+                f"all that they depend on, also the seed{step.plugin.hint(step.name)}"
             )
         return sound
 
@@ -153,7 +153,7 @@ class _Doubt:
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
     features = step.call("encode", lambda: encoder.encode(texts, context))
-    return checked_features(features, len(texts), step, encoder.encode)
+    return check_features(features, len(texts), step)
 
 
 def build_metrics(plan: Plan) -> dict[str, Metric]:
@@ -168,7 +168,7 @@ def judge_of(plan: Plan, parts: Parts, found: Mapping[str, Metric]) -> Judge | N
     decision = fixed_decision(plan)
 
     def judging(scores: NDArray[np.float32]) -> Judgement:
-        checked = checked_scores(scores, len(split), parts.labels, plan.trainer)
+        checked = check_scores(scores, len(split), parts.labels, plan.trainer)
         return metrics.judge(found, plan.select, predictions(parts, split, checked, decision))
 
     return judging
@@ -182,7 +182,7 @@ def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) 
     model: Model = step.call(
         "train", lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), parts.labels, context)
     )
-    step.require("train", model, MODEL, "Model", origin=trainer.train)
+    step.require("train", model, MODEL, "Model")
     return model
 
 
@@ -208,7 +208,7 @@ def score(
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
     scores = step.call("scores", lambda: model.scores(split.features, context))
-    return checked_scores(scores, len(split.labels), parts.labels, step, model.scores)
+    return check_scores(scores, len(split.labels), parts.labels, step)
 
 
 def predictions(parts: Parts, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:

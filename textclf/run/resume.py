@@ -17,7 +17,7 @@ from ..files import digest, write_file
 from ..model.folder import migrated
 from ..plugin.component import Kind
 from ..plugin.registry import Plugin, Registration, Registry, to_install
-from ..plugin.step import validate
+from ..plugin.step import validate_options
 from ..recipe.plan import Plan
 from ..recipe.recipe import Recipe
 from .folder import RECIPE, RunFolder, open_run, versions
@@ -113,7 +113,7 @@ def refuse_changes(folder: RunFolder, plan: Plan) -> None:
     if digest(folder.path / RECIPE) not in written:
         changed.insert(0, f"{RECIPE} was edited")
     if changed:
-        way = as_it_was(folder, (step.registration.plugin for step in plan.steps()))
+        way = as_it_was(folder, (step.plugin for step in plan.steps()))
         raise ArtefactError(
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
             f"{way}run the recipe anew, or resume with --allow-changed"
@@ -175,7 +175,7 @@ class _Changed:
 def refuse_unreadable(folder: RunFolder, recipe: Recipe, registry: Registry) -> None:
     """Refuse to go on with a run whose options a plugin that has changed cannot read, and say how to have it again."""
     for changed in _changed(folder, recipe.values, registry):
-        _, problems = validate(changed.registration, changed.options())
+        _, problems = validate_options(changed.registration, changed.options())
         if problems:
             again = as_it_was(folder, [changed.registration.plugin])
             raise ArtefactError(
@@ -189,7 +189,7 @@ def in_todays_terms(folder: RunFolder, recipe: Recipe, registry: Registry) -> Re
     values = copy.deepcopy(recipe.values)
     for changed in _changed(folder, values, registry):
         options = migrated(changed.registration, changed.version, changed.options())
-        _, problems = validate(changed.registration, options)
+        _, problems = validate_options(changed.registration, options)
         if problems:
             again = as_it_was(folder, [changed.registration.plugin])
             until = f"{again}or run the recipe anew" if again else "run the recipe anew"

@@ -26,7 +26,7 @@ from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
 from ..plugin.options import options_as_json
 from ..plugin.protocols import Finished, Metric
-from ..plugin.step import Step, validate
+from ..plugin.step import Step, validate_options
 from ..recipe.plan import Plan
 from ..recipe.yaml12 import write
 from . import pipeline
@@ -122,7 +122,7 @@ def with_options(plan: Plan, options: Mapping[str, Any], warn: Callable[[str], N
         if step is None or name not in told:
             warn(f"a choice names the option '{place}', which the recipe does not have; it is left out of the recipe")
             continue
-        taken, problems = validate(step.registration, {**told, name: value})
+        taken, problems = validate_options(step.registration, {**told, name: value})
         if taken is None:
             warn(f"a choice cannot be written into the recipe: {'; '.join(str(p.under(kind)) for p in problems)}")
             continue
