@@ -19,7 +19,7 @@ from textclf import Engine
 from textclf.data.dataset import Dataset, Split
 from textclf.plugin.context import RunContext
 from textclf.run import pipeline
-from textclf.run.splitting import Parts, part
+from textclf.run.splitting import DataSplits, split
 
 Step = Mapping[str, Any]
 
@@ -36,27 +36,28 @@ class Bench:
         self.context = RunContext(0, folder, lambda event: None, offline=True)
         plan = self.engine.plan(self.recipe)
         self.settings, self.labelled = plan.settings.split, labelled
-        whole = pipeline.load(plan, None, self.context)
-        kept = part(whole, self.settings, validate=False, warn=print)
+        whole = pipeline.load(plan, pipeline.build(plan), None, self.context)
+        kept = split(whole, self.settings, validate=False, warn=print)
         self.dataset = Dataset(kept.labels, kept.train)
 
-    def split(self, seed: int) -> Parts:
+    def split(self, seed: int) -> DataSplits:
         """Return texts to train on, and, as `test`, an eighth to choose by: a tenth of all sentences."""
         settings = self.settings.model_copy(update={"seed": seed, "test": 0.125, "labelled": self.labelled})
-        return part(self.dataset, settings, validate=False, unlabelled=self.labelled is not None, warn=print)
+        return split(self.dataset, settings, validate=False, unlabelled=self.labelled is not None, warn=print)
 
     def judge(self, encoder: Step, trainers: Sequence[Step], seed: int) -> Iterator[dict[str, float]]:
         """Yield accuracy, log loss and seconds of each trainer on the features of one encoder."""
         plans = [self.engine.plan({**self.recipe, "encoder": encoder, "trainer": trainer}) for trainer in trainers]
         parts = self.split(seed)
-        encoded = pipeline.encode(plans[0], parts, self.context)
+        encoded = pipeline.encode(plans[0], pipeline.build(plans[0]), parts, self.context)
         for plan in plans:
             began = time.perf_counter()
-            model = pipeline.train(plan, parts, encoded, replace(self.context, seed=seed))
+            components = pipeline.build(plan)
+            model = pipeline.train(plan, components, parts, encoded, replace(self.context, seed=seed))
             seconds = time.perf_counter() - began
             scores = pipeline.score(plan, parts, encoded, "test", model, self.context)
             judged = pipeline.predictions(parts, parts.test, scores, pipeline.fixed_decision(plan))
-            found = {name: metric(judged) for name, metric in pipeline.build_metrics(plan).items()}
+            found = {name: metric(judged) for name, metric in components.metrics.items()}
             yield {**found, "seconds": seconds}
 
 
@@ -64,8 +65,9 @@ def reported(folder: Path, changes: Sequence[str] = ()) -> tuple[Split, Split]:
     """Return the film sentences as `reviews_minilm` splits them: the training texts and the reported test texts."""
     engine = Engine(cache=folder / "cache", offline=True)
     plan = engine.plan("reviews_minilm", overrides=changes)
-    whole = pipeline.load(plan, None, RunContext(0, folder, lambda event: None, offline=True))
-    parts = part(whole, plan.settings.split, validate=False, warn=print)
+    context = RunContext(0, folder, lambda event: None, offline=True)
+    whole = pipeline.load(plan, pipeline.build(plan), None, context)
+    parts = split(whole, plan.settings.split, validate=False, warn=print)
     return parts.train, parts.test
 
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textclf import Engine, Labels, Metric, Predictions, Texts
-from textclf.compare.compare import weigh
-from textclf.compare.comparison import Comparison, Contender
+from textclf.compare.compare import compare_predictions
+from textclf.compare.comparison import ComparedSystem, Comparison
 from textclf.evaluation.metrics import bootstrap_together, interval
 from textclf.run.predictions_file import usual_metrics
 
@@ -36,7 +36,6 @@ ACCURACY, AGREEMENT, AHEAD, SEEDS = 0.85, 0.9, 0.02, 3
 # How much recipes, and seeds of one, differ on single texts, in standard deviations of how hard texts are.
 RECIPE, RUN = 0.25, 0.2
 LABELS = Labels(("neg", "pos"))
-BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +95,23 @@ def recipes(texts: int, deviation: float, ahead: float = 0.0) -> Callable[[np.ra
 def compared(
     draw: Callable[[np.random.Generator], Pair], pairs: int, draws: int, metrics: dict[str, Metric]
 ) -> Iterator[tuple[Comparison, bool]]:
-    """Yield what `compare` says of each simulated pair, and whether resampling seeds and texts alike leaves out 0."""
+    """Yield the comparison of each simulated pair, and whether for recipes plain resampling would leave out 0."""
     generator = np.random.default_rng(0)
-    for start in range(0, pairs, BATCH):
-        batch = [draw(generator) for _ in range(min(BATCH, pairs - start))]
-        read = [[[_predictions(run) for run in side] for side in pair] for pair in batch]
-        # The resamples are those of every comparison of so many texts: drawn once for many pairs.
-        measured = iter(bootstrap_together(metrics, [run for pair in read for side in pair for run in side], draws))
-        for pair in read:
-            drawn = [[next(measured) for _ in side] for side in pair]
-            who = [Contender(name, (Path(name),) * len(side), tuple(range(len(side)))) for name, side in
-                   zip("AB", pair, strict=True)]  # fmt: skip
-            yield weigh(who, pair, metrics, drawn), _resampled([[r["accuracy"].draws for r in s] for s in drawn])
+    for _ in range(pairs):
+        pair = draw(generator)
+        sides = [[_predictions(run) for run in side] for side in pair]
+        systems = [
+            ComparedSystem(name, (Path(name),) * len(side), tuple(range(len(side))))
+            for name, side in zip("AB", pair, strict=True)
+        ]
+        found = compare_predictions(systems, sides, metrics, draws)
+        if found.speaks_of == "classifiers":
+            yield found, False
+            continue
+        # The same resamples once more: a comparison does not hand out its draws.
+        runs = [run for side in sides for run in side]
+        drawn = [each["a"].draws for each in bootstrap_together({"a": metrics["accuracy"]}, runs, draws)]
+        yield found, _resampled([drawn[:SEEDS], drawn[SEEDS:]])
 
 
 def _predictions(right: NDArray[np.bool_]) -> Predictions:

@@ -56,7 +56,7 @@ def _load(checkpoint: Path, folder: Path, rows: int) -> float:
     from textclf import Engine
     from textclf.plugin.context import RunContext
     from textclf.run import pipeline
-    from textclf.run.splitting import part
+    from textclf.run.splitting import split
 
     sentences, file = texts.short(folder)[0], folder / "rows.csv"
     folder.mkdir(exist_ok=True)
@@ -72,8 +72,10 @@ def _load(checkpoint: Path, folder: Path, rows: int) -> float:
     began = time.perf_counter()
     context = RunContext(0, folder, lambda event: None, offline=True, cache=folder / "tokens")
     plan = Engine(cache=folder / "tokens", offline=True).plan(recipe)
-    parts = part(pipeline.load(plan, None, context), plan.settings.split, validate=False, warn=lambda text: None)
-    pipeline.encode(plan, parts, context)
+    components = pipeline.build(plan)
+    whole = pipeline.load(plan, components, None, context)
+    splits = split(whole, plan.settings.split, validate=False, warn=lambda text: None)
+    pipeline.encode(plan, components, splits, context)
     return time.perf_counter() - began
 
 

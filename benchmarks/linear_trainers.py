@@ -29,10 +29,10 @@ def grid(use: str, **values: Sequence[Any]) -> list[Step]:
 
 SEARCH: dict[str, Sequence[Step]] = {
     "encoder": [
-        *grid("tfidf", min_df=[1, 2, 3], ngrams=[[1, 1], [1, 2], [1, 3]]),
+        *grid("tfidf", min_df=[1, 2, 3], ngram_range=[[1, 1], [1, 2], [1, 3]]),
         *grid("tfidf", min_df=[2], marks=[True]),
-        *grid("tfidf", min_df=[2], binary=[True], sublinear=[False]),
-        *grid("tfidf", analyzer=["char_wb"], ngrams=[[2, 5]], min_df=[2]),
+        *grid("tfidf", min_df=[2], binary=[True], sublinear_tf=[False]),
+        *grid("tfidf", analyzer=["char_wb"], ngram_range=[[2, 5]], min_df=[2]),
     ],
     "trainer": [
         *grid("logistic", C=[1, 3, 10]),

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=[*SETTINGS], help="these settings alone")
     parser.add_argument("--tests", nargs="+", metavar="FILE", help="these test files in place of all")
     chosen = parser.parse_args(arguments)
-    tests = chosen.tests or sorted(str(f) for kind in KINDS for f in ROOT.glob(f"tests/**/test_{kind}_*.py"))
+    patterns = [pattern for kind in KINDS for pattern in (f"{kind}/test_*.py", f"test_{kind}_*.py")]
+    tests = chosen.tests or sorted(str(f) for each in patterns for f in (ROOT / "tests" / "plugins").glob(each))
     print(f"of {', '.join(FLAGS)} this processor has: {flags()}")
     print("| setting | variables | passed | failed | skipped | seconds |\n|---|---|---|---|---|---|")
     failed: list[str] = []

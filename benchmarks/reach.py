@@ -45,7 +45,7 @@ MIDDLE = range(3, 8)  # the steps that are looked at, of ten
 SMALL = ("--set", "split.limit=600", "--set", "report.draws=100")
 FLOWS = {
     "run": ("run", "reviews_tfidf", *SMALL),
-    "other": ("run", "reviews_tfidf", *SMALL, "--set", "encoder.ngrams=[1,1]"),  # only for `compare`
+    "other": ("run", "reviews_tfidf", *SMALL, "--set", "encoder.ngram_range=[1,1]"),  # only for `compare`
     "predict": ("predict", "{0}", "a film to remember"),
     "check": ("check", "reviews_tfidf"),
     "compare": ("compare", "{0}", "{1}"),

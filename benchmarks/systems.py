@@ -24,8 +24,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from textclf import Engine, Metric, Predictions, Report
-from textclf.compare import compare
-from textclf.compare.comparison import Contender
+from textclf.compare.compare import compare_predictions
+from textclf.compare.comparison import ComparedSystem
 from textclf.compare.statistics import LEVEL, holm
 from textclf.evaluation import metrics
 from textclf.run.folder import open_run
@@ -45,7 +45,6 @@ SYSTEMS = {
 }
 CHANGES = {"reviews_tfidf": ["trainer=nbsvm"]}  # the best linear trainer on validation (linear_trainers.py)
 DRAWS = 2000
-Drawn = list[dict[str, metrics.Draws]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def of_recipe(runs: Path, name: str, seeds: int, changes: Sequence[str], *, labe
             engine.resume(begun.folder)
         members.append(engine.find(called))
         print(f"{called}: accuracy {Report.load(members[-1]).metrics['accuracy']}", flush=True)
-    read = tuple(read_predictions(member) for member in members)
+    read = tuple(read_predictions(open_run(member)) for member in members)
     return System(name, read, float(open_run(members[0]).record["seconds"]), parameters(members[0] / "model"))
 
 
@@ -129,7 +128,7 @@ def table(systems: Sequence[System]) -> Iterator[str]:
     flat = [one for system in systems for one in system.predictions]
     drawn = iter(metrics.bootstrap_together(accuracy, flat, DRAWS))
     of = {system.name: [next(drawn) for _ in system.predictions] for system in systems}
-    like = alike(systems, accuracy, of)
+    like = alike(systems, accuracy)
     yield "| | system | accuracy (95 % interval) | seconds | parameters | no evidence of a difference from |"
     yield "|---|---|---|---|---|---|"
     for number, system in enumerate(systems, 1):
@@ -142,21 +141,19 @@ def table(systems: Sequence[System]) -> Iterator[str]:
         )
 
 
-def alike(systems: Sequence[System], accuracy: dict[str, Metric], of: dict[str, Drawn]) -> dict[int, set[int]]:
+def alike(systems: Sequence[System], accuracy: dict[str, Metric]) -> dict[int, set[int]]:
     """Return for each row, counted from 1, those that it does not differ from, all pairs taken together."""
     pairs = list(combinations(range(len(systems)), 2))
-    sides = [Contender(system.name, (Path(system.name),), tuple(range(len(system.predictions)))) for system in systems]
-    gaps = []
-    for one, other in pairs:
-        compared = compare.weigh(
-            [sides[one], sides[other]],
-            [systems[one].predictions, systems[other].predictions],
-            accuracy,
-            [of[systems[one].name], of[systems[other].name]],
-        )
-        gaps.append(compared.metrics["accuracy"][1])
+    sides = [
+        ComparedSystem(system.name, (Path(system.name),), tuple(range(len(system.predictions)))) for system in systems
+    ]
+    p_values = []
+    for pair in pairs:
+        read = [systems[row].predictions for row in pair]
+        compared = compare_predictions([sides[row] for row in pair], read, accuracy, DRAWS)
+        p_values.append(compared.metrics["accuracy"][1].p)
     found: dict[int, set[int]] = {row: set() for row in range(1, len(systems) + 1)}
-    for (one, other), p in zip(pairs, holm([gap.p for gap in gaps]), strict=True):
+    for (one, other), p in zip(pairs, holm(p_values), strict=True):
         if not p < LEVEL:
             found[one + 1].add(other + 1)
             found[other + 1].add(one + 1)

@@ -60,7 +60,7 @@ def test_a_run_on_given_data_is_resumed_with_the_same_data() -> None:
     whole = engine(runs="whole").run(recipe(dataset=None), (TEXTS, LABELS))
     with pytest.raises(Stopped):
         engine(stopping=Stopping(5)).run(recipe(dataset=None), (TEXTS, LABELS))
-    with pytest.raises(DataError, match=r"ran on data that a program gave it; give the same again: engine\.resume"):
+    with pytest.raises(DataError, match=r"ran on data that a program passed; pass the same again: engine\.resume"):
         engine().resume("toy")
     assert contents(engine().resume("toy", (TEXTS, LABELS))) == contents(whole)
     assert contents(engine().resume("toy")) == contents(whole)

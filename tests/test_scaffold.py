@@ -175,7 +175,7 @@ def test_the_project_says_what_the_house_requires(kind: str) -> None:
     assert project["name"] == made.distribution == "textclf-my-shape"
     assert project["entry-points"]["textclf"] == {"my_shape": "textclf_my_shape"}
     assert project["requires-python"] == HOUSE["project"]["requires-python"]
-    assert project["dependencies"][0] == "textclf-engine>=0.1,<1"
+    assert project["dependencies"][0] == "textclf-engine>=0.2,<1"
     assert set(project["dependencies"][1:]) <= set(HOUSE["project"]["dependencies"])
     assert ("numpy" in made.files["textclf_my_shape.py"]) == (project["dependencies"][1:] == ["numpy>=2"])
     assert project["authors"] == [{"name": 'Ada "A." Löv\\elace'}]

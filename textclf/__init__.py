@@ -13,7 +13,7 @@ _HOMES = {
     "Problem": "errors", "RecipeError": "errors", "ResourceError": "errors", "Stopped": "errors",
     "TextclfError": "errors", "did_you_mean": "errors",
     "Dataset": "data.dataset", "Labels": "data.dataset", "Split": "data.dataset", "Task": "data.dataset",
-    "Texts": "data.dataset",
+    "Texts": "data.dataset", "COLUMN_NAMES": "data.inputs",
     "Answers": "data.predictions", "Prediction": "data.predictions", "Counts": "data.predictions",
     "Decision": "data.predictions", "Encoded": "data.predictions", "Predictions": "data.predictions",
     "Attributions": "data.explanation", "Explanation": "data.explanation", "Explanations": "data.explanation",
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .data.html import escaped as escaped
     from .data.html import quoted as quoted
     from .data.html import visible as visible
+    from .data.inputs import COLUMN_NAMES as COLUMN_NAMES
     from .data.predictions import Answers as Answers
     from .data.predictions import Counts as Counts
     from .data.predictions import Decision as Decision

@@ -29,7 +29,6 @@ from .recipe.recipe import Recipe, locate, parse
 from .run import feature_cache as caches
 from .run import folder, predictions_file, resume, runner, study
 from .run.journal import logged
-from .run.resume import in_todays_terms, refuse_unreadable
 
 
 class HasFolder(Protocol):
@@ -141,40 +140,35 @@ class Engine:
         """
         dataset = None if data is None else inputs.dataset_of(data)
         plan = self.plan(recipe, dataset, overrides=overrides, seed=seed, seeds=seeds)
-        settings = plan.settings
-        each = study.members(settings.seed, settings.seeds, settings.split.folds)
-        if len(each) == 1:
+        if len(study.members(plan.settings)) == 1:
             return self._execute(plan, self._create(plan, dataset), dataset, None)
-        whole = self._create(plan, dataset, kind=folder.STUDY)
-        return self._study(plan, whole, each, dataset)
+        return self._study(plan, self._create(plan, dataset, kind=folder.STUDY), dataset)
 
     def resume(self, run: RunReference, data: Any = None, *, allow_changed: bool = False) -> Result:
-        """Go on with a run that was interrupted or failed; a finished one is returned as it is.
+        """Resume a run that was interrupted or failed; a finished one is returned as it is.
 
         Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`: then plugins that
         have changed migrate their options.
         """
-        path = folder.locate(self.runs, _reference(run))
-        opened = folder.open_run(path)
+        opened = folder.open_run(folder.find(self.runs, _reference(run), "any").path)
         if opened.state == "finished":
             return self._finished(opened)
         dataset = None if data is None else inputs.dataset_of(data)
         if opened.record.get("given") and dataset is None:
-            raise DataError(f"{path} ran on data that a program gave it; give the same again: engine.resume(run, data)")
-        resume.refuse_absent(opened, self.registry)
-        read = parse(locate(path / folder.RECIPE, self.registry))
+            hint = "pass the same again: engine.resume(run, data)"
+            raise DataError(f"{opened.path} ran on data that a program passed; {hint}")
+        resume.refuse_missing(opened, self.registry)
+        read = resume.with_new_names(parse(locate(opened.path / folder.RECIPE, self.registry)), self.registry)
         if allow_changed:
-            read = in_todays_terms(opened, read, self.registry)
+            read = resume.migrate(opened, read, self.registry)
         else:
-            refuse_unreadable(opened, read, self.registry)
+            resume.refuse_unreadable(opened, read, self.registry)
         plan = self._plan_of(read, dataset)
         if not allow_changed:
             resume.refuse_changes(opened, plan)
-        resume.keep_plugins(opened, plan)
-        if opened.record.get("kind") == folder.STUDY:
-            settings = plan.settings
-            each = study.members(settings.seed, settings.seeds, settings.split.folds)
-            return self._study(plan, opened, each, dataset, allow_changed=allow_changed)
+        resume.copy_plugins(opened, plan)
+        if opened.is_study:
+            return self._study(plan, opened, dataset, allow_changed=allow_changed)
         return self._execute(plan, opened, dataset, opened.record.get("fold"), allow_changed=allow_changed)
 
     def load(self, run: RunReference) -> Classifier:
@@ -235,11 +229,11 @@ class Engine:
 
     def find(self, run: RunReference) -> Path:
         """Return a finished run's folder: a Result, a path, its model folder, NAME (the newest), NAME/ID, "latest"."""
-        return folder.find(self.runs, _reference(run))
+        return folder.find(self.runs, _reference(run)).path
 
     def runs_list(self) -> list[folder.RunInfo]:
         """Return all runs, the newest first."""
-        return folder.infos(self.runs)
+        return folder.list_runs(self.runs)
 
     def _plan_of(self, recipe: Recipe, data: Dataset | None) -> Plan:
         if data is None:
@@ -247,13 +241,13 @@ class Engine:
         traits = Traits(tasks=frozenset({data.labels.task}), pairs=data.train.texts.pairs)
         return make_plan(recipe, self.registry, data_traits=traits)
 
-    def _around(self) -> runner.Surroundings:
+    def _around(self) -> runner.RunEnvironment:
         say = trace_writer()
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
         named = [(name, observing(by, observer, say)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]
         ways = {name: by.disable_hint for name, by, _ in found}
-        return runner.Surroundings(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
+        return runner.RunEnvironment(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
 
     def _cache_folder(self) -> Path:
         return caches.default_folder() if self._cache is None else self._cache
@@ -264,9 +258,9 @@ class Engine:
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
         made = folder.create(
             self.runs, plan.settings.name, plan.resolved(), suffix=suffix, source=plan.recipe.source,
-            given=data is not None, **resume.made_with(plan), **record,
+            given=data is not None, **resume.plugin_record(plan), **record,
         )  # fmt: skip
-        resume.keep_plugins(made, plan)
+        resume.copy_plugins(made, plan)
         return made
 
     def _execute(
@@ -276,38 +270,22 @@ class Engine:
         return Result(done.report, into.path, (), replace(done.classifier, cache=self._cache_folder()))
 
     def _study(
-        self, plan: Plan, whole: folder.RunFolder, each: Sequence[study.MemberPlan], data: Dataset | None,
-        *, allow_changed: bool = False,
-    ) -> Result:  # fmt: skip
-        """Run each member that is not finished, and summarise."""
-        with whole.locked(), runner.recorded(whole):
-            whole.update(state="running", error=None)
-            results = [self._member(plan, whole, member, data, allow_changed) for member in each]
-            judged = [predictions_file.evaluation_of(r.folder, self.registry, plan) for r in results]
-            summary = study.summarise(plan.settings.name, each, [str(r.folder) for r in results], judged)
-            summary.save(whole.path)
-            whole.update(state="finished")
-        return Result(summary, whole.path, tuple(results))
-
-    def _member(
-        self, plan: Plan, whole: folder.RunFolder, member: study.MemberPlan, data: Dataset | None, allow_changed: bool
+        self, plan: Plan, whole: folder.RunFolder, data: Dataset | None, *, allow_changed: bool = False
     ) -> Result:
-        """Run one member, or go on with it; the study's record names its members' folders, which lie beside its own."""
-        one = plan.with_seed(member.seed)
-        begun: dict[str, str] = dict(whole.record.get("members", {}))
-        key = member.suffix()
-        if key not in begun:
-            made = self._create(one, data, suffix=key, study=whole.path.name, fold=member.fold)
-            begun[key] = made.path.name
-            whole.update(members=begun)
-        opened = folder.open_run(whole.path.with_name(begun[key]))
-        if opened.state == "finished":
-            return self._finished(opened)
-        return self._execute(one, opened, data, member.fold, allow_changed=allow_changed)
+        def create(one: Plan, member: study.MemberPlan) -> folder.RunFolder:
+            return self._create(one, data, suffix=member.suffix(), study=whole.path.name, fold=member.fold)
+
+        def run(one: Plan, opened: folder.RunFolder, member: study.MemberPlan) -> Result:
+            if opened.state == "finished":
+                return self._finished(opened)
+            return self._execute(one, opened, data, member.fold, allow_changed=allow_changed)
+
+        summary, results = study.run_study(plan, whole, create, run)
+        return Result(summary, whole.path, results)
 
     def _finished(self, opened: folder.RunFolder) -> Result:
-        if opened.record.get("kind") == folder.STUDY:
-            members = [folder.open_run(opened.path.with_name(name)) for name in opened.record["members"].values()]
+        if opened.is_study:
+            members = map(folder.open_run, opened.members())
             return Result(Summary.load(opened.path), opened.path, tuple(map(self._finished, members)))
         opened.tidy()
         classifier = self._loaded(opened.model)

@@ -28,7 +28,7 @@ class Columns:
 
 
 def find_columns(options: FilesOptions, there: Sequence[str], labelled: bool) -> tuple[Columns, list[Problem]]:
-    """Return the columns of a file and what is wrong with them; a file of unlabelled texts needs only its texts."""
+    """Return the columns of a file and the problems with them; a file of unlabelled texts needs only its texts."""
     problems = list(_missing(options, there, labelled))
     named = {*options.text, *options.labels, options.label, options.pair, options.id, options.group} - {None}
     free = [column for column in there if column not in named]
@@ -39,15 +39,15 @@ def find_columns(options: FilesOptions, there: Sequence[str], labelled: bool) ->
     if wants_label:
         label = next(iter(_guess(LABELS, free)), None)
     if len(free) == 2 and wants_label and not options.text and bool(text) != bool(label):
-        # Of two columns the one that is not the text is the label, and the other way round.
+        # Of two columns, the one that is not the text is the label, and vice versa.
         other = next(column for column in free if column not in (*text, label))
         text, label = (text, other) if text else ((other,), label)
     if not text and labelled is False and len(free) == 1:
         text = (free[0],)
     if not text:
-        problems.append(Problem(_say("text", TEXTS, there), ("text",)))
+        problems.append(Problem(_unknown("text", TEXTS, there), ("text",)))
     if wants_label and label is None:
-        problems.append(Problem(_say("label", LABELS, there), ("label",)))
+        problems.append(Problem(_unknown("label", LABELS, there), ("label",)))
     if not labelled:
         return Columns(text, pair=options.pair), problems
     return Columns(text, label, options.labels, options.pair, options.id, options.group), problems
@@ -64,11 +64,11 @@ def _missing(options: FilesOptions, there: Sequence[str], labelled: bool) -> Ite
 
 
 def known(there: Sequence[str]) -> str:
-    """Say which columns there are, and, where a single one holds another delimiter, which one may be meant."""
+    """List the columns of a file, and suggest a delimiter where a single column contains one."""
     shown = ", ".join(f"'{column[:60]}'" for column in there[:20])
     inside = next((d for d in (";", "\t", "|", ",") if d in there[0]), None) if len(there) == 1 else None
-    spelt = {"\t": r'"\t"'}.get(inside or "", f'"{inside}"')
-    hint = f"; is `delimiter: {spelt}` meant?" if inside else ""
+    spelling = {"\t": r'"\t"'}.get(inside or "", f'"{inside}"')
+    hint = f"; is `delimiter: {spelling}` meant?" if inside else ""
     return f"(columns: {shown}{' ...' if len(there) > 20 else ''}{hint})"
 
 
@@ -77,10 +77,10 @@ def _guess(names: Sequence[str], columns: Sequence[str]) -> list[str]:
     return found if len(found) == 1 else []
 
 
-def _say(key: str, names: Sequence[str], there: Sequence[str]) -> str:
+def _unknown(key: str, names: Sequence[str], there: Sequence[str]) -> str:
     several = [column for column in there if column.strip().casefold() in names]
-    doubt = f"may be {' or '.join(repr(c) for c in several)}" if len(several) > 1 else "has no name that tells it"
-    return f"the column of the {key} {doubt}; say `{key}: COLUMN` {known(there)}"
+    reason = f"may be {' or '.join(repr(c) for c in several)}" if len(several) > 1 else "has none of the usual names"
+    return f"the column of the {key} {reason}; set `{key}: COLUMN` {known(there)}"
 
 
 # The labels of one row: one for single-label tasks, any number for multi-label ones, None where it has no label.
@@ -91,50 +91,50 @@ _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "tru
 
 def label_reader(options: FilesOptions, columns: Columns) -> Callable[[Row], Members]:
     """Return the function that reads a row's labels."""
-    taking = options.unlabelled_rows == "take"
+    take = options.unlabelled_rows == "take"
     if columns.label is not None:
         label = columns.label
-        return lambda row: _named(row, _single(row, label, taking), options.label_names)
+        return lambda row: _named(row, _single(row, label, take), options.label_names)
     if len(columns.labels) == 1:
         column, delimiter = columns.labels[0], options.labels_delimiter
-        return lambda row: _named(row, _set(row, column, delimiter, taking), options.label_names)
-    return lambda row: _named(row, _flagged(row, columns.labels, taking), options.label_names)
+        return lambda row: _named(row, _set(row, column, delimiter, take), options.label_names)
+    return lambda row: _named(row, _flagged(row, columns.labels, take), options.label_names)
 
 
-def is_parted(row: Row, columns: Columns) -> bool:
-    """Tell whether a row's labels are read by a delimiter: not one label, flags, or a list."""
+def is_delimited(row: Row, columns: Columns) -> bool:
+    """Tell whether a row's labels are separated by a delimiter: not one label, flags, or a list."""
     value = row.values.get(columns.labels[0]) if columns.label is None and len(columns.labels) == 1 else None
     return isinstance(value, str) and not value.lstrip().startswith("[")
 
 
-def never_several(rows: Sequence[tuple[str, ...]]) -> bool:
+def has_other_delimiter(rows: Sequence[tuple[str, ...]]) -> bool:
     """Tell whether many rows have one label at most, with what looks like another delimiter in some of them."""
     if len(rows) < _MANY or any(len(members) > 1 for members in rows):
         return False
     return any(sign in label for members in rows for label in members for sign in _DELIMITERS)
 
 
-def _single(row: Row, column: str, taking: bool) -> Members:
+def _single(row: Row, column: str, take: bool) -> Members:
     if row.values.get(column, "") is None:
         return None
     label = row.text(column)
-    return None if not label.strip() or (taking and label == "-1") else (label,)
+    return None if not label.strip() or (take and label == "-1") else (label,)
 
 
-def _set(row: Row, column: str, delimiter: str, taking: bool) -> Members:
+def _set(row: Row, column: str, delimiter: str, take: bool) -> Members:
     value = row.values.get(column, "")
     if value is None:
         return None
     if isinstance(value, (list, tuple)):
         return _listed(row, column, value)
     text = row.text(column)
-    if taking and text == "-1":
+    if take and text == "-1":
         return None
     if text.lstrip().startswith("["):
         try:
             return _listed(row, column, json.loads(text))
         except ValueError:
-            raise DataError(f"{row.place}: '{column}' begins like a JSON list and is none: '{text[:40]}'") from None
+            raise DataError(f"{row.place}: '{column}' starts like a JSON list but is not one: '{text[:40]}'") from None
     return tuple(dict.fromkeys(part.strip() for part in text.split(delimiter) if part.strip()))
 
 
@@ -142,19 +142,19 @@ def _listed(row: Row, column: str, values: Iterable[object]) -> Members:
     """Return the labels of a list, each read as a single value is."""
     labels = tuple(dict.fromkeys(Row(row.number, {column: v}, row.source).text(column) for v in values))
     if "" in labels:
-        raise DataError(f"{row.place}: '{column}' has an empty label in its list; give it a name, or take it out")
+        raise DataError(f"{row.place}: '{column}' has an empty label in its list; name it or remove it")
     return labels
 
 
-def _flagged(row: Row, columns: tuple[str, ...], taking: bool) -> Members:
+def _flagged(row: Row, columns: tuple[str, ...], take: bool) -> Members:
     cells = {column: row.text(column) for column in columns}
-    if taking and all(cell.strip() in ("", "-1") for cell in cells.values()):
+    if take and all(cell.strip() in ("", "-1") for cell in cells.values()):
         return None
     members = []
     for column, cell in cells.items():
         flag = _FLAGS.get(cell.strip().lower())
         if flag is None:
-            raise DataError(f"{row.place}: '{column}' is '{cell[:40]}'; write 1 (has the label) or 0 (has it not)")
+            raise DataError(f"{row.place}: '{column}' is '{cell[:40]}'; write 1 (has the label) or 0 (has not)")
         if flag:
             members.append(column)
     return tuple(members)
@@ -170,18 +170,18 @@ def _named(row: Row, members: Members, names: Mapping[str, str]) -> Members:
     return tuple(dict.fromkeys(names[member] for member in members))
 
 
-def lookalikes(labels: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the groups of different labels that a reader would take for the same, in order."""
-    alike: dict[str, list[str]] = {}
+def similar_labels(labels: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the groups of labels that differ only in case, blanks or the writing of a number, in order."""
+    groups: dict[str, list[str]] = {}
     for label in sorted(set(labels)):
-        alike.setdefault(_look(label), []).append(label)
-    return [tuple(group) for group in alike.values() if len(group) > 1]
+        groups.setdefault(_normal(label), []).append(label)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _look(label: str) -> str:
-    look = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+def _normal(label: str) -> str:
+    normal = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
     try:
-        number = float(look)
+        number = float(normal)
     except ValueError:
-        return look
+        return normal
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)

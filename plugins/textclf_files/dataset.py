@@ -26,13 +26,13 @@ from textclf import (
     table_format,
 )
 
-from .columns import Columns, find_columns, is_parted, label_reader, lookalikes, never_several
+from .columns import Columns, find_columns, has_other_delimiter, is_delimited, label_reader, similar_labels
 from .options import FilesOptions, Role, is_url, local
 
 
 def problems(options: FilesOptions) -> Iterator[Problem]:
-    """Look at the options and at the headers of local files; no row is read and no socket opened."""
-    yield from _clashes(options)
+    """Check the options and the headers of local files; read no row and open no socket."""
+    yield from _conflicts(options)
     for role, place in options.places().items():
         if is_url(place):
             yield from _url_problems(options, role, place)
@@ -40,16 +40,16 @@ def problems(options: FilesOptions) -> Iterator[Problem]:
             yield from _file_problems(options, role, place)
 
 
-def _clashes(options: FilesOptions) -> Iterator[Problem]:
+def _conflicts(options: FilesOptions) -> Iterator[Problem]:
     if options.path is None and options.train is None:
-        yield Problem("no data is given; say `path: FILE`, or `train: FILE` where the splits are given")
+        yield Problem("there is no data; set `path: FILE`, or `train: FILE` for files that are split already")
     if options.path is not None and options.train is not None:
-        yield Problem("give either path or train, not both", ("train",))
+        yield Problem("set either path or train, not both", ("train",))
     for role in ("validation", "test"):
         if options.path is not None and getattr(options, role) is not None:
-            yield Problem(f"beside a given {role} file the training rows are called train, not path", (role,))
+            yield Problem(f"with a {role} file the training rows are set by train, not path", (role,))
     if options.label is not None and options.labels:
-        yield Problem("give either label (one for each text) or labels (several), not both", ("labels",))
+        yield Problem("set either label (one for each text) or labels (several), not both", ("labels",))
     if options.labels and options.positive is not None:
         yield Problem("a multi-label task has no positive label", ("positive",))
 
@@ -57,13 +57,13 @@ def _clashes(options: FilesOptions) -> Iterator[Problem]:
 def _url_problems(options: FilesOptions, role: Role, place: str) -> Iterator[Problem]:
     parts = urlsplit(place)
     if parts.scheme != "https":
-        yield Problem(f"'{place}' is no https URL; only https is fetched", (role,))
+        yield Problem(f"'{place}' is no https URL; only https is downloaded", (role,))
     elif not parts.hostname:
         yield Problem(f"'{place}' names no host", (role,))
     elif parts.username is not None:
-        yield Problem("a URL with a user name or password would be written into every record; use one without", (role,))
+        yield Problem("a URL with a user name or password would be written into run folders; use one without", (role,))
     elif options.format is None and table_format(parts.path) is None:
-        yield Problem(f"'{place}' does not tell the format; say `format: csv`, tsv, jsonl or parquet", (role,))
+        yield Problem(f"'{place}' does not show the format; set `format: csv`, tsv, jsonl or parquet", (role,))
 
 
 def _file_problems(options: FilesOptions, role: Role, place: str) -> Iterator[Problem]:
@@ -91,7 +91,10 @@ def _open(path: Path, options: FilesOptions, name: str = "") -> Table:
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of one file, by column; `unlabelled` are those without a label, `parted` those read by a delimiter."""
+    """The rows of one file, by column.
+
+    unlabelled: rows without a label. delimited: how many rows have labels that a delimiter separates.
+    """
 
     first: list[str] = field(default_factory=list)
     second: list[str] = field(default_factory=list)
@@ -99,7 +102,7 @@ class _Rows:
     ids: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     unlabelled: list[tuple[str, str]] = field(default_factory=list)
-    parted: int = 0
+    delimited: int = 0
 
     def texts(self, pairs: bool) -> Texts:
         return Texts(self.first, self.second if pairs else None)
@@ -110,9 +113,9 @@ class FilesDataset:
     options: FilesOptions
 
     def load(self, context: Context) -> Dataset:
-        """Read every file that is given; a DataError names the file, the row, the cause and the way out."""
+        """Read all files; a DataError names the file, the row, the cause and what to do."""
         if self.options.path is None and self.options.train is None:
-            raise DataError("no data is given; say `path: FILE`, or `train: FILE` where the splits are given")
+            raise DataError("there is no data; set `path: FILE`, or `train: FILE` for files that are split already")
         files = {role: self._file(role, place, context) for role, place in self.options.places().items()}
         labels = self._labels(files, context)
         train = files["path"] if "path" in files else files["train"]
@@ -154,20 +157,20 @@ class FilesDataset:
     def _read_labelled(self, table: Table, columns: Columns, role: Role) -> _Rows:
         rows = _Rows()
         labels_of = label_reader(self.options, columns)
-        taking = self.options.unlabelled_rows == "take" and role in ("path", "train")
+        take = self.options.unlabelled_rows == "take" and role in ("path", "train")
         seen: dict[str, int] = {}
         for row in table.some_rows():
             first, second = _texts_of(row, columns)
             members = labels_of(row)
             if members is None:
-                _check_may_be_unlabelled(row, columns, role, taking)
+                _check_may_be_unlabelled(row, columns, role, take)
                 rows.unlabelled.append((first, second))
                 continue
             rows.first.append(first)
             if columns.pair is not None:
                 rows.second.append(second)
             rows.members.append(members)
-            rows.parted += is_parted(row, columns)
+            rows.delimited += is_delimited(row, columns)
             rows.ids.append(_id_of(row, columns, seen))
             if columns.group is not None:
                 rows.groups.append(_group_of(row, columns.group))
@@ -177,17 +180,18 @@ class FilesDataset:
 
     def _labels(self, files: dict[Role, _Rows], context: Context) -> Labels:
         seen = {label for rows in files.values() for members in rows.members for label in members}
-        for group in lookalikes(seen):
-            alike = " and ".join(f"'{label}'" for label in group)
-            context.warn(f"the labels {alike} look alike and stay apart; `label_names` can bring them together")
-        if never_several([m for rows in files.values() if rows.parted == len(rows.members) for m in rows.members]):
+        for group in similar_labels(seen):
+            listed = " and ".join(f"'{label}'" for label in group)
+            context.warn(f"the labels {listed} look the same but are different labels; `label_names` can merge them")
+        delimited = [rows for rows in files.values() if rows.delimited == len(rows.members)]
+        if has_other_delimiter([members for rows in delimited for members in rows.members]):
             context.warn(
                 f"no text has more than one label; is the delimiter of '{self.options.labels[0]}' right? "
                 f"labels_delimiter is '{self.options.labels_delimiter}'"
             )
         multi = bool(self.options.labels)
         task = "multi-label" if multi else "single-label"
-        # Flag columns name their labels whether or not a row has them; so does label_names, in its own order.
+        # Flag columns name their labels even if no row has them; label_names gives the order.
         fixed = list(self.options.label_names.values()) or list(self.options.labels)
         if len(self.options.labels) > 1 or self.options.label_names:
             names = tuple(name for name in dict.fromkeys(fixed) if name in seen or len(self.options.labels) > 1)
@@ -233,7 +237,7 @@ def _id_of(row: Row, columns: Columns, seen: dict[str, int]) -> str:
         return str(row.number)
     value = row.text(columns.id)
     if value in seen:
-        raise DataError(f"{row.place}: the id '{value[:60]}' was already given in row {seen[value]}; make ids unique")
+        raise DataError(f"{row.place}: the id '{value[:60]}' is already that of row {seen[value]}; make ids unique")
     seen[value] = row.number
     return value
 
@@ -241,17 +245,17 @@ def _id_of(row: Row, columns: Columns, seen: dict[str, int]) -> str:
 def _group_of(row: Row, column: str) -> str:
     value = row.text(column)
     if not value.strip():
-        raise DataError(f"{row.place}: '{column}' is empty; every row needs a group, if need be one of its own")
+        raise DataError(f"{row.place}: '{column}' is empty; every row needs a group, if only one of its own")
     return value
 
 
-def _check_may_be_unlabelled(row: Row, columns: Columns, role: Role, taking: bool) -> None:
+def _check_may_be_unlabelled(row: Row, columns: Columns, role: Role, take: bool) -> None:
     column = columns.label or ", ".join(columns.labels)
     if role in ("validation", "test"):
         raise DataError(f"{row.place}: has no label in '{column}'; every row of the {role} file needs one")
-    if not taking:
+    if not take:
         raise DataError(
-            f"{row.place}: has no label in '{column}'; give it one, leave the row out, or set "
+            f"{row.place}: has no label in '{column}'; add one, remove the row, or set "
             "`unlabelled_rows: take` to use such rows as unlabelled texts"
         )
 

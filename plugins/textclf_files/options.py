@@ -14,7 +14,7 @@ ROLES: tuple[Role, ...] = ("path", "train", "validation", "test", "unlabelled")
 
 
 def _one_or_more(value: Any) -> Any:
-    """Let a single name stand for a list of one."""
+    """Read a single name as a list of one."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -34,7 +34,7 @@ class FilesOptions(Options):
     path: Place | None = Field(
         None, description="one file with all labelled rows, a local path or an https URL; the recipe's split divides it"
     )
-    train: Place | None = Field(None, description="the training rows, in place of `path`, where splits are given")
+    train: Place | None = Field(None, description="the training rows, in place of `path`, for files split already")
     validation: Place | None = Field(None, description="the validation rows, beside `train`")
     test: Place | None = Field(None, description="the test rows, beside `train`")
     unlabelled: Place | None = Field(None, description="a file of texts without labels, beside `path` or `train`")
@@ -56,19 +56,19 @@ class FilesOptions(Options):
         ",",
         min_length=1,
         max_length=10,
-        description="what parts the labels of the `labels` column, unless it holds JSON lists",
+        description="what separates the labels of the `labels` column, unless it holds JSON lists",
     )
     label_names: dict[str, Name] = Field(
         {}, description="names for the labels in the file, such as {'0': negative, '1': positive}, in column order"
     )
     positive: Name | None = Field(
-        None, description="of two labels the one that f1, precision, recall and roc_auc speak of; the last unless said"
+        None, description="of two labels the positive one, for f1, precision, recall and roc_auc; the last by default"
     )
     id: Name | None = Field(
         None, description="the column of the rows' ids, each once; without it the row's line (Parquet: row) in the file"
     )
     group: Name | None = Field(
-        None, description="the column that tells which rows belong together; a split never parts a group"
+        None, description="the column that says which rows belong together; a split keeps a group whole"
     )
     unlabelled_rows: Literal["refuse", "take"] = Field(
         "refuse",
@@ -76,11 +76,14 @@ class FilesOptions(Options):
         "`take` also takes rows labelled -1",
     )
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(
-        None, description="the files' format, where their names do not tell it"
+        None, description="the files' format, where their names do not show it"
     )
     encoding: str = Field("utf-8", max_length=40, description="how the files are encoded, such as cp1252")
     delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="what parts the columns; a comma in CSV, a tab in TSV unless said"
+        None,
+        min_length=1,
+        max_length=1,
+        description="what separates the columns; by default a comma in CSV, a tab in TSV",
     )
     quotes: bool = Field(True, description="false: quotes in CSV and TSV are ordinary characters")
     refresh: bool = Field(False, description="download URLs again for this run (--set dataset.refresh=true)")
@@ -95,9 +98,9 @@ class FilesOptions(Options):
     size_limit: int = Field(2048, ge=1, le=1_048_576, description="the most MiB that a download may have")
 
     def places(self) -> dict[Role, str]:
-        """Return the files that are given, by what they are for."""
-        given = {role: getattr(self, role) for role in ROLES}
-        return {role: place for role, place in given.items() if place is not None}
+        """Return the files that are set, by role."""
+        places = {role: getattr(self, role) for role in ROLES}
+        return {role: place for role, place in places.items() if place is not None}
 
 
 def traits(options: FilesOptions) -> Traits:

@@ -15,6 +15,12 @@ from .measures import Bin, Calibration
 Anchor = Literal["start", "middle", "end"]
 SHAPES = ("round", "square", "diamond", "triangle")
 Point = tuple[float, float]
+_LOSSES = ("loss", "log_loss")
+_SERIES = 4
+METRICS_TITLE = "Validation metrics by epoch"
+_SHARES = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+LIMIT = 20  # labels; more are a table of the commonest confusions
+_CELL_LETTER = 6.6  # pixels, about
 _LETTER = 7.5  # pixels a digit takes in the size of ticks, at most
 
 
@@ -89,7 +95,7 @@ class Figure:
             SubElement(mark, "title").text = visible(tip)
 
     def hatch(self, name: str) -> None:
-        """Define stripes that the style sheet fills areas with, so that colour alone tells nothing apart."""
+        """Define stripes that the style sheet fills areas with, so that colour is not the only difference."""
         size = {"width": "6", "height": "6", "patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)"}
         pattern = SubElement(SubElement(self._root, "defs"), "pattern", {"id": name, **size})
         SubElement(pattern, "line", {"x1": "0", "y1": "0", "x2": "0", "y2": "6", "class": "stripe"})
@@ -185,11 +191,6 @@ def short(words: str, most: int) -> str:
     return f"{shown[: most - tail - 1]}…{shown[-tail:]}"
 
 
-_LOSSES = ("loss", "log_loss")
-_SERIES = 4
-METRICS_TITLE = "Validation metrics by epoch"
-
-
 @dataclass(frozen=True, slots=True)
 class Curve:
     """A number for each epoch; NaN where it is not defined."""
@@ -200,7 +201,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known of the epochs of one phase.
+    """The epochs of one phase.
 
     objective: what was learned before the labels, "" for the labels. chosen: the epoch whose weights the model has,
     None where it has the last one's.
@@ -222,10 +223,10 @@ def phases_of(events: Sequence[Mapping[str, Any]]) -> list[History]:
 def _phase(objective: str, events: Sequence[Mapping[str, Any]]) -> History:
     epochs = tuple(int(event["epoch"]) for event in events)
     training = Curve("training loss", tuple(_number(event.get("loss")) for event in events))
-    judged = [event.get("validation") or {} for event in events]
+    validations = [event.get("validation") or {} for event in events]
     curves = [
-        Curve(f"validation {name}", tuple(_number(metrics.get(name)) for metrics in judged))
-        for name in dict.fromkeys(name for metrics in judged for name in metrics)
+        Curve(f"validation {name}", tuple(_number(metrics.get(name)) for metrics in validations))
+        for name in dict.fromkeys(name for metrics in validations for name in metrics)
     ]
     losses = [curve for curve in curves if curve.name.rpartition(" ")[2] in _LOSSES]
     best = [epoch for epoch, event in zip(epochs, events, strict=True) if event.get("best")]
@@ -298,9 +299,6 @@ def _described(history: History, curves: Sequence[Curve]) -> str:
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else math.nan
-
-
-_SHARES = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 def reliability_figure(found: Calibration, *, several: bool) -> Markup:
@@ -380,10 +378,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-LIMIT = 20  # labels; more are a table of the commonest confusions
-_CELL_LETTER = 6.6  # pixels, about
-
-
 def matrix_figure(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
     """Draw the matrix; a column beyond the labels counts the texts that got none. It scrolls rather than shrinks."""
     columns = [quoted(name) for name in names] + ["no label"] * (len(matrix[0]) - len(names))
@@ -413,14 +407,14 @@ def matrix_figure(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Mark
         y = top + cell * row
         figure.text(left - 8, y + cell / 2 + 4, rows[row], "tick", "end", tip=quoted(names[row]))
         for column, count in enumerate(counts):
-            said = f"true {columns[row]}, predicted {columns[column]}"
-            _cell(figure, left + cell * column, y, cell, count, sum(counts), said, right=row == column)
+            what = f"true {columns[row]}, predicted {columns[column]}"
+            _cell(figure, left + cell * column, y, cell, count, sum(counts), what, right=row == column)
     return figure.markup()
 
 
-def _cell(figure: Figure, x: float, y: float, size: float, count: int, total: int, said: str, *, right: bool) -> None:
+def _cell(figure: Figure, x: float, y: float, size: float, count: int, total: int, what: str, *, right: bool) -> None:
     share = count / total if total else 0.0
-    tip = f"{said}: {count:,} of {total:,}, {100 * share:.1f} %"
+    tip = f"{what}: {count:,} of {total:,}, {100 * share:.1f} %"
     figure.rect(x + 1, y + 1, size - 2, size - 2, "cell own" if right else "cell", tip, share)
     middle = x + size / 2
     figure.text(middle, y + size / 2 - 2, f"{count:,}", "count", "middle", tip=tip)

@@ -1,4 +1,4 @@
-"""Owns what the figures show as numbers: outcomes, reliability bins, accuracy by length, and the worst mistakes."""
+"""The numbers behind the figures: outcomes, reliability bins, accuracy by length, and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNSPACED = 15  # characters a word: beyond, the texts are written without space
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Scores, and whether what they speak of held.
+    """Scores, and whether what they predict held.
 
     Single labels: of each text that got a label, its score and whether it is right. Several labels: of each text and
     label, its score and whether the text has it. float64[m], bool[m].
@@ -49,7 +49,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Expected calibration error over `bins`, and what of it chance alone would make of a calibrated classifier."""
+    """Expected calibration error over `bins`, and the part of it that a calibrated classifier has by chance."""
 
     bins: tuple[Bin, ...]
     error: float
@@ -58,11 +58,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A wrong answer. label: which one the scores speak of; score: of what was said; true_score: of what is so."""
+    """A wrong answer. label: the one that is scored; score: of what was predicted; true_score: of what is true."""
 
     id: str
     truth: tuple[str, ...]
-    said: tuple[str, ...]
+    predicted: tuple[str, ...]
     label: str
     score: float
     true_score: float
@@ -179,12 +179,12 @@ def _mistake(predictions: Predictions, row: int, column: int) -> Mistake:
     names, texts, scores = predictions.labels.names, predictions.texts, predictions.scores[row]
     if predictions.labels.task == "multi-label":
         truth = tuple(name for name, on in zip(names, predictions.truth[row], strict=True) if on)
-        said = tuple(name for name, on in zip(names, predictions.predicted[row], strict=True) if on)
+        predicted = tuple(name for name, on in zip(names, predictions.predicted[row], strict=True) if on)
         score = float(scores[column])
         true_score = score if predictions.truth[row, column] else 1 - score
     else:
         true = int(predictions.truth[row])
-        truth, said = (names[true],), (names[column],)
+        truth, predicted = (names[true],), (names[column],)
         score, true_score = float(scores[column]), float(scores[true])
-    second = None if texts.second is None else texts.second[row]
-    return Mistake(str(predictions.ids[row]), truth, said, names[column], score, true_score, texts.first[row], second)
+    first, second = texts.first[row], None if texts.second is None else texts.second[row]
+    return Mistake(str(predictions.ids[row]), truth, predicted, names[column], score, true_score, first, second)

@@ -1,4 +1,4 @@
-"""Owns the output `html`: one page in the run folder, whole or not at all."""
+"""The output `html`: one page in the run folder, complete or absent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HtmlReport:
 
 
 def _record(folder: Path) -> Mapping[str, Any]:
-    """Return what the run folder says of when, where and with what it was run; nothing where it says nothing."""
+    """Return the record of the run: its time, machine and versions; {} where there is none."""
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The page: what the template shows of a finished run, escaped, with remarks for the reader."""
+"""The page: what the template shows of a finished run, escaped, with notes for the reader."""
 
 from __future__ import annotations
 
@@ -33,70 +33,7 @@ from .charts import (
 )
 
 _FEW, _FEW_OF_A_LABEL, _NAMED = 100, 10, 8
-
-
-def verdict(report: Report) -> str:
-    """Return the run's headline as a sentence."""
-    estimate = report.metrics[report.headline]
-    texts = report.sizes.get("test", 0)
-    between = "" if math.isnan(estimate.low) else f" (95 % interval {estimate.low:.4f} to {estimate.high:.4f})"
-    said = f"{report.headline} is {fixed(estimate.value)}{between} on {texts:,} test text{'' if texts == 1 else 's'}."
-    baseline = report.baseline.get(report.headline, math.nan)
-    if not math.isnan(baseline):
-        said += f" The baseline, which only knows how common each label is, reaches {baseline:.4f}."
-    return said
-
-
-def remarks(report: Report) -> list[str]:
-    """Return the cautions that the numbers call for, then the gates and the warnings of the run."""
-    return [*_cautions(report), *_gates(report), *(f"Warned in the run: {warning}" for warning in report.warnings)]
-
-
-def fixed(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4f}"
-
-
-def _cautions(report: Report) -> Iterator[str]:
-    texts = report.sizes.get("test", 0)
-    if 0 < texts < _FEW:
-        yield (
-            f"Few test texts, {texts}: one right or wrong moves accuracy by {100 / texts:.1f} points. "
-            f"Read every figure here with its interval."
-        )
-    headline, baseline = report.metrics[report.headline], report.baseline.get(report.headline, math.nan)
-    if headline.low == headline.high:
-        yield (
-            f"The interval of {report.headline} has no width, since each draw from these texts gives the same value: "
-            f"it says less than there is to doubt."
-        )
-    if headline.low <= baseline <= headline.high:
-        yield (
-            f"The baseline's {report.headline} lies inside the interval: these texts do not show that the classifier "
-            f"is better than it."
-        )
-    few = [row for row in report.per_label if row.support < _FEW_OF_A_LABEL]
-    if few:
-        named = ", ".join(f"{short(quoted(row.label), 40)} ({row.support})" for row in few[:_NAMED])
-        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
-        yield f"Labels with fewer than {_FEW_OF_A_LABEL} test texts, of which little can be said: {named}{more}."
-    if report.coverage < 1:
-        yield (
-            f"The classifier gave {100 * (1 - report.coverage):.1f} % of the texts no label, since its score was too "
-            f"low; they are left out of calibration, scores and mistakes, and are not right elsewhere."
-        )
-    if report.resampled == "groups":
-        yield "Intervals are drawn over groups of texts, since texts of one group are alike."
-
-
-def _gates(report: Report) -> Iterator[str]:
-    for gate in report.gates:
-        met = "is met" if gate.met else "is not met"
-        yield (
-            f"The gate {gate.metric} of at least {gate.bound:g} {met}: the interval's lower end is {fixed(gate.low)}."
-        )
-
-
-# Of a long text so much is shown at once, and so much behind a fold; predictions.csv has all of it.
+# Characters of a long text that are shown at once, and behind a fold; predictions.csv has all of it.
 SHOWN, FOLDED = 600, 20_000
 _LABELS, _CONFUSIONS, _LONGEST = 30, 20, 60
 
@@ -113,7 +50,7 @@ def render(finished: Finished, record: Mapping[str, Any], most: int) -> str:
         "report": report,
         "several": several,
         "verdict": verdict(report),
-        "remarks": remarks(report),
+        "notes": notes(report),
         "labels": _labels(report),
         "label_limit": _LABELS,
         "hits": _hits(predictions) if several else None,
@@ -143,7 +80,7 @@ def _templates() -> jinja2.Environment:
 
 
 def _seen(value: Any) -> Any:
-    """Make controls visible in whatever the template shows; what is markup already was made so where it came from."""
+    """Make control characters visible in what the template shows; markup was checked where it was made."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
@@ -159,13 +96,75 @@ def _resource(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+def verdict(report: Report) -> str:
+    """Return the run's headline as a sentence."""
+    estimate = report.metrics[report.headline]
+    texts = report.sizes.get("test", 0)
+    between = "" if math.isnan(estimate.low) else f" (95 % interval {estimate.low:.4f} to {estimate.high:.4f})"
+    plural = "" if texts == 1 else "s"
+    sentence = f"{report.headline} is {fixed(estimate.value)}{between} on {texts:,} test text{plural}."
+    baseline = report.baseline.get(report.headline, math.nan)
+    if not math.isnan(baseline):
+        sentence += f" The baseline, which only knows how common each label is, reaches {baseline:.4f}."
+    return sentence
+
+
+def notes(report: Report) -> list[str]:
+    """Return cautions about the numbers, then the gates and the warnings of the run."""
+    return [*_cautions(report), *_gates(report), *(f"Warned in the run: {warning}" for warning in report.warnings)]
+
+
+def fixed(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4f}"
+
+
+def _cautions(report: Report) -> Iterator[str]:
+    texts = report.sizes.get("test", 0)
+    if 0 < texts < _FEW:
+        yield (
+            f"Few test texts, {texts}: one right or wrong moves accuracy by {100 / texts:.1f} points. "
+            f"Read every figure here with its interval."
+        )
+    headline, baseline = report.metrics[report.headline], report.baseline.get(report.headline, math.nan)
+    if headline.low == headline.high:
+        yield (
+            f"The interval of {report.headline} has no width, since each draw from these texts gives the same value: "
+            f"the uncertainty is larger than it shows."
+        )
+    if headline.low <= baseline <= headline.high:
+        yield (
+            f"The baseline's {report.headline} lies inside the interval: these texts do not show that the classifier "
+            f"is better than it."
+        )
+    few = [row for row in report.per_label if row.support < _FEW_OF_A_LABEL]
+    if few:
+        named = ", ".join(f"{short(quoted(row.label), 40)} ({row.support})" for row in few[:_NAMED])
+        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
+        yield f"Labels with fewer than {_FEW_OF_A_LABEL} test texts, of which little can be said: {named}{more}."
+    if report.coverage < 1:
+        yield (
+            f"The classifier gave {100 * (1 - report.coverage):.1f} % of the texts no label, since its score was too "
+            f"low; they are left out of calibration, scores and mistakes, and are not right elsewhere."
+        )
+    if report.resampled == "groups":
+        yield "Intervals are drawn over groups of texts, since texts of one group are alike."
+
+
+def _gates(report: Report) -> Iterator[str]:
+    for gate in report.gates:
+        met = "is met" if gate.met else "is not met"
+        yield (
+            f"The gate {gate.metric} of at least {gate.bound:g} {met}: the interval's lower end is {fixed(gate.low)}."
+        )
+
+
 def _labels(report: Report) -> Sequence[Any]:
     rows = report.per_label
     return rows if len(rows) <= _LABELS else sorted(rows, key=lambda row: row.f1)[:_LABELS]
 
 
 def _hits(predictions: Predictions) -> Mapping[str, tuple[int, int, int]]:
-    """Return of each label how often it was found, missed, and given wrongly."""
+    """Return for each label how often it was found, missed, and predicted wrongly."""
     counts = predictions.counts()
     columns = zip(counts.hits, counts.support - counts.hits, counts.predicted - counts.hits, strict=True)
     return {
@@ -188,7 +187,7 @@ def _phase(history: History, place: int) -> Mapping[str, Any]:
         "names": [curve.name for curve in curves],
         "rows": list(zip(history.epochs, rows, strict=True)),
         "chosen": history.chosen,
-        "said": _chosen(history),
+        "sentence": _chosen(history),
     }
 
 
@@ -243,7 +242,7 @@ def _mistakes(predictions: Predictions, most: int) -> list[measures.Mistake]:
 
 
 def _wrong(predictions: Predictions) -> int:
-    """Return how many texts got a wrong answer; no answer is none."""
+    """Return how many texts got a wrong label; an abstention is none."""
     answered = predictions.predicted >= 0 if predictions.predicted.ndim == 1 else True
     return int((answered & ~measures.right(predictions)).sum())
 
@@ -254,7 +253,7 @@ def _recipe(recipe: Mapping[str, Any]) -> str:
 
 
 def _facts(report: Report, record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is known of data, time and place, as (what, value)."""
+    """Return facts about data, time and machine, as (name, value)."""
     data, machine = record.get("data") or {}, record.get("machine") or {}
     versions = {**(record.get("versions") or {}), **(record.get("plugins") or {})}
     facts = [

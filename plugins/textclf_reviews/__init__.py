@@ -1,4 +1,4 @@
-"""Offers real rated reviews that come inside the package, and recipes that learn from them without any network."""
+"""Rated reviews inside the package, and recipes that train on them without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the reading of the rated sentences."""
+"""The rated sentences."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Reviews:
                 Texts([s.text for s in sentences]),
                 labels.encode(["positive" if s.rating > 0 else "negative" for s in sentences]),
                 [s.id for s in sentences],
-                # A film sentence stands alone; sentences of one product review never part.
+                # A film sentence is alone; sentences of one product review stay on one side of a split.
                 None if domains == ("movies",) else [s.group for s in sentences],
             ),
             source=f"{' and '.join(_FIRST[domain] for domain in domains)}, rated by people. {CITATION}",

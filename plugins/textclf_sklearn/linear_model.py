@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 # binary: one row, for the second of two classes. softmax: a row a class. one-vs-rest: a sigmoid a class, divided by
 # their sum. independent: a sigmoid a label, for multi-label tasks.
 Link = Literal["binary", "softmax", "one-vs-rest", "independent"]
+# From features and bool[n] to the weights, float64[features], and the intercept of one binary decision.
+Fit = Callable[[Any, NDArray[np.bool_]], tuple[Floats, float]]
 DESCRIPTION, WEIGHTS, INTERCEPTS = "linear.json", "weights.npy", "intercepts.npy"
 
 
@@ -62,13 +64,13 @@ class LinearModel:
             weights, intercept, of = self._line(column)
             units = rows.indices[rows.indptr[row] : rows.indptr[row + 1]].astype(np.int64)
             values = rows.data[rows.indptr[row] : rows.indptr[row + 1]].astype(np.float64) * weights[units]
-            # Scored as texts are, and not as the sum of the values, which would hide an error of theirs.
+            # Computed as scores are, not as the sum of the values, which would hide their errors.
             logit = float((rows[row] @ weights + intercept)[0])
             found.append(Attributions(units, values, logit, float(intercept), of, "a text without known words"))
         return found
 
     def _line(self, column: int) -> tuple[Floats, Any, str]:
-        """Return the weights, the intercept and the name of the logit that speaks for a label."""
+        """Return the weights, the intercept and the name of a label's logit."""
         name = self.labels.names[column]
         if column not in self.classes:
             raise DataError(f"no training text had the label '{name}', so nothing can speak for it; choose another")
@@ -101,10 +103,10 @@ def restore(folder: Path, labels: Labels) -> LinearModel:
     """Read what `LinearModel.save` wrote; an ArtefactError where it is damaged or made for other labels."""
     folder = folder / "trainer"
     path = folder / DESCRIPTION
-    said = read_json(path)
-    _check_labels(path, said, labels)
-    classes = said.get("classes")
-    link: Any = said.get("link")
+    description = read_json(path)
+    _check_labels(path, description, labels)
+    classes = description.get("classes")
+    link: Any = description.get("link")
     if link not in get_args(Link) or (link == "independent") != (labels.task == "multi-label"):
         raise ArtefactError(f"{path}: the link '{link}' does not fit a {labels.task} task; the model is damaged")
     if not isinstance(classes, list) or not all(type(c) is int and 0 <= c < len(labels) for c in classes):
@@ -117,11 +119,11 @@ def restore(folder: Path, labels: Labels) -> LinearModel:
     return LinearModel(labels, np.array(classes, np.int64), link, weights, intercepts)
 
 
-def _check_labels(path: Path, said: dict[str, Any], labels: Labels) -> None:
-    if said.get("task") != labels.task:
-        raise ArtefactError(f"{path}: was trained for a {said.get('task')} task, but the labels are {labels.task}")
-    if said.get("labels") != list(labels.names):
-        trained = said.get("labels")
+def _check_labels(path: Path, description: dict[str, Any], labels: Labels) -> None:
+    task, trained = description.get("task"), description.get("labels")
+    if task != labels.task:
+        raise ArtefactError(f"{path}: was trained for a {task} task, but the labels are {labels.task}")
+    if trained != list(labels.names):
         known = ", ".join(str(name) for name in trained[:12]) if isinstance(trained, list) else "none"
         raise ArtefactError(
             f"{path}: was trained for the labels {known}, which are not the classifier's {', '.join(labels.names[:12])}"
@@ -137,15 +139,56 @@ def _probabilities(link: Link, decisions: Floats) -> Floats:
     if link == "independent":
         return chances
     total = chances.sum(axis=1, keepdims=True)
-    # Every sigmoid can underflow to 0 far from all classes: then nothing speaks for any of them.
+    # Every sigmoid can underflow to 0 far from all classes: then all are equally likely.
     even = np.full_like(chances, 1 / chances.shape[1])
     return np.asarray(np.divide(chances, total, out=even, where=total > 0))
+
+
+def as_float64(features: Any) -> Any:
+    """Return the features, dense or sparse, in the precision in which everything is fitted."""
+    return features.astype(np.float64)
+
+
+def classes_in(targets: NDArray[Any], labels: Labels) -> NDArray[np.int64]:
+    """Return the columns of the labels that occur; a DataError where there is but one."""
+    classes = np.unique(targets).astype(np.int64)
+    if len(classes) < 2:
+        only = labels.names[classes[0]] if len(classes) else "none"
+        raise DataError(f"all training texts have one label, '{only}'; a classifier needs texts of at least two")
+    return classes
+
+
+def fit_each(fit: Fit, features: Any, targets: NDArray[Any], labels: Labels) -> LinearModel:
+    """Fit one decision for two classes, else one for each class, or one for each label of a multi-label task."""
+    if labels.task == "multi-label":
+        return _fit_each_label(fit, features, targets, labels)
+    classes = classes_in(targets, labels)
+    decided = classes[1:] if len(classes) == 2 else classes
+    fits = [fit(features, targets == label) for label in decided]
+    link: Link = "binary" if len(classes) == 2 else "one-vs-rest"
+    return LinearModel(labels, classes, link, np.array([w for w, _ in fits]), np.array([b for _, b in fits]))
+
+
+def _fit_each_label(fit: Fit, features: Any, members: NDArray[Any], labels: Labels) -> LinearModel:
+    positives = members.sum(axis=0)
+    classes = np.flatnonzero(positives).astype(np.int64)
+    if len(classes) == 0:
+        raise DataError("no training text has any label; a classifier needs texts with labels")
+    weights = np.zeros((len(classes), features.shape[1]))
+    intercepts = np.zeros(len(classes))
+    for row, label in enumerate(classes):
+        if positives[label] == len(members):
+            # Every text has the label: Laplace's estimate of its probability.
+            intercepts[row] = np.log(len(members) + 1)
+        else:
+            weights[row], intercepts[row] = fit(features, members[:, label])
+    return LinearModel(labels, classes, "independent", weights, intercepts)
 
 
 def calibrated(fit: Fit, folds: int, balanced: bool, context: Context) -> Fit:
     """Return a fit on all texts whose decisions are log-odds; it costs `folds` further fits on a part of them.
 
-    Calibration weighs yes and no alike where the fit does (`balanced`), or it would take that back.
+    Calibration gives yes and no equal weight where the fit does (`balanced`), or it would undo that.
     """
 
     def fit_and_scale(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
@@ -181,7 +224,7 @@ def platt(decisions: Floats, wanted: NDArray[np.bool_], balanced: bool) -> tuple
 
 
 def _held_out(fit: Fit, features: Any, wanted: NDArray[np.bool_], parts: int, seed: int) -> Floats:
-    """Return what a fit without it says of each text, float64[n]."""
+    """Return the decision on each text of a fit on the others, float64[n]."""
     decisions = np.zeros(len(wanted))
     folds = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
     for rest, held in folds.split(np.zeros(len(wanted)), wanted):
@@ -190,62 +233,17 @@ def _held_out(fit: Fit, features: Any, wanted: NDArray[np.bool_], parts: int, se
     return decisions
 
 
-# A yes-or-no question answered: features and bool[n] to weights [features] and an intercept.
-Fit = Callable[[Any, NDArray[np.bool_]], tuple[Floats, float]]
-
-
-def as_float64(features: Any) -> Any:
-    """Return the features, dense or sparse, in the precision in which everything is fitted."""
-    return features.astype(np.float64)
-
-
-def classes_in(targets: NDArray[Any], labels: Labels) -> NDArray[np.int64]:
-    """Return the columns of the labels that occur; a DataError where there is but one."""
-    classes = np.unique(targets).astype(np.int64)
-    if len(classes) < 2:
-        only = labels.names[classes[0]] if len(classes) else "none"
-        raise DataError(f"all training texts have one label, '{only}'; a classifier needs texts of at least two")
-    return classes
-
-
-def ask(fit: Fit, features: Any, targets: NDArray[Any], labels: Labels) -> LinearModel:
-    """Fit one question for two classes, one a class for more, one a label for a multi-label task."""
-    if labels.task == "multi-label":
-        return _ask_each_label(fit, features, targets, labels)
-    classes = classes_in(targets, labels)
-    asked = classes[1:] if len(classes) == 2 else classes
-    answers = [fit(features, targets == label) for label in asked]
-    link: Link = "binary" if len(classes) == 2 else "one-vs-rest"
-    return LinearModel(labels, classes, link, np.array([w for w, _ in answers]), np.array([b for _, b in answers]))
-
-
-def _ask_each_label(fit: Fit, features: Any, members: NDArray[Any], labels: Labels) -> LinearModel:
-    positives = members.sum(axis=0)
-    classes = np.flatnonzero(positives).astype(np.int64)
-    if len(classes) == 0:
-        raise DataError("no training text has any label; a classifier needs texts with labels")
-    weights = np.zeros((len(classes), features.shape[1]))
-    intercepts = np.zeros(len(classes))
-    for row, label in enumerate(classes):
-        if positives[label] == len(members):
-            # Nothing to tell apart: Laplace's estimate of what was always so.
-            intercepts[row] = np.log(len(members) + 1)
-        else:
-            weights[row], intercepts[row] = fit(features, members[:, label])
-    return LinearModel(labels, classes, "independent", weights, intercepts)
-
-
-def warned(fit: Callable[[], LinearModel], trainer: str, context: Context) -> LinearModel:
+def with_warnings(fit: Callable[[], LinearModel], trainer: str, context: Context) -> LinearModel:
     """Call `fit` and turn scikit-learn's warnings into the run's, each once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = fit()
-    for message in dict.fromkeys(_say(warning) for warning in caught):
+    for message in dict.fromkeys(_describe(warning) for warning in caught):
         context.warn(f"{trainer}: {message}")
     return model
 
 
-def _say(warning: warnings.WarningMessage) -> str:
+def _describe(warning: warnings.WarningMessage) -> str:
     if issubclass(warning.category, ConvergenceWarning):
         return "training stopped at max_iter before it converged; raise max_iter or lower C"
     return " ".join(str(warning.message).split())

@@ -13,41 +13,12 @@ from textclf import Counts, DataError, Predictions
 from .options import Average
 
 Floats = NDArray[np.float64]
-# Weights looked at together: 16 MB, which stays near the caches and bounds the memory for any number of draws.
+# Weights that are computed together: 16 MB, which stays near the caches and bounds the memory for any number of draws.
 _CHUNK = 2_000_000
 
 
-def areas(scores: NDArray[np.float32], wanted: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Return the chance that a wanted text scores above another, ties counting half, float64[draws].
-
-    NaN in draws [draws, n] whose weight lies all on one side.
-    """
-    order = np.argsort(scores, kind="stable")
-    ranked, wanted = scores[order], wanted[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])) if len(order) else np.zeros(0, int)
-    found = [_areas(block[:, order], wanted, starts) for block in _blocks(weights)]
-    return np.concatenate(found) if found else np.zeros(0)
-
-
-def _blocks(weights: Floats) -> Iterator[Floats]:
-    size = max(1, _CHUNK // max(1, weights.shape[1]))
-    for start in range(0, len(weights), size):
-        yield weights[start : start + size]
-
-
-def _areas(weights: Floats, wanted: NDArray[np.bool_], starts: NDArray[np.int64]) -> Floats:
-    if len(starts) == 0:
-        return np.full(len(weights), np.nan)
-    positive = np.add.reduceat(weights * wanted, starts, axis=1)
-    negative = np.add.reduceat(weights * ~wanted, starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    won = (positive * below).sum(axis=1)
-    return np.asarray(np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0))
-
-
 Formula = Callable[[Predictions, Floats], Floats]
-# What a probability of 0 counts as under a logarithm: the step of the float32 that scores come in.
+# The logarithm takes a probability of 0 as this: the resolution of float32, the type of scores.
 _LEAST = float(np.finfo(np.float32).eps)
 
 
@@ -73,18 +44,18 @@ def accuracy(predictions: Predictions, weights: Floats) -> Floats:
 
 
 def averaged(measure: str, average: Average) -> Measure:
-    """Return the metric `measure`, an attribute of Counts, averaged over labels in that way."""
+    """Return the metric `measure`, an attribute of Counts, averaged over labels."""
 
     def formula(predictions: Predictions, weights: Floats) -> Floats:
-        way = usual_average(predictions) if average == "auto" else average
+        chosen = usual_average(predictions) if average == "auto" else average
         counts = predictions.counts(weights)
-        if way == "binary":
+        if chosen == "binary":
             return np.asarray(getattr(counts, measure))[:, _positive(predictions, measure)]
-        if way == "micro":
+        if chosen == "micro":
             return np.asarray(getattr(_together(counts), measure))[:, 0]
-        # As in scikit-learn, a label that is neither true nor predicted has no say.
+        # As in scikit-learn, a label that is neither true nor predicted does not count.
         present = (counts.support + counts.predicted > 0).astype(np.float64)
-        return mean_over_labels(getattr(counts, measure), counts.support if way == "weighted" else present)
+        return mean_over_labels(getattr(counts, measure), counts.support if chosen == "weighted" else present)
 
     return Measure(formula)
 
@@ -98,16 +69,16 @@ def usual_average(predictions: Predictions) -> Average:
 def mcc(predictions: Predictions, weights: Floats) -> Floats:
     """Correlation of truth and prediction over all labels (Gorodkin 2004); multi-label: the mean over labels."""
     counts = predictions.counts(weights)
-    hits, said, real = counts.hits, counts.predicted, counts.support
+    hits, predicted, real = counts.hits, counts.predicted, counts.support
     total = weights.sum(axis=1)
     if predictions.labels.task == "multi-label":
         total = total[:, None]
-        each = _correlation(hits * total - said * real, said * (total - said), real * (total - real))
+        each = _correlation(hits * total - predicted * real, predicted * (total - predicted), real * (total - real))
         return np.asarray(each.mean(axis=1))
     # An abstention is a prediction of its own, and never right.
-    abstained = total - said.sum(axis=1)
-    spread = total**2 - (said**2).sum(axis=1) - abstained**2
-    shared = hits.sum(axis=1) * total - (said * real).sum(axis=1)
+    abstained = total - predicted.sum(axis=1)
+    spread = total**2 - (predicted**2).sum(axis=1) - abstained**2
+    shared = hits.sum(axis=1) * total - (predicted * real).sum(axis=1)
     return _correlation(shared, spread, total**2 - (real**2).sum(axis=1))
 
 
@@ -122,7 +93,7 @@ def log_loss(predictions: Predictions, weights: Floats) -> Floats:
 def roc_auc(predictions: Predictions, weights: Floats) -> Floats:
     """Area under the ROC curve of the positive label; with more labels the mean over each against the rest.
 
-    A label that all texts of a draw have, or none, has no area and no say; NaN where no label has one.
+    A label that all texts of a draw have, or none, has no area and does not count; NaN where no label has one.
     """
     truth = predictions.truth_matrix()
     positive = predictions.labels.positive_index
@@ -163,6 +134,35 @@ def _positive(predictions: Predictions, measure: str) -> int:
 
 def _together(counts: Counts) -> Counts:
     return Counts(*(part.sum(axis=1, keepdims=True) for part in (counts.hits, counts.predicted, counts.support)))
+
+
+def areas(scores: NDArray[np.float32], wanted: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the chance that a wanted text scores above another, ties counting half, float64[draws].
+
+    NaN in draws [draws, n] whose weight lies all on one side.
+    """
+    order = np.argsort(scores, kind="stable")
+    ranked, wanted = scores[order], wanted[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])) if len(order) else np.zeros(0, int)
+    found = [_areas(block[:, order], wanted, starts) for block in _blocks(weights)]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _blocks(weights: Floats) -> Iterator[Floats]:
+    size = max(1, _CHUNK // max(1, weights.shape[1]))
+    for start in range(0, len(weights), size):
+        yield weights[start : start + size]
+
+
+def _areas(weights: Floats, wanted: NDArray[np.bool_], starts: NDArray[np.int64]) -> Floats:
+    if len(starts) == 0:
+        return np.full(len(weights), np.nan)
+    positive = np.add.reduceat(weights * wanted, starts, axis=1)
+    negative = np.add.reduceat(weights * ~wanted, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    won = (positive * below).sum(axis=1)
+    return np.asarray(np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0))
 
 
 METRICS: dict[str, Callable[[Any], Measure]] = {

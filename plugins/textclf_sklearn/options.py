@@ -1,8 +1,8 @@
-"""Owns what recipes may say of this plugin's components."""
+"""The options of this plugin's components."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -14,34 +14,40 @@ Balance = Literal["none", "balanced"]
 
 
 class TfidfOptions(Options):
+    renamed: ClassVar = {
+        "ngrams": ("ngram_range", "textclf-engine 0.3"),
+        "sublinear": ("sublinear_tf", "textclf-engine 0.3"),
+        "idf": ("use_idf", "textclf-engine 0.3"),
+    }
+
     analyzer: Literal["word", "char", "char_wb"] = Field(
         "word",
         description="n-grams of words, of characters, or of characters inside words (char_wb); "
         "characters suit misspellings and scripts without spaces, and cost several times more",
     )
-    ngrams: tuple[Size, Size] = Field((1, 2), description="shortest and longest n-gram, in words or characters")
+    ngram_range: tuple[Size, Size] = Field((1, 2), description="shortest and longest n-gram, in words or characters")
     lowercase: bool = Field(True, description="count upper and lower case as the same")
     one_letter: bool = Field(True, description="words of one letter count too (word analyzer)")
     marks: bool = Field(False, description="each punctuation mark counts as a word (word analyzer)")
     min_df: int | None = Field(
         None, ge=1, le=1_000_000,
-        description="leave out n-grams that fewer training texts contain; unsaid 2, or 1 below 1,000 training texts",
+        description="leave out n-grams that fewer training texts contain; null: 2, or 1 below 1,000 training texts",
     )  # fmt: skip
     max_df: float = Field(1.0, gt=0, le=1, description="leave out n-grams that a larger share of the texts contains")
     max_features: int | None = Field(
         None, ge=1, le=50_000_000, description="keep only so many n-grams, the most frequent; of each text of a pair"
     )
     binary: bool = Field(False, description="count whether an n-gram occurs, not how often")
-    sublinear: bool = Field(True, description="1 + log(count) in place of the count")
-    idf: bool = Field(True, description="weigh n-grams down by how many training texts contain them")
+    sublinear_tf: bool = Field(True, description="1 + log(count) in place of the count")
+    use_idf: bool = Field(True, description="weigh n-grams down by how many training texts contain them")
     norm: Literal["l2", "none"] = Field("l2", description="bring every text to Euclidean length one, or leave it")
 
-    @field_validator("ngrams")
+    @field_validator("ngram_range")
     @classmethod
-    def _in_order(cls, ngrams: tuple[int, int]) -> tuple[int, int]:
-        if ngrams[0] > ngrams[1]:
-            raise ValueError(f"the shortest n-gram, {ngrams[0]}, is longer than the longest, {ngrams[1]}")
-        return ngrams
+    def _in_order(cls, sizes: tuple[int, int]) -> tuple[int, int]:
+        if sizes[0] > sizes[1]:
+            raise ValueError(f"the shortest n-gram, {sizes[0]}, is longer than the longest, {sizes[1]}")
+        return sizes
 
 
 class LogisticOptions(Options):

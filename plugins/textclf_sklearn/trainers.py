@@ -1,4 +1,4 @@
-"""Owns the linear trainers: what each of them fits."""
+"""The linear trainers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ from sklearn.svm import LinearSVC
 
 from textclf import Context, Encoded, Encoder, Labels, Options
 
-from .linear_model import Fit, Floats, LinearModel, Link, as_float64, ask, calibrated, classes_in, restore, warned
+from .linear_model import (
+    Fit,
+    Floats,
+    LinearModel,
+    Link,
+    as_float64,
+    calibrated,
+    classes_in,
+    fit_each,
+    restore,
+    with_warnings,
+)
 from .options import LinearSvmOptions, LogisticOptions, NaiveBayesOptions, NbsvmOptions
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - as in textclf.Component
@@ -33,7 +44,7 @@ class LinearTrainer(Generic[O]):
         self, encoder: Encoder, train: Encoded, validation: Encoded | None, labels: Labels, context: Context
     ) -> LinearModel:
         features = as_float64(train.features)
-        return warned(lambda: self.fit(features, train.labels, labels, context), self.name, context)
+        return with_warnings(lambda: self.fit(features, train.labels, labels, context), self.name, context)
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> LinearModel:
         return restore(folder, labels)
@@ -53,13 +64,13 @@ class Logistic(LinearTrainer[LogisticOptions]):
 
     def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
         if labels.task == "multi-label":
-            return ask(self._answer, features, targets, labels)
+            return fit_each(self._fit_binary, features, targets, labels)
         classes = classes_in(targets, labels)
         fitted = self._regression().fit(features, targets)
         link: Link = "binary" if len(classes) == 2 else "softmax"
         return LinearModel(labels, classes, link, fitted.coef_, fitted.intercept_)
 
-    def _answer(self, features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+    def _fit_binary(self, features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
         fitted = self._regression().fit(features, wanted)
         return fitted.coef_[0], float(fitted.intercept_[0])
 
@@ -75,8 +86,8 @@ class LinearSvm(LinearTrainer[LinearSvmOptions]):
 
     def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
         o = self.options
-        answer = _svm(o.C, o.class_weight, o.max_iter, context.seed)
-        return ask(calibrated(answer, o.folds, o.class_weight == "balanced", context), features, targets, labels)
+        fit = _svm(o.C, o.class_weight, o.max_iter, context.seed)
+        return fit_each(calibrated(fit, o.folds, o.class_weight == "balanced", context), features, targets, labels)
 
 
 class NaiveBayes(LinearTrainer[NaiveBayesOptions]):
@@ -86,14 +97,14 @@ class NaiveBayes(LinearTrainer[NaiveBayesOptions]):
 
     def fit(self, features: Any, targets: NDArray[Any], labels: Labels, context: Context) -> LinearModel:
         if labels.task == "multi-label":
-            return ask(self._answer, features, targets, labels)
+            return fit_each(self._fit_binary, features, targets, labels)
         classes = classes_in(targets, labels)
         if len(classes) == 2:
-            return ask(self._answer, features, targets, labels)
+            return fit_each(self._fit_binary, features, targets, labels)
         fitted = self._bayes().fit(features, targets)
         return LinearModel(labels, classes, "softmax", fitted.feature_log_prob_, fitted.class_log_prior_)
 
-    def _answer(self, features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+    def _fit_binary(self, features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
         fitted = self._bayes().fit(features, wanted)
         no, yes = fitted.feature_log_prob_
         return yes - no, float(fitted.class_log_prior_[1] - fitted.class_log_prior_[0])
@@ -115,14 +126,14 @@ class Nbsvm(LinearTrainer[NbsvmOptions]):
         o = self.options
         svm = _svm(o.C, o.class_weight, o.max_iter, context.seed)
 
-        def answer(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+        def fit(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
             ratios = log_count_ratios(features, wanted, o.alpha)
             scaled = features.multiply(ratios).tocsr() if sparse.issparse(features) else features * ratios
             weights, intercept = svm(scaled, wanted)
             mixed = (1 - o.beta) * np.abs(weights).mean() + o.beta * weights
             return mixed * ratios, intercept
 
-        return ask(calibrated(answer, o.folds, o.class_weight == "balanced", context), features, targets, labels)
+        return fit_each(calibrated(fit, o.folds, o.class_weight == "balanced", context), features, targets, labels)
 
 
 def log_count_ratios(features: Any, wanted: NDArray[np.bool_], alpha: float) -> Floats:
@@ -133,13 +144,13 @@ def log_count_ratios(features: Any, wanted: NDArray[np.bool_], alpha: float) -> 
 
 
 def _svm(C: float, balance: str, max_iter: int, seed: int) -> Fit:  # noqa: N803 - C is what the field calls it
-    def answer(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
+    def fit(features: Any, wanted: NDArray[np.bool_]) -> tuple[Floats, float]:
         machine = LinearSVC(
             C=C, class_weight=_weight(balance), max_iter=max_iter, dual="auto", random_state=seed % 2**32
         ).fit(features, wanted)
         return machine.coef_[0], float(machine.intercept_[0])
 
-    return answer
+    return fit
 
 
 def _weight(balance: str) -> str | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from textclf import Layout, ResourceError, TokenEncoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Device = Literal["auto", "cuda", "cpu", "mps"]
 Precision = Literal["float32", "bf16", "fp16"]
@@ -75,6 +78,13 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+def moved(values: NDArray[Any] | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return an array or a tensor on a device; a GPU copies it from pinned memory, so the host does not wait for it."""
+    here = torch.as_tensor(values)
+    pinned = here.pin_memory() if here.device.type == "cpu" and device.type == "cuda" else here
+    return pinned.to(device, non_blocking=True)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

@@ -77,7 +77,7 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
     losses, their_rows = job.team.total(job.network, *gradient(job, state, rows), rows)
     job.monitor.lap("sharing")
     job.scaler.unscale_(job.optimizer)
-    # On a CPU nothing is multiplied here: the optimiser divides each number by the norm as it reads it (`grad_scale`).
+    # On a CPU this only computes the norm, and AdamW divides each number by it as it reads the gradient (`grad_scale`).
     # Clipping in a pass of its own would read and write all gradients once more, where memory is what limits a step.
     norm = optimizer.clip_gradients(job)
     # With `found_inf` at 1 the fused AdamW leaves weights and averages as they are, which is how gradient scalers skip

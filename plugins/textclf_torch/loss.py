@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from textclf import Encoded, Labels, Layout, Objective, TokenEncoder, Tokens
 
+from .device import moved
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ class LabelObjective:
         """Return the objective that the options describe, with its tensors on the device."""
         dtype = np.float32 if labels.task == "multi-label" else np.int64
         targets = torch.from_numpy(train.labels.astype(dtype)).to(device)
-        weights = balanced_weights(labels, train.labels).to(device) if options.class_weights == "balanced" else None
+        weights = balanced_weights(labels, train.labels).to(device) if options.class_weight == "balanced" else None
         return cls(encoder, train.features, targets, weights, options.label_smoothing)
 
     def total_weight(self, rows: NDArray[np.int64], epoch: int, device: torch.device) -> torch.Tensor:
@@ -82,9 +84,7 @@ class LabelObjective:
         return losses if self.weights is None else losses * self.weights[targets]
 
     def _targets(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        # From pinned memory a GPU copies the row numbers by itself, so the host does not wait for it.
-        index, device = torch.from_numpy(rows), self.targets.device
-        return self.targets[(index.pin_memory() if device.type == "cuda" else index).to(device, non_blocking=True)]
+        return self.targets[moved(rows, self.targets.device)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ def make_optimizer(
             for group in _groups(layer, options)
             if group["params"]
         ]
-    epsilon = options.epsilon or EPSILON[options.optimizer]
-    made = torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=epsilon, fused=True)
+    eps = options.eps or EPSILON[options.optimizer]
+    made = torch.optim.AdamW(groups, lr=options.learning_rate, betas=options.betas, eps=eps, fused=True)
     if options.optimizer == "bertadam":
         for parameter in trained:
             made.state[parameter] = _settled(parameter)

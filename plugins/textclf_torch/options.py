@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from textclf import Field, Options, Problem
 
@@ -39,6 +39,11 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class TorchOptions(Options):
     """The options of `torch`."""
 
+    renamed: ClassVar = {
+        "epsilon": ("eps", "textclf-engine 0.3"),
+        "class_weights": ("class_weight", "textclf-engine 0.3"),
+    }
+
     device: Literal["auto", "cuda", "cpu", "mps"] = Field("auto", description="auto: CUDA where there is one, else CPU")
     devices: int = Field(1, ge=1, le=64, description="processes that share each batch, one a GPU")
     epochs: float = Field(3, gt=0, le=10_000, description="passes over the training texts; 0.5 is half a pass")
@@ -71,7 +76,7 @@ class TorchOptions(Options):
     )
     weight_decay: float = Field(0.01, ge=0, lt=1, description="not applied to biases and norms")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="the optimiser's decay rates of its two averages")
-    epsilon: float | None = Field(
+    eps: float | None = Field(
         None, gt=0, lt=1, description="term against division by zero; null: adamw's 1e-8, bertadam's 1e-6"
     )
     max_grad_norm: float | None = Field(
@@ -88,7 +93,9 @@ class TorchOptions(Options):
     lanes: int | None = Field(
         None, ge=1, le=64, description="on the CPU, threads that each carry a share of a batch; null: two if that pays"
     )
-    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare labels count for more")
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: every label weighs the same, however rare"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of certainty that targets give away")
     early_stopping: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
     checkpoint_every: int | None = Field(

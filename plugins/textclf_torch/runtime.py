@@ -1,4 +1,4 @@
-"""Public to other torch plugins: devices, arithmetic of products, memory errors, and the scoring loop."""
+"""Public to other torch plugins: devices, arithmetic, memory errors, scoring, token ids and weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .device import (
     choose_layout,
     device_for_use,
     matmul_precision,
+    moved,
     out_of_memory,
     own_randomness,
 )
@@ -18,6 +19,8 @@ from .loss import logits_of
 from .meter import Reporter
 from .precision import float32_products
 from .scoring import SCORING_BUDGET, in_batches, score
+from .tokens import Truncate, both_ends, encode_texts, kept_ends, longest_first
+from .weights import read_tensors, refuse_tensors
 
 __all__ = [
     "PACKED_BUDGET",
@@ -25,15 +28,23 @@ __all__ = [
     "Device",
     "Precision",
     "Reporter",
+    "Truncate",
+    "both_ends",
     "choose_device",
     "choose_layout",
     "device_for_use",
+    "encode_texts",
     "float32_products",
     "in_batches",
+    "kept_ends",
     "logits_of",
+    "longest_first",
     "matmul_precision",
+    "moved",
     "out_of_memory",
     "own_randomness",
+    "read_tensors",
+    "refuse_tensors",
     "score",
     "threads_for_scoring",
 ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .encoder import TransformerEncoder
     from .frozen import FrozenEncoder
 
+NEEDS = ("torch", "transformers", "safetensors", "textclf_torch")
 INSTALL = "torch>=2.10 transformers>=5.3 safetensors>=0.5"
 
 
@@ -47,7 +48,7 @@ def textclf_encoders() -> list[Component[Any, Any]]:
             restore=restore,
             check=check_checkpoint,
             traits=traits,
-            needs=("torch", "transformers", "safetensors"),
+            needs=NEEDS,
             install=INSTALL,
         )
         for name, summary, options in (
@@ -77,6 +78,6 @@ def _frozen() -> Component[FrozenEncoder, FrozenOptions]:
         restore=restore,
         check=check_checkpoint,
         traits=Traits(makes="matrix", tasks=frozenset({"single-label", "multi-label"}), pairs=True),
-        needs=("torch", "transformers", "safetensors", "textclf_torch"),
+        needs=NEEDS,
         install=INSTALL,
     )

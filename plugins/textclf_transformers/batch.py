@@ -1,11 +1,8 @@
 """Batches: token ids become padded or packed tensors with special tokens.
 
-On a GPU the ids of a whole split are copied once; batches are then gathered on the device, by index, and nothing but
-a few numbers for each text travels.
-
-A batch is index arithmetic. Each text is a few pieces (a special token, the first ids that are kept, the last ones) and
-each piece a stretch of the split's ids: the host works out the pieces, a few numbers for each text, and the device
-where the ids lie works out the tokens.
+A batch is index arithmetic. Each text is a few pieces (a special token, the first ids that are read, the last ones) and
+each piece a stretch of the split's ids. The host computes the pieces, a few numbers for each text; the device that
+holds the ids computes the tokens. On a GPU the ids of a whole split are copied once.
 """
 
 from __future__ import annotations
@@ -14,10 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from textclf_torch.runtime import Truncate, kept_ends, longest_first, moved
 from torch.nn import functional
 
 from textclf import Tokens
@@ -26,56 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-Truncate = Literal["head", "tail", "head_tail"]
-HEAD = 128  # Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?": the first 128 tokens and the last
-
-
-def ends(
-    lengths: NDArray[np.int64], rooms: NDArray[np.int64] | int, truncate: Truncate
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many first and how many last tokens of each text are kept, `rooms` together at most.
-
-    A text that fits is all first tokens; of others head_tail keeps the 128 first (at most half) and the last.
-    """
-    first: Any = {"head": rooms, "tail": 0, "head_tail": np.minimum(HEAD, np.asarray(rooms) // 2)}[truncate]
-    fits = lengths <= rooms
-    return np.where(fits, lengths, first), np.where(fits, 0, rooms - np.asarray(first))
-
-
-def longest_first(
-    first: NDArray[np.int64], second: NDArray[np.int64], room: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the lengths to which pairs are cut, exactly as the tokenizers library does: the longer text first."""
-    short = np.minimum(first, second)
-    long = np.maximum(short, room - short)
-    half = short + long > room
-    short, long = np.where(half, room // 2, short), np.where(half, room - room // 2, long)
-    fits, ordered = first + second <= room, first <= second
-    return (
-        np.where(fits, first, np.where(ordered, short, long)),
-        np.where(fits, second, np.where(ordered, long, short)),
-    )
-
-
 CPU = torch.device("cpu")
-KEPT = 4  # splits at most: training, validation, test, and one that is scored beside them
+CACHED = 4  # splits: training, validation, test, and one that is scored beside them
 SHARE = 0.1  # of the device's free memory, at most, for the ids of one split
 
 
-class Source(Protocol):
-    """The ids of all texts, and behind them the special tokens of their template."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where indexes are wanted, and ids are given."""
-
-    def take(self, places: torch.Tensor) -> torch.Tensor:
-        """Return the ids at these places, int64."""
-
-
 @dataclass(frozen=True, slots=True)
-class Mapped:
-    """Ids in memory, or in a file that is mapped."""
+class HostIds:
+    """The ids of a split, in memory or in a mapped file, and behind them the special tokens of its template."""
 
     ids: NDArray[Any]
     specials: NDArray[np.int64]
@@ -85,6 +41,7 @@ class Mapped:
         return CPU
 
     def take(self, places: torch.Tensor) -> torch.Tensor:
+        """Return the ids at these places, int64."""
         wanted = places.numpy()
         found = np.empty(wanted.shape, np.int64)
         own = wanted < len(self.ids)
@@ -94,13 +51,13 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
-    """Ids on a device, int32."""
+class DeviceIds:
+    """The ids of a split and its special tokens on a device, int32."""
 
     flat: torch.Tensor
 
     @classmethod
-    def of(cls, ids: NDArray[Any], specials: NDArray[np.int64], device: torch.device) -> Resident:
+    def of(cls, ids: NDArray[Any], specials: NDArray[np.int64], device: torch.device) -> DeviceIds:
         return cls(torch.from_numpy(np.concatenate([ids, specials], dtype=np.int32, casting="unsafe")).to(device))
 
     @property
@@ -108,40 +65,37 @@ class Resident:
         return self.flat.device
 
     def take(self, places: torch.Tensor) -> torch.Tensor:
+        """Return the ids at these places, int64."""
         return self.flat[places].long()
 
 
-class Residents:
-    """The splits whose ids lie on a GPU: those used last, as far as they fit."""
+Source = HostIds | DeviceIds
+
+
+class TokenCache:
+    """The splits whose ids are on a GPU: those used last, as far as they fit."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, torch.device], tuple[Tokens, Source]] = OrderedDict()
+        self._cached: OrderedDict[tuple[int, torch.device], tuple[Tokens, Source]] = OrderedDict()
 
     def source(self, tokens: Tokens, specials: Callable[[], NDArray[np.int64]], device: torch.device) -> Source:
         """Return where to take a split's ids from for a batch on this device."""
         if device.type != "cuda":
-            return Mapped(tokens.ids, specials())
+            return HostIds(tokens.ids, specials())
         key = (id(tokens), device)
-        # The tokens are held too, so that no others can come to the same id.
-        if key not in self._kept:
-            self._kept[key] = (tokens, self._copied(tokens, specials(), device))
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key][1]
+        # The tokens are referenced too, so that no others can get the same id.
+        if key not in self._cached:
+            self._cached[key] = (tokens, self._copied(tokens, specials(), device))
+        self._cached.move_to_end(key)
+        while len(self._cached) > CACHED:
+            self._cached.popitem(last=False)
+        return self._cached[key][1]
 
     def _copied(self, tokens: Tokens, specials: NDArray[np.int64], device: torch.device) -> Source:
         free, _ = torch.cuda.mem_get_info(device)
         if 4 * len(tokens.ids) > SHARE * free:
-            return Mapped(tokens.ids, specials)
-        return Resident.of(tokens.ids, specials, device)
-
-
-def moved(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on a device, without waiting for the device."""
-    if values.device.type == "cpu" and device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
+            return HostIds(tokens.ids, specials)
+        return DeviceIds.of(tokens.ids, specials, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +127,7 @@ class Template:
 
     @classmethod
     def of(cls, tokenizer: Any, texts: int) -> Template:
-        """Read the template off the tokenizer's own way with one text or with two."""
+        """Read the template from what the tokenizer makes of one text or of two."""
         sample = ("a",) * texts
         encoding = tokenizer.backend_tokenizer.encode(*sample)
         specials: list[list[int]] = [[] for _ in range(texts + 1)]
@@ -189,9 +143,15 @@ class Template:
         return cls(tuple(map(tuple, specials)), tuple(map(tuple, types)), tuple(text_types), blank)
 
 
+def blank_id(tokenizer: Any) -> int:
+    """Return what stands for a text without any token: the token that begins texts, or another that is no word."""
+    known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
+    return next((token for token in known if token is not None), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What the texts of a batch are made of, piece by piece: int64[texts, pieces], and int64[texts]."""
+    """The pieces of each text of a batch: starts and sizes int64[texts, pieces], lengths int64[texts]."""
 
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
@@ -210,7 +170,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """What turns rows of Tokens into a batch. causal: the network reads a text at its last token."""
+    """Rows of Tokens to batches. causal: the network reads a text at its last token."""
 
     single: Template
     pair: Template
@@ -237,7 +197,7 @@ class Collator:
     ) -> dict[str, torch.Tensor]:
         """Return a batch padded to its longest text, [rows, longest]; no mask where nothing is padded.
 
-        A causal network gets one always: it would warn of padding that is none.
+        A causal network always gets one, or it would warn of padding that is none.
         """
         pieces = self._pieces(tokens, rows)
         row = self._row(tokens, pieces, source)
@@ -256,7 +216,7 @@ class Collator:
     def packed(
         self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device, source: Source | None = None
     ) -> dict[str, Any]:
-        """Return a batch as one row without padding, [1, tokens]; positions begin anew with each text."""
+        """Return a batch as one row without padding, [1, tokens]; positions start over with each text."""
         pieces = self._pieces(tokens, rows)
         row = self._row(tokens, pieces, source)
         batch = {"input_ids": row.ids[None], "position_ids": row.positions[None]}
@@ -271,8 +231,8 @@ class Collator:
     def sample(self, lengths: Sequence[int]) -> Tokens:
         """Return tokens of some texts of these lengths, to try a network with."""
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        outside = {self.pad_id, *(token for specials in self.single.specials for token in specials)}
-        known = np.array([token for token in range(64) if token not in outside], np.uint32)
+        special = {self.pad_id, *(token for specials in self.single.specials for token in specials)}
+        known = np.array([token for token in range(64) if token not in special], np.uint32)
         return Tokens(known[np.arange(offsets[-1]) % len(known)], offsets)
 
     def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -286,13 +246,13 @@ class Collator:
         return found
 
     def _pieces(self, tokens: Tokens, rows: NDArray[np.int64]) -> Pieces:
-        """Work out which stretches of the split's ids, and of the special tokens behind them, make up each text."""
+        """Return which stretches of the split's ids, and of the special tokens behind them, make up each text."""
         template = self.template(tokens)
         texts = self._texts(tokens, rows, max(0, self.max_length - template.size))
         special = iter(range(len(tokens.ids), len(tokens.ids) + template.size))
         columns: list[tuple[Any, Any]] = [(next(special), 1) for _ in template.specials[0]]
         for (start, size, room), after in zip(texts, template.specials[1:], strict=True):
-            first, last = ends(size, room, self.truncate)
+            first, last = kept_ends(size, room, self.truncate)
             columns += [(start, first), (start + size - last, last), *((next(special), 1) for _ in after)]
         if template.blank:
             columns.append((len(tokens.ids) + template.size, tokens.offsets[rows] == tokens.offsets[rows + 1]))
@@ -312,16 +272,16 @@ class Collator:
         return [*zip((start, start + first), (first, second), longest_first(first, second, room), strict=True)]
 
     def _row(self, tokens: Tokens, pieces: Pieces, source: Source | None) -> Row:
-        """Gather a row of tokens where the ids lie."""
+        """Gather a row of tokens on the device that holds the ids."""
         template = self.template(tokens)
-        source = source or Mapped(tokens.ids, template.flat)
+        source = source or HostIds(tokens.ids, template.flat)
         texts, columns = pieces.starts.shape
         sizes, total = pieces.sizes.ravel(), int(pieces.lengths.sum())
-        # What to add to a place in the row to get the place of its id.
+        # Added to a place in the row, it gives the place of its id.
         shifts = pieces.starts.ravel() - np.cumsum(sizes) + sizes
         borders = np.concatenate([[0], np.cumsum(pieces.lengths)])
-        told = moved(torch.from_numpy(np.concatenate([shifts, sizes, borders])), source.device)
-        shift, size, border = torch.split(told, [len(shifts), len(sizes), texts + 1])
+        numbers = moved(torch.from_numpy(np.concatenate([shifts, sizes, borders])), source.device)
+        shift, size, border = torch.split(numbers, [len(shifts), len(sizes), texts + 1])
         place = torch.arange(total, device=source.device)
         piece = torch.repeat_interleave(size, output_size=total)
         begun = border[:-1][piece // columns]
@@ -330,14 +290,8 @@ class Collator:
         return Row(border, ids, types if self.types else None, positions)
 
 
-def blank_id(tokenizer: Any) -> int:
-    """Return what stands for a text without any token: the token that begins texts, or another that is no word."""
-    known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id)
-    return next((token for token in known if token is not None), 0)
-
-
 def last_tokens(row: Row, pad_id: int) -> torch.Tensor:
-    """Return where in a row each text is read at by a causal network of transformers, int64[texts].
+    """Return the place in a row at which a causal network of transformers reads each text, int64[texts].
 
     That is its last token that is not the padding token, or its first where all are: a text may end in what pads.
     """

@@ -1,4 +1,4 @@
-"""Owns where pretrained weights come from: a folder, a run, an installed package, or the Hugging Face hub."""
+"""Checkpoints: pretrained weights from a folder, a run, an installed package, or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Checkpoint:
     digests: tuple[tuple[str, str], ...] = ()
 
     def small_files(self, offline: bool) -> Path:
-        """Return a folder with configuration and tokenizer, fetched where they are not here yet."""
+        """Return a folder with configuration and tokenizer, downloaded where needed."""
         return self.folder or _fetch(self.hub_id, self.revision, SMALL_FILES, offline)
 
     def all_files(self, offline: bool) -> Path:
-        """Return a folder with the weights too; an ArtefactError where they are not what they should be."""
+        """Return a folder with the weights too; an ArtefactError where a file does not have the published digest."""
         folder = self.folder or _fetch(self.hub_id, self.revision, SMALL_FILES + WEIGHTS, offline)
         for name, digest in self.digests:
             with (folder / name).open("rb") as file:
@@ -64,7 +64,7 @@ class Checkpoint:
 
 
 def locate(checkpoint: str, revision: str | None = None) -> Checkpoint:
-    """Tell what a checkpoint's name means; an ArtefactError where it names something that is not here."""
+    """Return the checkpoint of a name; an ArtefactError where it does not exist."""
     try:
         return _locate(checkpoint, revision)
     except _NotHere as problem:
@@ -158,7 +158,7 @@ def _cached(hub_id: str, revision: str | None, *, weights: bool) -> Path | None:
 
 
 def _reach(hub_id: str, revision: str | None) -> None:
-    """Ask the hub once for the id, so that no network is said within seconds and not after many retries."""
+    """Look the id up on the hub once, so that a missing network fails within seconds and not after many retries."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

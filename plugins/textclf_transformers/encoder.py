@@ -1,4 +1,4 @@
-"""Owns the encoder behind `bert` and `transformer`: texts to Tokens, Tokens to batches, checkpoints to networks."""
+"""The encoder behind `bert`, `gpt2` and `transformer`: texts to Tokens, Tokens to batches, checkpoints to networks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
 from . import network as networks
-from . import offsets, tokenizer
-from .batch import Residents
+from . import offsets
+from .batch import TokenCache
 from .checkpoint import Checkpoint, locate
 from .masked_lm import MaskedWords, Masking
 from .packed import forward, parity
-from .tokenizer import Vocabulary, read_vocabulary
+from .tokenizer import Preprocessor, read_preprocessor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,70 +32,67 @@ class TransformerEncoder:
 
     @property
     def concurrent(self) -> bool:
-        """Tell whether threads may run its networks at once: known of those that were tried with packed rows."""
+        """Tell whether threads may run its networks at once: known of those that have read packed rows."""
         return "packed" in self.layouts
 
     def __init__(self, options: NetworkOptions, revision: str | None = None) -> None:
         self._options = options
         self._revision = revision
         self._offline = False
-        self._warnings: Context | None = None
-        self._read: Vocabulary | None = None
-        self._residents = Residents()
+        self._context: Context | None = None
+        self._loaded: Preprocessor | None = None
+        self._cache = TokenCache()
 
     @classmethod
     def restored(cls, options: NetworkOptions, folder: Path) -> TransformerEncoder:
         """Read tokenizer and configuration from a saved model folder."""
         encoder = cls(options)
-        encoder._read = read_vocabulary(options, folder)
+        encoder._loaded = read_preprocessor(options, folder)
         return encoder
 
     def fit(self, train: Split, context: Context) -> None:
-        """Load the tokenizer, fetching it where it must be, and look whether it knows the language of the texts."""
-        self._offline, self._warnings = context.offline, context
-        self._read = read_vocabulary(self._options, self._checkpoint().small_files(context.offline))
-        self._read.warn(train, self._options.checkpoint, context)
-        self._masking()  # what cannot be done is said before the texts are encoded
+        """Load the tokenizer, downloaded where needed, and warn where it does not know the language of the texts."""
+        self._offline, self._context = context.offline, context
+        self._loaded = read_preprocessor(self._options, self._checkpoint().small_files(context.offline))
+        self._loaded.warn(train, self._options.checkpoint, context)
+        self._masking()  # fails before the texts are encoded, if it fails
 
     def encode(self, texts: Texts, context: Context) -> Tokens:
-        vocabulary = self._vocabulary()
-        return tokenizer.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+        return self._preprocessor.encode(texts, context)
 
     def fingerprint(self) -> str:
-        vocabulary = self._vocabulary()
-        return tokenizer.fingerprint(vocabulary.tokenizer, vocabulary.letters)
+        return self._preprocessor.fingerprint()
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer such that `transformers.pipeline` reads texts as we do."""
-        self._vocabulary().tokenizer.save_pretrained(str(folder))
+        """Write the tokenizer such that `transformers.pipeline` reads texts as textclf does."""
+        self._preprocessor.tokenizer.save_pretrained(str(folder))
 
     @property
     def max_length(self) -> int:
         """Return the most tokens the network sees of a text: the smaller of the option and the network's positions."""
-        return self._vocabulary().collator.max_length
+        return self._preprocessor.collator.max_length
 
     def spans(self, texts: Texts, context: Context) -> list[dict[int, list[Span]]]:
         """Return the characters that each token came from."""
-        vocabulary = self._vocabulary()
-        return offsets.spans(vocabulary.tokenizer, texts, vocabulary.letters)
+        return offsets.spans(self._preprocessor, texts)
 
     def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
         """Return the characters of each text that the network sees."""
-        return offsets.reads(self._vocabulary(), texts, context)
+        return offsets.reads(self._preprocessor, texts, context)
 
     def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._vocabulary().collator.seen(tokens, rows)
+        return self._preprocessor.collator.seen(tokens, rows)
 
     @property
     def blank(self) -> int:
-        return offsets.blank(self._vocabulary().tokenizer)
+        return offsets.blank(self._preprocessor.tokenizer)
 
     def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
-        return self._vocabulary().collator.lengths(tokens)
+        return self._preprocessor.collator.lengths(tokens)
 
     def cut(self, tokens: Tokens) -> NDArray[np.bool_]:
         """Tell of which texts the network does not see every token, bool[n]."""
-        collator = self._vocabulary().collator
+        collator = self._preprocessor.collator
         cut: NDArray[np.bool_] = tokens.lengths() + collator.template(tokens).size > collator.max_length
         return cut
 
@@ -104,32 +101,33 @@ class TransformerEncoder:
     ) -> dict[str, torch.Tensor]:
         if layout not in self.layouts:
             raise ValueError(f"layout '{layout}' is not one of {', '.join(self.layouts)}")
-        collator = self._vocabulary().collator
-        source = self._residents.source(tokens, lambda: collator.template(tokens).flat, device)
+        collator = self._preprocessor.collator
+        source = self._cache.source(tokens, lambda: collator.template(tokens).flat, device)
         make = collator.packed if layout == "packed" else collator.padded
         return make(tokens, rows, device, source)
 
     def build_network(self, labels: Labels) -> torch.nn.Module:
         folder = self._checkpoint().all_files(self._offline)
         network, warnings = networks.build_network(
-            folder, labels, self._options.attention_dropout, self._options.dropout, self._vocabulary().collator.pad_id
+            folder, labels, self._options.attention_dropout, self._options.dropout, self._preprocessor.collator.pad_id
         )
-        for warning in warnings if self._warnings else ():
-            self._warnings.warn(warning)  # type: ignore[union-attr]
         network = self._packable(network)
-        if self.unpacked and self._warnings:
-            self._warnings.emit(Chosen(what="packed rows", choice="not with this network", why=self.unpacked))
+        if self._context is not None:
+            for warning in warnings:
+                self._context.warn(warning)
+            if self.unpacked:
+                self._context.emit(Chosen(what="packed rows", choice="not with this network", why=self.unpacked))
         return network
 
     def objectives(self, train: Tokens, unlabelled: Tokens | None) -> list[MaskedWords]:
-        """Return what the network is to learn before the labels: the texts' language, where that is asked for."""
+        """Return what the network learns before the labels: the language of the texts, where the recipe has `adapt`."""
         options, masking = self._adapt, self._masking()
         if options is None or masking is None:
             return []
-        # A restored encoder has no checkpoint to go on from: who restores it brings all weights.
-        folder = self._checkpoint().all_files(self._offline) if self._warnings else None
+        # A restored encoder needs no checkpoint: the caller loads all weights.
+        folder = self._checkpoint().all_files(self._offline) if self._context else None
         tokens = train if unlabelled is None else train.followed_by(unlabelled)
-        return [MaskedWords(options, tokens, self._vocabulary().collator, masking, folder, self._warnings)]
+        return [MaskedWords(options, tokens, self._preprocessor.collator, masking, folder, self._context)]
 
     @property
     def _adapt(self) -> AdaptOptions | None:
@@ -140,16 +138,16 @@ class TransformerEncoder:
         options = self._adapt
         if options is None:
             return None
-        tokenizer, checkpoint = self._vocabulary().tokenizer, self._options.checkpoint
+        tokenizer, checkpoint = self._preprocessor.tokenizer, self._options.checkpoint
         return Masking.of(tokenizer, options.mask, whole_words=options.whole_words, checkpoint=checkpoint)
 
     def why_padded(self, network: torch.nn.Module, dtype: torch.dtype) -> str:
-        """Say why batches for this network, on its device and in this arithmetic, are to be padded, or return ""."""
+        """Return why batches for this network, on its device and in this arithmetic, must be padded, or ""."""
         if "packed" not in self.layouts:
             return self.unpacked
         if next(network.parameters()).device.type == "cpu":
             return ""
-        return parity.why_padded(network, self._vocabulary().collator, dtype)
+        return parity.why_padded(network, self._preprocessor.collator, dtype)
 
     def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         return networks.layers(network)
@@ -162,14 +160,15 @@ class TransformerEncoder:
 
     def _packable(self, network: torch.nn.Module) -> torch.nn.Module:
         """Offer the packed layout where the network gives the same logits with it."""
-        self.unpacked = forward.enable(network, self._vocabulary().collator) or ""
+        self.unpacked = forward.enable(network, self._preprocessor.collator)
         self.layouts = ("padded",) if self.unpacked else ("packed", "padded")
         return network
 
     def _checkpoint(self) -> Checkpoint:
         return locate(self._options.checkpoint, self._revision)
 
-    def _vocabulary(self) -> Vocabulary:
-        if self._read is None:
+    @property
+    def _preprocessor(self) -> Preprocessor:
+        if self._loaded is None:
             raise RuntimeError("fit the encoder before it encodes")
-        return self._read
+        return self._loaded

@@ -23,11 +23,11 @@ from torch.nn import functional
 from textclf import ArtefactError, Context, Layout, RecipeError, Span, Split, Texts, Tokens
 
 from . import network as networks
-from . import offsets, tokenizer
+from . import offsets
 from .checkpoint import locate
 from .network import no_mask
 from .packed import forward
-from .tokenizer import Vocabulary, read_vocabulary
+from .tokenizer import Preprocessor, read_preprocessor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 
 Pooling = Literal["mean", "cls", "last"]
-# What a configuration says of files and libraries, not of the network.
+# Parts of a configuration that describe files and libraries, not the network.
 _OUTSIDE = ("architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path")
 
 
 class SentenceNetwork(torch.nn.Module):
-    """A body without a head, and what is taken of its last layers: the mean over tokens, the first, or the last.
+    """A body without a head, pooled over its last layers: the mean over tokens, the first, or the last.
 
-    The vectors of several layers stand side by side, as in the feature-based BERT of Devlin et al. 2019 (section 5.3).
+    The vectors of several layers are concatenated, as in the feature-based BERT of Devlin et al. 2019 (section 5.3).
     """
 
     def __init__(self, body: Any, pooling: Pooling, normalize: bool, layers: int = 1) -> None:
@@ -60,7 +60,7 @@ class SentenceNetwork(torch.nn.Module):
 
     def forward(self, text_lasts: torch.Tensor | None = None, **batch: Any) -> torch.Tensor:
         """Return a vector for each text of a batch, packed or padded, [texts, width]."""
-        pooled = _Row(batch) if "text_lengths" in batch else _Rows(batch)
+        pooled = _Packed(batch) if "text_lengths" in batch else _Padded(batch)
         if text_lasts is not None:
             batch["attention_mask"] = no_mask(text_lasts.device)
         vectors = [getattr(pooled, self._pooling)(states) for states in self._states(batch)]
@@ -69,18 +69,18 @@ class SentenceNetwork(torch.nn.Module):
     def _states(self, batch: dict[str, Any]) -> list[torch.Tensor]:
         if self._layers == 1:
             return [self.body(**batch).last_hidden_state]
-        said = self.body(**batch, output_hidden_states=True)
-        return [*said.hidden_states[-self._layers : -1], said.last_hidden_state]
+        output = self.body(**batch, output_hidden_states=True)
+        return [*output.hidden_states[-self._layers : -1], output.last_hidden_state]
 
 
-class _Row:
-    """How texts are pooled that stand in one row, [1, tokens, width]."""
+class _Packed:
+    """Pooling of texts in one row, [1, tokens, width]."""
 
     def __init__(self, batch: dict[str, Any]) -> None:
         self._borders, self._lengths = batch["text_borders"], batch["text_lengths"]
 
     def mean(self, row: torch.Tensor) -> torch.Tensor:
-        # Text by text: sums over a whole row would leave traces of the neighbours in the last digits.
+        # Text by text: sums over a whole row would change in the last digits with the neighbours.
         return torch.stack([text.mean(dim=0) for text in torch.split(row[0], self._lengths)])
 
     def cls(self, row: torch.Tensor) -> torch.Tensor:
@@ -90,8 +90,8 @@ class _Row:
         return row[0, self._borders[1:] - 1]
 
 
-class _Rows:
-    """How texts are pooled that are padded, [texts, longest, width]; without a mask none is."""
+class _Padded:
+    """Pooling of a padded batch, [texts, longest, width]; without a mask nothing is padded."""
 
     def __init__(self, batch: dict[str, Any]) -> None:
         ids = batch["input_ids"]
@@ -109,9 +109,9 @@ class _Rows:
 
 
 def digest(body: Any) -> str:
-    """Return what a body's states depend on: its configuration, and the name, shape and numbers of every tensor.
+    """Return a digest of a body: of its configuration, and the name, shape and numbers of every tensor.
 
-    Files are not looked at, so that a body has one digest wherever it is saved.
+    It does not depend on files, so that a body has one digest wherever it is saved.
     """
     config = {name: value for name, value in body.config.to_dict().items() if name not in _OUTSIDE}
     found = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
@@ -128,9 +128,9 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A network on its device, and what is known of reading for it. weights: their digest."""
+    """A network on its device with its preprocessor and layout. weights: their digest."""
 
-    vocabulary: Vocabulary
+    preprocessor: Preprocessor
     network: SentenceNetwork
     weights: str
     device: torch.device
@@ -152,50 +152,49 @@ class FrozenEncoder:
 
     @classmethod
     def restored(cls, options: FrozenOptions, folder: Path) -> FrozenEncoder:
-        """Read tokenizer and network from a saved model folder; the CPU will do where the option's device is not."""
+        """Read tokenizer and network from a saved model folder; on the CPU where the option's device is missing."""
         encoder = cls(options)
         encoder._ready = _read(options, folder, device_for_use(options.device))
         return encoder
 
     def fit(self, train: Split, context: Context) -> None:
-        """Load tokenizer and network, fetching them where they must be; nothing is learnt from the texts."""
+        """Load tokenizer and network, downloaded where needed; nothing is learnt from the texts."""
         device = choose_device(self._options.device, "encoder.device")
         folder = locate(self._options.checkpoint, self._revision).all_files(context.offline)
         self._ready = _read(self._options, folder, device)
-        self._ready.vocabulary.warn(train, self._options.checkpoint, context)
+        self._ready.preprocessor.warn(train, self._options.checkpoint, context)
 
     def encode(self, texts: Texts, context: Context) -> NDArray[np.float32]:
         """Return a vector for each text, float32[n, width], computed in float32."""
         ready = self._known()
-        vocabulary = ready.vocabulary
-        tokens = tokenizer.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
+        tokens = ready.preprocessor.encode(texts, context)
         self._products = self._products or float32_products(ready.network, ready.device, context)
         with matmul_precision(self._products, ready.device):
             vectors = _vectors(ready, tokens, context)
-        strange = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(strange):
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
             raise ArtefactError(
-                f"the network of '{self._options.checkpoint}' makes vectors that are NaN or infinite of {len(strange)} "
-                f"texts, the first of which is '{texts.first[int(strange[0])][:_SHOWN]}'; choose another checkpoint"
+                f"the network of '{self._options.checkpoint}' makes vectors that are NaN or infinite of {len(bad)} "
+                f"texts, the first of which is '{texts.first[int(bad[0])][:_SHOWN]}'; choose another checkpoint"
             )
         return vectors
 
     def reads(self, texts: Texts, context: Context) -> list[list[Span]]:
         """Return the characters of each text that the network sees."""
-        return offsets.reads(self._known().vocabulary, texts, context)
+        return offsets.reads(self._known().preprocessor, texts, context)
 
     def fingerprint(self) -> str:
         ready, options = self._known(), self._options
-        collator = ready.vocabulary.collator
-        reading = tokenizer.fingerprint(ready.vocabulary.tokenizer, ready.vocabulary.letters)
-        taken = (options.layers, options.pooling, options.normalize)
-        told = (FORMAT, reading, ready.weights, collator.max_length, options.truncate, *taken)
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        parts = (
+            FORMAT, ready.preprocessor.fingerprint(), ready.weights, ready.preprocessor.collator.max_length,
+            options.truncate, options.layers, options.pooling, options.normalize,
+        )  # fmt: skip
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write tokenizer and network in the Hugging Face layout, as `transformers.AutoModel` reads them."""
         ready = self._known()
-        ready.vocabulary.tokenizer.save_pretrained(str(folder))
+        ready.preprocessor.tokenizer.save_pretrained(str(folder))
         networks.save_network(ready.network.body, folder)
 
     def _known(self) -> Ready:
@@ -205,7 +204,7 @@ class FrozenEncoder:
 
 
 def _read(options: FrozenOptions, folder: Path, device: torch.device) -> Ready:
-    vocabulary = read_vocabulary(options, folder)
+    preprocessor = read_preprocessor(options, folder)
     body: Any = networks.read_body(folder)
     layers = body.config.get_text_config().num_hidden_layers
     if options.layers > layers:
@@ -214,13 +213,13 @@ def _read(options: FrozenOptions, folder: Path, device: torch.device) -> Ready:
         )
     weights = digest(body)
     network = SentenceNetwork(body, options.pooling, options.normalize, options.layers).eval()
-    # Attention of variable length knows no float32 off the CPU.
-    packs = device.type == "cpu" and forward.teach(body, vocabulary.collator, lambda _: [], network) is None
-    return Ready(vocabulary, network.to(device), weights, device, "packed" if packs else "padded")
+    # Attention of variable length has no float32 kernel off the CPU.
+    packs = device.type == "cpu" and not forward.enable_with(body, preprocessor.collator, lambda _: [], network)
+    return Ready(preprocessor, network.to(device), weights, device, "packed" if packs else "padded")
 
 
 def _vectors(ready: Ready, tokens: Tokens, context: Context) -> NDArray[np.float32]:
-    collator = ready.vocabulary.collator
+    collator = ready.preprocessor.collator
     make = collator.packed if ready.layout == "packed" else collator.padded
 
     def answer(rows: NDArray[np.int64]) -> torch.Tensor:

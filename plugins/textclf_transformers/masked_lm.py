@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from textclf_torch.runtime import moved
 from torch.nn import functional
 
 from textclf import ArtefactError, Context, Layout, Tokens
 
-from .batch import Collator, moved
-from .network import quiet, read_tensors
+from .batch import Collator
+from .network import quiet_transformers, read_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +33,8 @@ class Masking:
     """The rule by which tokens are hidden.
 
     share: of the tokens that may be hidden, which are all but special ones. mask: what stands in place of a hidden one.
-    others: what else may. special, inside: bool[vocabulary]; inside is None where tokens are hidden one by one, else
-    it tells the tokens that go on with a word, which is hidden as a whole.
+    others: what else may. special, inside: bool[vocabulary]; inside marks the tokens that continue a word, which is
+    hidden as a whole, and is None where tokens are hidden one by one.
     """
 
     share: float
@@ -44,7 +45,7 @@ class Masking:
 
     @classmethod
     def of(cls, tokenizer: Any, share: float, *, whole_words: bool, checkpoint: str) -> Masking:
-        """Read off a tokenizer what may be hidden; an ArtefactError where it knows no mask, or no words."""
+        """Return the rule for a tokenizer; an ArtefactError where it has no mask token, or does not mark words."""
         if tokenizer.mask_token_id is None:
             raise ArtefactError(
                 f"the tokenizer of '{checkpoint}' has no mask token, so no words can be hidden from its network; "
@@ -61,7 +62,7 @@ class Masking:
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which of a text's tokens are hidden, bool[n], and the ids that the network sees, int64[n].
 
-        begins: where a word begins whatever its token says, since what stood before it is another text or was cut off.
+        begins: where a word begins whatever its token says, since the token before is of another text or was truncated.
         How many are hidden is the share of all, rounded up or down at random such that the mean is the share itself.
         """
         random = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
@@ -85,7 +86,7 @@ class Masking:
 
 
 def _before(free: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell of each token whether the one before it may be hidden: a word does not go on behind one that may not."""
+    """Tell of each token whether the one before it may be hidden: a word does not continue behind one that may not."""
     return np.concatenate([[False], free[:-1]])
 
 
@@ -100,8 +101,7 @@ def _inside(tokens: list[str], checkpoint: str) -> NDArray[np.bool_]:
     )
 
 
-NAME = "masked-lm"
-# The parts of the heads for masked words, in the order in which a body's answer goes through them.
+# The parts of the heads for masked words, in the order in which a body's states pass through them.
 _HEADS = (
     ("cls",),
     ("lm_head",),
@@ -113,12 +113,12 @@ _HEADS = (
 
 
 class MaskedWords:
-    """An Objective: to tell the tokens that are hidden in a text (Devlin et al. 2019), drawn anew in each epoch.
+    """An Objective: to predict the tokens that are hidden in a text (Devlin et al. 2019), drawn again in each epoch.
 
-    folder: the checkpoint, whose own head for it is gone on with; where it brings none, the context is warned.
+    folder: the checkpoint, whose own head for masked words is trained further; without one, the run warns.
     """
 
-    name = NAME
+    name = "masked-lm"
 
     def __init__(
         self,
@@ -167,8 +167,8 @@ class MaskedWords:
             shown[batch.offsets[text] + position] = ids
         make = self._collator.packed if layout == "packed" else self._collator.padded
         inputs = make(Tokens(shown, batch.offsets, batch.cuts), np.arange(len(rows)), device)
-        told = {"targets": targets, "places": places, "owners": owners}
-        arrays = {name: moved(torch.from_numpy(np.concatenate(parts)), device) for name, parts in told.items()}
+        lists = {"targets": targets, "places": places, "owners": owners}
+        arrays = {name: moved(np.concatenate(parts), device) for name, parts in lists.items()}
         return {**inputs, **arrays, "texts": len(rows)}
 
     def _drawn(
@@ -207,7 +207,8 @@ class MaskedNetwork(torch.nn.Module):
 def masked_head(network: Any, folder: Path | None) -> tuple[torch.nn.Module, bool]:
     """Return a head for masked words over a network's body, and whether the checkpoint's folder brought its weights.
 
-    Its output is tied to the body's embeddings where the library ties them. Weights that the folder lacks are drawn.
+    Its output is tied to the body's embeddings where the library ties them. Weights that the folder does not have are
+    drawn.
     """
     from transformers import MODEL_FOR_MASKED_LM_MAPPING as KINDS
 
@@ -216,8 +217,8 @@ def masked_head(network: Any, folder: Path | None) -> tuple[torch.nn.Module, boo
         raise ArtefactError(
             f"transformers has no masked language model for '{config.model_type}'; remove encoder.adapt"
         )
-    with quiet():
-        kind: Any = KINDS[type(config)]
+    kind: Any = KINDS[type(config)]
+    with quiet_transformers():
         model = kind(config)
     names = next((names for names in _HEADS if all(hasattr(model, name) for name in names)), None)
     if names is None:
@@ -228,7 +229,7 @@ def masked_head(network: Any, folder: Path | None) -> tuple[torch.nn.Module, boo
     own = model.state_dict()
     found = {
         name: tensor
-        for name, tensor in (read_tensors(folder) if folder else {}).items()
+        for name, tensor in (read_weights(folder) if folder else {}).items()
         if name.partition(".")[0] in names and name in own and own[name].shape == tensor.shape
     }
     with torch.no_grad():

@@ -1,29 +1,31 @@
-"""Networks: built on pretrained weights, saved and restored in the Hugging Face layout.
-
-The heads of transformers look for the last token that is not the padding token. Padded batches are left to them; for
-packed rows the same place is known beforehand (`text_lasts`), and the head is asked there alone.
-"""
+"""Networks: built on pretrained weights, saved and restored in the Hugging Face layout."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from textclf_torch.runtime import read_tensors, refuse_tensors
 
 from textclf import ArtefactError, Labels
 
-from .batch import Template
+WEIGHTS = "model.safetensors"
+_PROBLEMS = {"single-label": "single_label_classification", "multi-label": "multi_label_classification"}
+_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
+_DROPOUT = (
+    "hidden_dropout_prob", "dropout", "classifier_dropout", "seq_classif_dropout", "embedding_dropout", "resid_pdrop",
+    "embd_pdrop",
+)  # fmt: skip
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
+    """Hide the log messages below errors and the progress bars of transformers."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -35,6 +37,34 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def read_config(folder: Path) -> Any:
+    """Return the configuration in a folder; no code that it names is ever run."""
+    from transformers import AutoConfig
+
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001 - transformers raises whatever the broken file made it raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ArtefactError(f"the configuration in '{folder}' cannot be read: {reason}") from None
+
+
+def network_class(config: Any) -> Any:
+    """Return the classifying network that transformers has for a configuration."""
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as KINDS
+
+    if type(config) not in KINDS:
+        raise ArtefactError(f"transformers has no sequence classification network for '{config.model_type}'")
+    return KINDS[type(config)]
+
+
+def outline(config: Any) -> torch.nn.Module:
+    """Return the network of a configuration without any weights: for looking at its parts."""
+    with torch.device("meta"):
+        network: torch.nn.Module = network_class(config)(config)
+    return network
 
 
 def is_causal(network: Any) -> bool:
@@ -49,97 +79,24 @@ def _head(network: Any) -> Any:
     return getattr(network, "score", None)
 
 
-def set_padding(tokenizer: Any, vocabulary: int, name: str) -> None:
-    """Let a tokenizer pad on the right, with a token that the network knows: its own, or one that ends no text.
-
-    vocabulary: how many ids the network has embeddings of.
-    """
-    tokenizer.padding_side = "right"
-    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id < vocabulary:
-        return
-    known = [t for t in (tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token) if t is not None]
-    if not known:
-        raise ArtefactError(
-            f"encoder.checkpoint: the tokenizer of '{name}' has neither a padding token nor one to pad with; set "
-            "pad_token in its tokenizer_config.json"
-        )
-    ends = Template.of(tokenizer, 1).specials[-1]
-    tokenizer.pad_token = next((t for t in known if tokenizer.convert_tokens_to_ids(t) not in ends), known[0])
-
-
-class LastToken:
-    """A causal network whose head is asked for the last token of each text while a row is packed; `remove` undoes it.
-
-    It stands in for the network's `forward`. A copy of the network copies this object too, and its network is another.
-    """
-
-    def __init__(self, network: Any) -> None:
-        self._network, self._whole = network, network.forward
-        network.forward = self
-
-    def __call__(self, *arguments: Any, text_lasts: torch.Tensor | None = None, **named: Any) -> Any:
-        if text_lasts is None or "text_lengths" not in named:
-            return self._whole(*arguments, **named)
-        from transformers.modeling_outputs import SequenceClassifierOutput
-
-        body = self._network.base_model(**named, attention_mask=no_mask(text_lasts.device), use_cache=False)
-        return SequenceClassifierOutput(logits=_head(self._network)(body.last_hidden_state[0, text_lasts]))
-
-    def remove(self) -> None:
-        del self._network.forward
-
-
-def no_mask(device: torch.device) -> torch.Tensor:
-    """Return what keeps transformers from making a mask of tokens times tokens for a packed row, which needs none.
-
-    A mask of four dimensions, even an empty one, is handed on as it is.
-    """
-    return torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)
-
-
-WEIGHTS = "model.safetensors"
-_PROBLEMS = {"single-label": "single_label_classification", "multi-label": "multi_label_classification"}
-_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
-_DROPOUT = (
-    "hidden_dropout_prob", "dropout", "classifier_dropout", "seq_classif_dropout", "embedding_dropout", "resid_pdrop",
-    "embd_pdrop",
-)  # fmt: skip
-
-
-def read_config(folder: Path) -> Any:
-    """Return the configuration in a folder; no code that it names is ever run."""
-    from transformers import AutoConfig
-
-    try:
-        with quiet():
-            return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 - transformers raises whatever the broken file made it raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtefactError(f"the configuration in '{folder}' cannot be read: {reason}") from None
-
-
-def outline(config: Any) -> torch.nn.Module:
-    """Return the network of a configuration without any weights: for looking at its parts."""
-    with torch.device("meta"):
-        network: torch.nn.Module = _kind(config)(config)
-    return network
-
-
 def positions(config: Any, network: torch.nn.Module) -> int | None:
-    """Return how many tokens the network has positions for, or None where it knows no bound."""
-    for name, module in network.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            return module.num_embeddings - first_position(network)
+    """Return how many tokens the network has positions for, or None where it has no bound."""
+    table = _position_table(network)
+    if table is not None:
+        return table.num_embeddings - first_position(network)
     bound = getattr(config, "max_position_embeddings", None)
     return bound if isinstance(bound, int) and bound > 0 else None
 
 
 def first_position(network: torch.nn.Module) -> int:
-    """Return the position of a text's first token: RoBERTa and its like begin to count behind the padding id."""
-    for name, module in network.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            return 0 if module.padding_idx is None else module.padding_idx + 1
-    return 0
+    """Return the position of a text's first token: RoBERTa and its like count from behind the padding id."""
+    table = _position_table(network)
+    return 0 if table is None or table.padding_idx is None else table.padding_idx + 1
+
+
+def _position_table(network: torch.nn.Module) -> torch.nn.Embedding | None:
+    named = (module for name, module in network.named_modules() if name.endswith("position_embeddings"))
+    return next((module for module in named if isinstance(module, torch.nn.Embedding)), None)
 
 
 def build_network(
@@ -157,17 +114,17 @@ def build_network(
     config.problem_type = _PROBLEMS[labels.task]
     parts = outline(config)
     if is_causal(parts):
-        # By its padding token the head finds a text's last one; and it never goes on writing, so it keeps no states.
+        # The head finds a text's last token by the padding token. It never generates text, so it caches no states.
         config.pad_token_id, config.use_cache = pad_id, False
     heads = {name for name, _ in parts.named_children()} - {_prefix(parts)}
-    # A head that the checkpoint brings answered another question: ours is always new.
-    tensors = {name: t for name, t in read_tensors(folder).items() if name.partition(".")[0] not in heads}
-    network, found = _load(_kind(config), config, tensors, folder)
-    return network, _judge_body(network, found, folder)
+    # A head in the checkpoint was trained for other labels: ours is always new.
+    tensors = {name: t for name, t in read_weights(folder).items() if name.partition(".")[0] not in heads}
+    network, found = _load(network_class(config), config, tensors, folder)
+    return network, _check_body(network, found, folder)
 
 
 def read_body(folder: Path) -> torch.nn.Module:
-    """Return the pretrained body alone, without a head or pooler, to be read from and not trained."""
+    """Return the pretrained body alone, without a head or pooler, whose states are read and which is not trained."""
     from transformers import MODEL_MAPPING
 
     config = read_config(folder)
@@ -178,13 +135,13 @@ def read_body(folder: Path) -> torch.nn.Module:
     kind = kinds[0] if isinstance(kinds, tuple) else kinds
     takes = inspect.signature(kind).parameters
     unpooled = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
-    body, found = _load(kind, config, read_tensors(folder), folder, **unpooled)
-    _judge_body(body, found, folder)
+    body, found = _load(kind, config, read_weights(folder), folder, **unpooled)
+    _check_body(body, found, folder)
     return body.eval().requires_grad_(False)
 
 
 def save_network(network: Any, folder: Path) -> None:
-    with quiet():
+    with quiet_transformers():
         network.save_pretrained(str(folder), max_shard_size="1000GB")
 
 
@@ -197,9 +154,9 @@ def load_network(folder: Path, labels: Labels) -> torch.nn.Module:
             f"the network in '{folder}' decides between {', '.join(names)} ({config.problem_type}), "
             f"not between {', '.join(labels.names)} ({labels.task})"
         )
-    network, found = _load(_kind(config), config, read_tensors(folder), folder)
-    _refuse(folder, "lack", found["missing_keys"])
-    _refuse(folder, "have unknown", found["unexpected_keys"])
+    network, found = _load(network_class(config), config, read_weights(folder), folder)
+    refuse_tensors(folder, "lack", found["missing_keys"])
+    refuse_tensors(folder, "have unknown", found["unexpected_keys"])
     return network
 
 
@@ -218,17 +175,9 @@ def layers(network: Any) -> list[list[torch.nn.Parameter]]:
     return [group for group in groups if group]
 
 
-def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Return all tensors of a folder's safetensors files; an ArtefactError where they are pickles, torn or NaN."""
-    tensors: dict[str, torch.Tensor] = {}
-    for file in _weight_files(folder):
-        try:
-            tensors |= load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise ArtefactError(f"'{file}' cannot be read as safetensors: {error}") from None
-    bad = [name for name, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
-    _refuse(folder, "are not finite in", bad)
-    return tensors
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return all tensors of a folder; an ArtefactError where they are pickles, damaged or not finite."""
+    return read_tensors(folder, _weight_files(folder))
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -252,19 +201,11 @@ def _weight_files(folder: Path) -> list[Path]:
     raise ArtefactError(f"'{folder}' has no {WEIGHTS}")
 
 
-def _kind(config: Any) -> Any:
-    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING as KINDS
-
-    if type(config) not in KINDS:
-        raise ArtefactError(f"transformers has no sequence classification network for '{config.model_type}'")
-    return KINDS[type(config)]
-
-
 def _load(
-    kind: Any, config: Any, tensors: dict[str, torch.Tensor], folder: Path, **given: Any
+    kind: Any, config: Any, tensors: dict[str, torch.Tensor], folder: Path, **options: Any
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
-    with quiet():
+    with quiet_transformers():
         network, found = kind.from_pretrained(
             None,
             config=config,
@@ -273,23 +214,24 @@ def _load(
             attn_implementation=attention,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            **given,
+            **options,
         )
     shapes = [f"{name} ({list(has)}, not {list(wants)})" for name, has, wants in found["mismatched_keys"]]
-    _refuse(folder, "have misshapen", shapes)
+    refuse_tensors(folder, "have misshapen", shapes)
     return network, found
 
 
-def _judge_body(network: Any, found: dict[str, Any], folder: Path) -> list[str]:
-    """Refuse weights that lack parts of the body, or hold layers that the configuration does not name."""
+def _check_body(network: Any, found: dict[str, Any], folder: Path) -> list[str]:
+    """Refuse weights without parts of the body, or with layers that the configuration does not name."""
     prefix = _prefix(network)
     own = "" if network.base_model is network else f"{prefix}."
     children = {name for name, _ in network.base_model.named_children()}
     missing = sorted(name for name in found["missing_keys"] if name.startswith(own))
     pooler = [name for name in missing if name.startswith(f"{own}pooler.")]
-    _refuse(folder, "lack", [name for name in missing if name not in pooler])
+    refuse_tensors(folder, "lack", [name for name in missing if name not in pooler])
     extra = (name for name in found["unexpected_keys"] if not name.endswith("position_ids"))
-    _refuse(folder, "have unknown", [n for n in extra if n.removeprefix(f"{prefix}.").partition(".")[0] in children])
+    unknown = [name for name in extra if name.removeprefix(f"{prefix}.").partition(".")[0] in children]
+    refuse_tensors(folder, "have unknown", unknown)
     return [f"the weights in '{folder}' have no pooler: it begins untrained, as the head does"] if pooler else []
 
 
@@ -298,8 +240,33 @@ def _prefix(network: Any) -> str:
     return prefix
 
 
-def _refuse(folder: Path, what: str, names: Iterable[str]) -> None:
-    names = sorted(names)
-    if names:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        raise ArtefactError(f"the weights in '{folder}' {what} tensors: {', '.join(names[:5])}{more}")
+class LastToken:
+    """The `forward` of a causal network that reads packed rows; `remove` puts the network's own back.
+
+    The heads of transformers look for the last token that is not the padding token. In a packed row its place is known
+    beforehand (`text_lasts`), and the head reads that place alone; padded batches go to the network's own `forward`. A
+    copy of the network copies this object too, and then refers to the copy.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self._network, self._whole = network, network.forward
+        network.forward = self
+
+    def __call__(self, *arguments: Any, text_lasts: torch.Tensor | None = None, **named: Any) -> Any:
+        if text_lasts is None or "text_lengths" not in named:
+            return self._whole(*arguments, **named)
+        from transformers.modeling_outputs import SequenceClassifierOutput
+
+        body = self._network.base_model(**named, attention_mask=no_mask(text_lasts.device), use_cache=False)
+        return SequenceClassifierOutput(logits=_head(self._network)(body.last_hidden_state[0, text_lasts]))
+
+    def remove(self) -> None:
+        del self._network.forward
+
+
+def no_mask(device: torch.device) -> torch.Tensor:
+    """Return a mask for a packed row, which needs none, that keeps transformers from making one of tokens times tokens.
+
+    transformers passes on a mask of four dimensions, even an empty one, as it is.
+    """
+    return torch.empty((1, 1, 0, 0), dtype=torch.bool, device=device)

@@ -5,42 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from textclf_torch.runtime import both_ends
 
 from textclf import Context, Span, Texts
 
-from . import tokenizer
 from .batch import blank_id
 
 if TYPE_CHECKING:
-    from .tokenizer import Vocabulary
+    from .tokenizer import Preprocessor
 
 
-def spans(tokenizer: Any, texts: Texts, letters: int) -> list[dict[int, list[Span]]]:
-    """Return the characters of each token, as tokens are made in `tokenizing`: of a very long text both ends.
+def spans(preprocessor: Preprocessor, texts: Texts) -> list[dict[int, list[Span]]]:
+    """Return the characters of each token, also of a very long text, of which both ends are read.
 
     A token of a byte-level vocabulary may be a part of a character: it then came from all of it.
     """
+    backend, letters = preprocessor.tokenizer.backend_tokenizer, preprocessor.letters
     found: list[dict[int, list[Span]]] = [{} for _ in range(len(texts))]
     for part, column in enumerate((texts.first, texts.second or ())):
         for units, text in zip(found, column, strict=False):
-            long = len(text) > 2 * letters
-            read = f"{text[:letters]} {text[-letters:]}" if long else text
-            cut = len(text) - len(read) if long else 0
-            begin = len(units)
-            offsets = tokenizer.backend_tokenizer.encode(read, add_special_tokens=False).offsets
-            for place, (start, end) in enumerate(offsets, begin):
-                units[place] = [(part, start + cut * (start > letters), end + cut * (end > letters))]
+            read = both_ends(text, letters)
+            gap = len(text) - len(read)
+            for place, (start, end) in enumerate(backend.encode(read, add_special_tokens=False).offsets, len(units)):
+                units[place] = [(part, start + gap * (start > letters), end + gap * (end > letters))]
     return found
 
 
-def reads(vocabulary: Vocabulary, texts: Texts, context: Context) -> list[list[Span]]:
+def reads(preprocessor: Preprocessor, texts: Texts, context: Context) -> list[list[Span]]:
     """Return the characters of the tokens that the network sees of each text."""
-    tokens = tokenizer.encode(vocabulary.tokenizer, texts, vocabulary.letters, context)
-    seen = vocabulary.collator.seen(tokens, np.arange(len(texts)))
-    units = spans(vocabulary.tokenizer, texts, vocabulary.letters)
+    seen = preprocessor.collator.seen(preprocessor.encode(texts, context), np.arange(len(texts)))
     return [
-        [span for place in places[places >= 0].tolist() for span in spanned[place]]
-        for places, spanned in zip(seen, units, strict=True)
+        [span for place in places[places >= 0].tolist() for span in units[place]]
+        for places, units in zip(seen, spans(preprocessor, texts), strict=True)
     ]
 
 

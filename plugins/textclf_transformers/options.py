@@ -1,4 +1,4 @@
-"""Owns what recipes may say of this plugin's components."""
+"""The options of this plugin's encoders."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def textclf_encoders() -> list[Component[VectorsEncoder, VectorsOptions]]:
             restore=restore,
             check=check,
             traits=Traits(makes="tokens", tasks=frozenset({"single-label", "multi-label"}), pairs=True),
-            needs=("torch", "safetensors"),
+            needs=("torch", "safetensors", "textclf_torch"),
             install="torch>=2.10 safetensors>=0.5",
         )
     ]

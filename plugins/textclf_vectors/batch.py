@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from textclf_torch.runtime import Truncate, kept_ends, longest_first, moved
 
 from textclf import Tokens
 
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-HEAD = 128  # Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?": the first 128 tokens and the last
-
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """What turns rows of Tokens into a batch. An empty text is read as one unknown word."""
+    """Rows of Tokens to batches. An empty text is read as one unknown word."""
 
     max_length: int
-    truncate: Literal["head", "tail", "head_tail"]
+    truncate: Truncate
 
     def lengths(self, tokens: Tokens) -> NDArray[np.int64]:
         """Return how long each text is as the network sees it, int64[n]."""
@@ -42,15 +41,15 @@ class Collator:
         for place, text in zip(ids, texts, strict=True):
             place[: len(text)] = text
         return {
-            "input_ids": moved(torch.from_numpy(ids), device),
-            "attention_mask": moved(torch.from_numpy((ids != PADDING).astype(np.int64)), device),
+            "input_ids": moved(ids, device),
+            "attention_mask": moved((ids != PADDING).astype(np.int64), device),
         }
 
     def packed(self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> dict[str, Any]:
         """Return a batch as one row without padding, [tokens], and the length of each text."""
         texts = [self.text(tokens, int(row)) for row in rows]
         ids = np.concatenate([*texts, np.zeros(0, np.int64)]).astype(np.int64)
-        return {"input_ids": moved(torch.from_numpy(ids), device), "text_lengths": tuple(map(len, texts))}
+        return {"input_ids": moved(ids, device), "text_lengths": tuple(map(len, texts))}
 
     def text(self, tokens: Tokens, row: int) -> NDArray[np.int64]:
         """Return the ids that the network sees of a text, or of a pair with the border between its two."""
@@ -59,14 +58,14 @@ class Collator:
             kept = self._kept(ids, self.max_length)
         else:
             first, second = ids[: int(tokens.cuts[row])], ids[int(tokens.cuts[row]) :]
-            one, other = shares(len(first), len(second), self.max_length - 1)
-            kept = np.concatenate([self._kept(first, one), [BORDER], self._kept(second, other)])
+            one, other = longest_first(np.array(len(first)), np.array(len(second)), self.max_length - 1)
+            kept = np.concatenate([self._kept(first, int(one)), [BORDER], self._kept(second, int(other))])
         return kept if len(kept) else np.array([UNKNOWN], np.int64)
 
     def seen(self, tokens: Tokens, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the position in its text of the word at each place of a padded batch, int64[rows, longest], or -1."""
         lengths = tokens.lengths()
-        # The same way through as ids take, with positions in their place; those of a pair run on.
+        # Positions take the place of the ids, and are read as ids are; those of a pair are consecutive.
         positions = [np.arange(SPECIALS, SPECIALS + lengths[row]) for row in rows]
         offsets = np.concatenate([[0], np.cumsum(lengths[rows])]).astype(np.int64)
         cuts = None if tokens.cuts is None else tokens.cuts[rows]
@@ -79,22 +78,5 @@ class Collator:
         return tokens.lengths() + (0 if tokens.cuts is None else 1)
 
     def _kept(self, ids: NDArray[np.int64], room: int) -> NDArray[np.int64]:
-        if len(ids) <= room:
-            return ids
-        first = {"head": room, "tail": 0, "head_tail": min(HEAD, room // 2)}[self.truncate]
-        return np.concatenate([ids[:first], ids[len(ids) - (room - first) :]])
-
-
-def shares(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return how many words of each text of a pair are kept: of the longer one fewer, until both are cut alike."""
-    if first + second <= room:
-        return first, second
-    short = min(first, second, room // 2)
-    return (short, room - short) if first <= second else (room - short, short)
-
-
-def moved(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on a device, without waiting for the device."""
-    if device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
+        first, last = kept_ends(np.array(len(ids)), room, self.truncate)
+        return np.concatenate([ids[:first], ids[len(ids) - last :]])

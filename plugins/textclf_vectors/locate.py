@@ -34,7 +34,7 @@ class HasPlaces(Protocol):
 
 
 class NotHere(Exception):  # noqa: N818 - becomes a Problem of the plan, or a DataError
-    """What is wrong with an option that names a file."""
+    """A file that an option names and that cannot be used."""
 
     def __init__(self, option: str, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class NotHere(Exception):  # noqa: N818 - becomes a Problem of the plan, or a Da
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file of vectors and what is in it; words: the list that a matrix needs."""
+    """A file of vectors and its kind; words: the word list of a matrix."""
 
     vectors: Path
     kind: Kind
@@ -64,8 +64,8 @@ def locate(options: HasPlaces) -> Place:
     return Place(vectors, kind, _beside(vectors) if options.words is None else _words(options.words))
 
 
-def demand_published(options: HasPlaces, place: Place) -> None:
-    """Raise an ArtefactError where a known package's file is not the one that was published."""
+def check_digests(options: HasPlaces, place: Place) -> None:
+    """Raise an ArtefactError where a file of a known package does not have the published digest."""
     package = options.vectors.removeprefix("package:").partition("/")[0]
     known = KNOWN_DIGESTS.get(package, {}) if options.vectors.startswith("package:") else {}
     for path in (place.vectors, place.words):

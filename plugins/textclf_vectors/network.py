@@ -9,35 +9,34 @@ from typing import Literal
 
 import numpy as np
 import torch
+from textclf_torch.runtime import moved
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from textclf import Labels
 
-from .batch import moved
 from .vocabulary import PADDING, SPECIALS
 
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """How the words of some texts lie.
+    """The shape of texts of different lengths, in one row, in padded rows, and in the steps of a recurrent network.
 
-    lengths: words of each text, int64[texts]. places: of each word, the texts one behind the other, its place in
-    rows padded to the longest. order: for each step (the first word of all texts, the longest text first, then the
-    second, ...) the word that stands there. alive: how many texts a step has, on the CPU, as PyTorch's packed
-    sequences want it.
+    lengths: words of each text, int64[texts]. places: for each word of the row, its place in rows padded to the
+    longest. order: for each step (the first words of all texts, the longest text first, then the second words, ...)
+    the words of the row. batch_sizes: how many texts a step has, on the CPU, as PyTorch's packed sequences need it.
     """
 
     lengths: torch.Tensor
     longest: int
     places: torch.Tensor
     order: torch.Tensor
-    alive: torch.Tensor
+    batch_sizes: torch.Tensor
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device, width: int | None = None) -> Ragged:
-        """Return the shape of texts of these lengths; width: what they are padded to, none given: the longest."""
+        """Return the shape of texts of these lengths; width: the length to pad to; None: the longest."""
         sizes = np.asarray(lengths, np.int64).reshape(-1)
         longest = max(int(sizes.max(initial=1)), width or 0)
         column = np.arange(longest)
@@ -47,9 +46,9 @@ class Ragged:
         steps = real[rows].T  # [step, text, longest first]
         begins = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if len(sizes) else sizes
         order = (begins[rows][None] + column[:, None])[steps]
-        alive = steps.sum(axis=1)
-        on_device = [moved(torch.from_numpy(values), device) for values in (sizes, places, order)]
-        return cls(on_device[0], longest, on_device[1], on_device[2], torch.from_numpy(alive[alive > 0]))
+        batch_sizes = steps.sum(axis=1)
+        on_device = [moved(values, device) for values in (sizes, places, order)]
+        return cls(on_device[0], longest, on_device[1], on_device[2], torch.from_numpy(batch_sizes[batch_sizes > 0]))
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """Return values [words, width] as rows that are padded with zeros, [texts, longest, width]."""
@@ -58,9 +57,13 @@ class Ragged:
         return rows.index_copy(0, self.places, values).view(texts, self.longest, width)
 
     def real(self, longer: int = 0) -> torch.Tensor:
-        """Tell where padded rows hold words, bool[texts, longest + longer, 1]; longer: so many more places a text."""
+        """Return where padded rows hold words, bool[texts, longest + longer, 1]; longer: more places for each text."""
         column = torch.arange(self.longest + longer, device=self.lengths.device)
         return (column < self.lengths[:, None] + longer)[..., None]
+
+
+def mean_of(states: torch.Tensor, shape: Ragged) -> torch.Tensor:
+    return shape.spread(states).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
 
 
 class MeanPool(nn.Module):
@@ -70,7 +73,7 @@ class MeanPool(nn.Module):
         super().__init__()
 
     def forward(self, states: torch.Tensor, shape: Ragged) -> torch.Tensor:
-        return shape.spread(states).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
+        return mean_of(states, shape)
 
 
 class MaxPool(nn.Module):
@@ -85,7 +88,7 @@ class MaxPool(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """A mean weighted by how much each state answers to one learnt question: Yang et al. (2016); of no states zeros."""
+    """A mean weighted by how well each state fits one learnt query: Yang et al. (2016); of no states zeros."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -107,7 +110,7 @@ POOLS: dict[str, type[MeanPool] | type[MaxPool] | type[AttentionPool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What a network is made by: sizes and kinds, no weights."""
+    """The architecture of a network: sizes and kinds, no weights."""
 
     network: Literal["mean", "lstm", "gru", "cnn"]
     dimensions: int
@@ -125,19 +128,19 @@ class Design:
 
 
 class WordVectors(nn.Module):
-    """Two tables that read as one: `own` is always trained, `words`, the file's vectors, only where that is wished."""
+    """Two tables read as one: `own` is always trained, `words`, the vectors of the file, only by `train_vectors`."""
 
     def __init__(self, design: Design) -> None:
         super().__init__()
         self.own = nn.Embedding(SPECIALS + design.added, design.dimensions, padding_idx=PADDING)
-        # Given, since else as many numbers would be drawn for nothing.
+        # Passed in, since random numbers would be drawn for nothing.
         empty = torch.zeros(design.words, design.dimensions)
         self.words = nn.Embedding(design.words, design.dimensions, _weight=empty)
         self.words.weight.requires_grad_(design.train_vectors)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         count = self.own.num_embeddings
-        # A word that stands in the other table is looked up at some place here, and what is found is not used.
+        # A word of the other table is looked up at some place here, and the result is not used.
         own, words = self.own(ids.clamp(max=count - 1)), self.words((ids - count).clamp(min=0))
         return torch.where((ids < count)[..., None], own, words)
 
@@ -153,7 +156,7 @@ class Mean(nn.Module):
         self.size = sizes[-1]
 
     def forward(self, words: torch.Tensor, shape: Ragged) -> torch.Tensor:
-        found: torch.Tensor = shape.spread(words).sum(dim=1) / shape.lengths.clamp(min=1)[:, None]
+        found = mean_of(words, shape)
         for place, layer in enumerate(self.stack):
             found = functional.relu(layer(self.dropout(found) if place else found))
         return found
@@ -176,7 +179,7 @@ class Recurrent(nn.Module):
         steps = words.index_select(0, shape.order)
         for place, layer in enumerate(self.stack if len(words) else ()):
             steps = self.dropout(steps) if place else steps
-            steps = layer(PackedSequence(steps, shape.alive))[0].data
+            steps = layer(PackedSequence(steps, shape.batch_sizes))[0].data
         steps = steps if len(words) else words.new_zeros(0, self.size)
         states = torch.empty_like(steps).index_copy(0, shape.order, steps)
         pooled: torch.Tensor = self.pool(states, shape)
@@ -184,9 +187,9 @@ class Recurrent(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """Filters of several widths over the words, and the highest answer of each: Kim (2014).
+    """Filters of several widths over the words, and the maximum of each: Kim (2014).
 
-    A text is padded on both sides by a width less one, so that texts shorter than a filter have answers too.
+    A text is padded on both sides by a width less one, so that texts shorter than a filter have outputs too.
     """
 
     def __init__(self, design: Design) -> None:
@@ -200,10 +203,10 @@ class Convolutions(nn.Module):
         rows = shape.spread(words).transpose(1, 2)
         found = []
         for layer, width in zip(self.stack, self.widths, strict=True):
-            answers = functional.relu(layer(rows)).transpose(1, 2)
-            # None is below zero, so that zeros hide what was answered to padding alone.
+            outputs = functional.relu(layer(rows)).transpose(1, 2)
+            # No output is below zero, so that zeros hide those of padding alone.
             real = shape.real(longer=width - 1)
-            found.append(answers.masked_fill(~real, 0.0).amax(dim=1))
+            found.append(outputs.masked_fill(~real, 0.0).amax(dim=1))
         return torch.cat(found, dim=1)
 
 

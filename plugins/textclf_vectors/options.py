@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from textclf import Field, Options, Problem
 
 from .locate import NotHere, locate
-
-if TYPE_CHECKING:
-    pass
-
-
-def check(options: VectorsOptions) -> Iterator[Problem]:
-    """Yield options that clash, and files and packages that are not here; no file is read."""
-    if options.network in ("lstm", "gru") and options.layers == 0:
-        yield Problem(f"an {options.network} has at least 1 layer; network: mean reads with none", ("layers",))
-    try:
-        place = locate(options)
-    except NotHere as problem:
-        yield Problem(str(problem), (problem.option,), exit_code=problem.exit_code)
-        return
-    if place.words is not None and place.words.suffix == ".parquet" and find_spec("pyarrow") is None:
-        yield Problem("the word list is Parquet: pip install 'pyarrow>=17'", ("words",), exit_code=5)
-
 
 Width = Annotated[int, Field(ge=1, le=50)]
 
@@ -70,7 +53,7 @@ class VectorsOptions(Options):
         "since such files begin with the commonest; 0: none; null: all",
     )
     added: int = Field(
-        0, ge=0, le=1_000_000, description="words without a vector, commonest first, that are given a trained one each"
+        0, ge=0, le=1_000_000, description="words without a vector, commonest first, that get a trained one each"
     )
     subwords: bool = Field(
         True, description="words of the training texts without a vector get one from their parts, where the file can"
@@ -80,3 +63,16 @@ class VectorsOptions(Options):
     truncate: Literal["head", "tail", "head_tail"] = Field(
         "head", description="which end of a longer text is kept; head_tail: 128 first words and the rest from its end"
     )
+
+
+def check(options: VectorsOptions) -> Iterator[Problem]:
+    """Yield options that clash, and files and packages that are not here; no file is read."""
+    if options.network in ("lstm", "gru") and options.layers == 0:
+        yield Problem(f"an {options.network} has at least 1 layer; network: mean reads with none", ("layers",))
+    try:
+        place = locate(options)
+    except NotHere as problem:
+        yield Problem(str(problem), (problem.option,), exit_code=problem.exit_code)
+        return
+    if place.words is not None and place.words.suffix == ".parquet" and find_spec("pyarrow") is None:
+        yield Problem("the word list is Parquet: pip install 'pyarrow>=17'", ("words",), exit_code=5)

@@ -1,6 +1,6 @@
 """Words of a text and their ids.
 
-The rule is near to that of the Penn Treebank, by which GloVe's texts were cut, and looks at no language but English:
+The rule is close to that of the Penn Treebank, by which GloVe's texts were cut, and has contractions of English only:
 
 1. numbers with their points and commas (1,000.50), abbreviations of letters and points (u.s.), words of letters,
    digits and marks with hyphens and apostrophes inside (well-known, o'brien), runs of points or dashes (..., --),
@@ -15,7 +15,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from .readers.reader import Keep, Vectors
 
 
-RULE = 1  # part of the encoder's fingerprint: raise it where the same text is cut otherwise
+FORMAT = 1
+FILE = "vocabulary.json"
+PADDING, UNKNOWN, BORDER = 0, 1, 2  # BORDER stands between the two texts of a pair
+SPECIALS = 3
+RULE = 1  # part of the encoder's fingerprint: raise it where the same text gets other words
 _LETTER = r"[\w\u0300-\u036f\u0900-\u0963\u0966-\u0dff]"  # with the vowel signs of Indic scripts, which \w leaves out
 _PIECE = re.compile(
     rf"\d+(?:[.,]\d+)+|(?:[^\W\d_]\.){{2,}}|{_LETTER}+(?:[-'\u2019]{_LETTER}+)*|\.{{2,}}|-{{2,}}|''|``|\S"
@@ -68,12 +72,6 @@ def parts_of(word: Word) -> list[Word]:
         return []
     parts = [Word(m.group(), word.start + m.start(), word.start + m.end()) for m in _INNER.finditer(word.form)]
     return parts if parts and parts[0].form != word.form else []
-
-
-FORMAT = 1
-FILE = "vocabulary.json"
-PADDING, UNKNOWN, BORDER = 0, 1, 2  # BORDER stands between the two texts of a pair
-SPECIALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,44 +126,35 @@ class Vocabulary:
         return digest.hexdigest()
 
     def save(self, folder: Path) -> None:
-        told = {"format": FORMAT, "lowercase": self.lowercase, "added": self.added, "words": self.words}
-        (folder / FILE).write_text(json.dumps(told, ensure_ascii=False) + "\n", "utf-8")
+        values = {"format": FORMAT, "lowercase": self.lowercase, "added": self.added, "words": self.words}
+        (folder / FILE).write_text(json.dumps(values, ensure_ascii=False) + "\n", "utf-8")
 
 
 def load(folder: Path) -> Vocabulary:
     """Read what `save` wrote; an ArtefactError where it is missing or broken."""
     file = folder / FILE
     try:
-        told = json.loads(file.read_text("utf-8"))
-        words, added, lowercase = tuple(told["words"]), tuple(told["added"]), told["lowercase"]
-        sound = told["format"] == FORMAT and isinstance(lowercase, bool)
-        sound = sound and all(isinstance(word, str) for word in (*words, *added))
+        values = json.loads(file.read_text("utf-8"))
+        words, added, lowercase = tuple(values["words"]), tuple(values["added"]), values["lowercase"]
+        valid = values["format"] == FORMAT and isinstance(lowercase, bool)
+        valid = valid and all(isinstance(word, str) for word in (*words, *added))
     except (OSError, ValueError, KeyError, TypeError):
-        sound = False
-    if not sound or len({*words, *added}) != len(words) + len(added):
+        valid = False
+    if not valid or len({*words, *added}) != len(words) + len(added):
         raise ArtefactError(f"'{file}' is missing or broken, so the model cannot read words")
     return Vocabulary(words, added, lowercase)
 
 
-def forms(columns: Iterable[Sequence[str]]) -> Counter[str]:
+def count_words(texts: Iterable[str]) -> Counter[str]:
     """Count the words of texts as they are written."""
-    found: Counter[str] = Counter()
-    for column in columns:
-        for text in column:
-            found.update(word.form for word in words_with_spans(text))
-    return found
+    return Counter(word.form for text in texts for word in words_with_spans(text))
 
 
 def wanted(found: Counter[str], first: int | None) -> Keep:
-    """Return which words of a file are to be read: its first so many, and all that the counted words may mean."""
-    asked = {form for word in found for form in (word, *(part.form for part in parts_of(Word(word, 0, len(word)))))}
-    asked |= {form.lower() for form in asked}
-    return lambda number, word: first is None or number < first or word in asked
-
-
-def in_lower_case(words: Iterable[str]) -> bool:
-    """Tell whether the words of a file are in lower case, all of them."""
-    return all(word == word.lower() for word in words)
+    """Return which words of a file to read: its first so many, and all forms of the counted words."""
+    forms = {form for word in found for form in (word, *(part.form for part in parts_of(Word(word, 0, len(word)))))}
+    forms |= {form.lower() for form in forms}
+    return lambda number, word: first is None or number < first or word in forms
 
 
 def build(
@@ -175,7 +164,7 @@ def build(
 
     guess: words that the file does not have get vectors from their parts, as long as its own are on average.
     """
-    lower = in_lower_case(file.words) if lowercase is None else lowercase
+    lower = all(word == word.lower() for word in file.words) if lowercase is None else lowercase
     known = Vocabulary(tuple(file.words), (), lower)
     without = _without(found, known)
     words, matrix = known.words, file.matrix

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from tests.cli.conftest import RECIPE, Answer
 from textclf.cli.compare import table
-from textclf.compare.comparison import Comparison, Contender, Difference
+from textclf.compare.comparison import ComparedSystem, Comparison, Difference
 
 Call = Callable[..., Answer]
 
@@ -50,7 +50,7 @@ def shown(answer: Answer) -> list[str]:
     return [" ".join(line.split()) for line in answer.out.splitlines()]
 
 
-def test_two_runs_are_told_apart_in_a_table_and_in_a_sentence(call: Call) -> None:
+def test_two_runs_are_compared_in_a_table_and_in_a_sentence(call: Call) -> None:
     lines = shown(call("compare", "bad", "good"))
     assert lines[1] == "metric run value difference 95 % interval p"
     assert re.fullmatch(r"toy_accuracy bad 0\.\d{4}", lines[2])
@@ -59,7 +59,7 @@ def test_two_runs_are_told_apart_in_a_table_and_in_a_sentence(call: Call) -> Non
     assert re.fullmatch(
         rf"good is better than bad by {number} \(95 % interval {number} to {number}\) in toy_accuracy", lines[5]
     )
-    assert re.fullmatch(r"only good decides \d+ texts right, only bad 0: p < 0\.0001 by McNemar's exact test", lines[6])
+    assert re.fullmatch(r"only good decides \d+ texts right, only bad 0: p <0\.0001 by McNemar's exact test", lines[6])
     assert lines[8:] == [
         "this speaks of these classifiers: it allows for other test texts, not for other training seeds (for recipes, "
         "compare studies: textclf run RECIPE --seeds 3)",
@@ -90,7 +90,7 @@ def test_several_runs_are_each_held_against_the_first(call: Call, finished: Path
     assert sum(" is better than " in line or line.startswith("no evidence") for line in lines) == 2
 
 
-def test_single_runs_of_studies_are_called_as_they_were_given(call: Call, finished: Path) -> None:
+def test_single_runs_of_studies_have_the_names_that_were_typed(call: Call, finished: Path) -> None:
     given = [str(sorted(finished.glob(f"{name}/*-s1"))[0].relative_to(finished)) for name in ("one", "other")]
     lines = shown(call("compare", *given, "--metric", "f1_macro"))
     assert [line.partition(" 0.")[0].partition(" 1.")[0] for line in lines[2:4]] == [f"f1_macro {given[0]}", given[1]]
@@ -109,7 +109,7 @@ def test_a_pipe_gets_long_names_whole(call: Call, finished: Path, tmp_path: Path
 
 def test_a_narrow_terminal_gets_every_number_whole_and_names_cut_in_their_middle() -> None:
     name = "reviews/20261123-161518-9a8b-s1"
-    sides = (Contender(name, (Path("a"),), (0,)), Contender("b", (Path("b"),), (1,)))
+    sides = (ComparedSystem(name, (Path("a"),), (0,)), ComparedSystem("b", (Path("b"),), (1,)))
     both = (Difference(0.5250, 0, 0, 0), Difference(0.6, 0.075, -0.0125, 0.15, 0.1094))
     found = Comparison(("a", "b"), {"toy_accuracy": both}, "classifiers", sides, (), frozenset(), 80, "texts", 2000)
     console = Console(width=80, file=io.StringIO())

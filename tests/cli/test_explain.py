@@ -18,8 +18,8 @@ from rich.console import Console
 from tests.cli.conftest import Answer
 from tests.hostile import HOSTILE
 from textclf import Engine
-from textclf.cli.explain import _Told, explanation_parts
-from textclf.cli.progress import Watcher
+from textclf.cli.explain import _ExplainProgress, explanation_parts
+from textclf.cli.progress import RunProgress
 from textclf.data.explanation import Explanation, Word
 from textclf.plugin.events import Chosen, Warned
 
@@ -74,7 +74,7 @@ def test_json_is_one_document_with_every_word(call: Call):
 
 
 def test_how_far_the_deletions_are_is_said_beside_the_answer(call: Call, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("textclf.cli.progress._PLAIN_EVERY", 0.0)
+    monkeypatch.setattr("textclf.cli.progress._LINE_EVERY", 0.0)
     answer = call("explain", "toys", "dabe " * 100)
     assert answer.err == "explain: 0 of 103 deletions\nexplain: 64 of 103 deletions\n"
     assert answer.out.startswith("\nlabel")
@@ -82,10 +82,10 @@ def test_how_far_the_deletions_are_is_said_beside_the_answer(call: Call, monkeyp
 
 def test_what_each_scored_text_would_warn_of_is_said_once():
     stream = io.StringIO()
-    with Watcher(Console(file=stream, width=100)) as watcher:
-        told = _Told(watcher)
+    with RunProgress(Console(file=stream, width=100)) as progress:
+        observer = _ExplainProgress(progress)
         for event in (Warned(message="one is cut"), Warned(message="one is cut"), Chosen(what="x", choice=1)):
-            told(event)
+            observer(event)
     assert stream.getvalue() == "warning: one is cut\n"
 
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_explained_is_said_with_the_way_out(call: Call, arguments
     assert answer.err == f"textclf: {message}\n"
 
 
-def test_signs_are_told_without_colours_too():
+def test_signs_are_visible_without_colours():
     colourless = drawn(explanation(), force_terminal=True, no_color=True, color_system="truecolor")
     assert "\x1b[1mgood\x1b[0m" in colourless
     assert "\x1b[4mbad\x1b[0m" in colourless
@@ -285,7 +285,7 @@ def test_help_needs_no_library_of_machine_learning():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "Say what each word of a text contributed" in done.stdout
+    assert "Show what each word of a text contributed" in done.stdout
 
 
 def test_errors_of_json_are_one_document(call: Call):

@@ -20,7 +20,7 @@ import textclf
 from tests.cli.conftest import Answer
 from tests.packages import ROOT
 from textclf.cli.main import main
-from textclf.cli.progress import Watcher
+from textclf.cli.progress import RunProgress
 from textclf.plugin.events import Progress
 
 Call = Callable[..., Answer]
@@ -185,7 +185,7 @@ def test_the_module_runs_as_the_command_does(shell: Callable[..., object]) -> No
 def test_checking_prints_the_plan(call: Call, recipe: str) -> None:
     answer = call("check", recipe)
     assert answer.code == 0
-    assert answer.out.startswith("toys: toys.yaml is sound; nothing was run\n")
+    assert answer.out.startswith("toys: toys.yaml is valid; nothing was run\n")
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert "trainer toy_linear epochs: 20, rate: 1.0, keep: last" in lines
     assert "seed 0" in lines
@@ -297,9 +297,9 @@ def test_a_person_at_a_terminal_reads_lines(trained: Path, monkeypatch: pytest.M
 
 def test_bars_show_loss_and_speed() -> None:
     screen = Screen()
-    with Watcher(Console(file=screen, force_terminal=True, width=100)) as watcher:
+    with RunProgress(Console(file=screen, force_terminal=True, width=100)) as progress:
         for done in (1, 50):
-            watcher(Progress(stage="train", done=done, total=100, loss=0.25, tokens_per_second=12_345.6))
+            progress(Progress(stage="train", done=done, total=100, loss=0.25, tokens_per_second=12_345.6))
     seen = screen.seen()
     assert "50 of 100 steps" in seen
     assert "loss 0.2500, 12,346 tokens per second" in seen
@@ -331,7 +331,9 @@ SENDING = HEAD + """\
             open("sent.txt", "w").write("all")
         threading.Thread(target=send).start()
 """
-WARNING = "warning: textclf ends without the threads 'beat', which go on; a plugin starts them with daemon=True"
+WARNING = (
+    "warning: threads 'beat' are still running; exiting without them; a plugin should start them with daemon=True"
+)
 
 
 def ran(site: Path, text: str, *words: str) -> subprocess.CompletedProcess[str]:

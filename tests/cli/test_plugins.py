@@ -98,7 +98,7 @@ def test_an_observer_is_shown_with_what_it_sees(call: Call, tmp_path: Path, monk
     first, _, observer, sees, events, *_ = answer.out.splitlines()
     assert first == "plugin losses: module losses, from losses.py"
     assert observer == "observer textclf_event (losses.py:6): Log the loss of an epoch."
-    assert sees == "it sees every run while the plugin is there; no recipe names it"
+    assert sees == "it sees every run while the plugin is loaded; no recipe names it"
     assert events.startswith("events: Accounted, CheckpointSaved, Chosen, EpochFinished, ")
     about = call(*asked, "--json").json()
     assert about["components"] == []
@@ -149,7 +149,7 @@ def test_a_component_is_checked_with_the_plugin_that_brings_it_under_another_nam
 
 
 @pytest.mark.usefixtures("odd")
-def test_a_wrong_plugin_is_told_what_fails_and_why_that_matters(call: Call) -> None:
+def test_a_wrong_plugin_gets_what_fails_and_why_that_matters(call: Call) -> None:
     answer = call("plugins", "check", "odd", "--set", "odd.path=here")
     assert answer.code == 5
     assert answer.err == "textclf: 2 clauses of 'odd' do not hold\n"
@@ -182,13 +182,13 @@ def test_a_known_fault_is_expected_with_its_reason(call: Call) -> None:
 def test_options_that_a_component_needs_are_asked_for_before_anything_is_tried(call: Call) -> None:
     answer = call("plugins", "check", "odd")
     assert answer.code == 2
-    assert re.search(r"odd\.path: is missing; metric 'odd' \(plugin textclf_odd.*\) needs it \(options", answer.err)
+    assert re.search(r"odd\.path: is missing; metric 'odd' \(plugin textclf_odd.*\) needs it \(set options", answer.err)
     unknown = call("plugins", "check", "odd", "--set", "ood.path=here")
     assert unknown.code == 2
     assert "--set ood.path=here: ood.path: no component is called 'ood'; did you mean 'odd'?" in unknown.err
 
 
-def test_a_component_without_its_library_is_not_found_sound_and_the_command_that_brings_it_is_said(
+def test_a_component_without_its_library_does_not_pass_and_the_command_that_installs_it_is_shown(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -232,7 +232,7 @@ def test_options_that_the_component_s_own_check_refuses_are_the_user_s_to_mend(
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(CHECKED)
     answer = call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.low=9")
-    words = "textclf: mine.low: is above high (options are given by --set)\n1 problem; nothing was run\n"
+    words = "textclf: mine.low: is above high (set options with --set)\n1 problem; nothing was run\n"
     assert answer == Answer(2, "", words)
     assert call("--plugin", "mine.py", "plugins", "check", "mine", "--set", "mine.low=3").code == 0
 
@@ -339,7 +339,7 @@ def block(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("name", ["sklearn", "textclf_sklearn", "TextCLF-sklearn"])
-def test_a_plugin_is_kept_out_by_its_name_or_its_modules(call: Call, block: Callable[[str], None], name: str) -> None:
+def test_a_plugin_is_blocked_by_its_name_or_its_modules(call: Call, block: Callable[[str], None], name: str) -> None:
     block(f"other_one, {name},")
     answer = call("plugins", "--json")
     listed = {plugin["name"]: plugin for plugin in answer.json()["plugins"]}
@@ -349,18 +349,18 @@ def test_a_plugin_is_kept_out_by_its_name_or_its_modules(call: Call, block: Call
     assert answer.json()["warnings"] == ["TEXTCLF_BLOCK names 'other_one', and no installed plugin is called so"]
 
 
-def test_a_distribution_is_kept_out_with_all_its_plugins(call: Call, block: Callable[[str], None]) -> None:
+def test_a_distribution_is_blocked_with_all_its_plugins(call: Call, block: Callable[[str], None]) -> None:
     block("textclf_engine")
     kept = [plugin["name"] for plugin in call("plugins", "--json").json()["plugins"] if not plugin["blocked"]]
     assert kept == ["toy"]
 
 
-def test_the_list_shows_what_is_kept_out_and_warns_of_misspelt_names(call: Call, block: Callable[[str], None]) -> None:
+def test_the_list_shows_blocked_plugins_and_warns_of_misspelt_names(call: Call, block: Callable[[str], None]) -> None:
     block("sklearn,repport")
     answer = call("plugins")
     [line] = [line for line in answer.out.splitlines() if line.startswith("sklearn")]
-    assert line.split() == ["sklearn", "textclf-engine", "0.2.0", "kept", "out"]
-    assert "kept out: sklearn (textclf_sklearn) by TEXTCLF_BLOCK\n" in answer.out
+    assert line.split() == ["sklearn", "textclf-engine", "0.2.0", "blocked"]
+    assert "blocked: sklearn (textclf_sklearn) by TEXTCLF_BLOCK\n" in answer.out
     assert answer.err == (
         "warning: TEXTCLF_BLOCK names 'repport', and no installed plugin is called so; did you mean 'report'?\n"
     )
@@ -396,7 +396,7 @@ def test_a_misspelt_name_is_a_warning_of_checks_and_runs(
     assert warning in call("run", recipe, "--json").json()["report"]["warnings"]
 
 
-def test_a_model_or_a_run_of_it_is_not_told_to_install_it(
+def test_a_model_or_a_run_of_it_does_not_ask_to_install_it(
     tmp_path: Path, block: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     """C12: a model whose plugin is missing."""

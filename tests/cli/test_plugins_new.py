@@ -37,7 +37,7 @@ the function to fill in: measure, textclf-shape/textclf_shape.py:17
 
 
 @pytest.mark.parametrize("name", ["shape", "textclf-shape", "textclf_shape"])
-def test_a_package_is_written_and_what_comes_next_is_said(call: Call, tmp_path: Path, name: str) -> None:
+def test_a_package_is_written_and_the_next_commands_are_shown(call: Call, tmp_path: Path, name: str) -> None:
     assert call("plugins", "new", name, "--kind", "encoder") == Answer(0, SAID, "")
     place = Path("textclf-shape")
     files = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]

@@ -39,7 +39,7 @@ def texts_of(runs: Path, name: str = "toys") -> list[dict[str, str]]:
     return list(csv.DictReader(file.open(encoding="utf-8")))
 
 
-def test_given_texts_come_back_as_a_table_with_the_scores_of_the_run(call: Call, trained: Path) -> None:
+def test_texts_come_back_as_a_table_with_the_scores_of_the_run(call: Call, trained: Path) -> None:
     rows = texts_of(trained)[:3]
     answer = call("predict", "toys", *(row["text"] for row in rows))
     assert (answer.code, answer.err) == (0, "")
@@ -169,7 +169,7 @@ def test_a_long_table_is_read_as_it_is_written(call: Call, tmp_path: Path) -> No
     assert peak < 12_000_000
 
 
-def test_other_labelled_texts_are_judged(call: Call, tmp_path: Path, trained: Path) -> None:
+def test_other_labelled_texts_are_evaluated(call: Call, tmp_path: Path, trained: Path) -> None:
     rows = texts_of(trained)
     with (tmp_path / "other.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -186,7 +186,7 @@ def test_other_labelled_texts_are_judged(call: Call, tmp_path: Path, trained: Pa
     assert report["sizes"] == {"test": 12}
 
 
-def test_several_labels_are_judged_however_a_table_says_them(call: Call, tmp_path: Path, trained: Path) -> None:
+def test_several_labels_are_evaluated_in_every_form_of_a_table(call: Call, tmp_path: Path, trained: Path) -> None:
     rows = [(row["text"], json.loads(row["label"])) for row in texts_of(trained, "several")]
     names = ("label0", "label1")
     tables = {

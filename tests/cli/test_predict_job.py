@@ -1,4 +1,4 @@
-"""`textclf predict` from file to file: a job that was interrupted goes on, and the file is the same to the byte."""
+"""`textclf predict` from file to file: an interrupted job resumes, and the file is the same to the byte."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.killing import die_at
 from textclf import Engine
 from textclf.cli import predict_job
 from textclf.cli.main import main
-from textclf.cli.predict_job import Spool, Work, from_file_to_file
-from textclf.cli.progress import Pace
-from textclf.cli.rows import Columns, Wanted
+from textclf.cli.predict_job import PartialScores, ScoringJob, score_file
+from textclf.cli.progress import PredictProgress
+from textclf.cli.rows import ReadOptions
 from textclf.cli.session import Session
 
 Call = Callable[..., Answer]
@@ -51,14 +51,14 @@ def dying(windows: int, number: int = signal.SIGKILL) -> Callable[[], None]:
     """Return what sends this process a signal when it has scored so many windows."""
 
     def prepare() -> None:
-        whole = Spool.append
+        whole = PartialScores.append
 
-        def append(self: Spool, scores: object) -> None:
+        def append(self: PartialScores, scores: object) -> None:
             whole(self, scores)  # type: ignore[arg-type]
             if self.windows == windows:
                 os.kill(os.getpid(), number)
 
-        Spool.append = append  # type: ignore[method-assign]
+        PartialScores.append = append  # type: ignore[method-assign]
 
     return prepare
 
@@ -67,10 +67,10 @@ def dying(windows: int, number: int = signal.SIGKILL) -> Callable[[], None]:
     ("name", "deaths"),
     [("out.csv", {1: 64, 3: 400}), ("out.jsonl", {2: 320}), ("out.csv.gz", {2: 320}), ("out.parquet", {2: 320})],
 )
-def test_a_job_that_is_killed_goes_on_behind_the_rows_that_are_on_the_disk(
+def test_a_job_that_is_killed_resumes_after_the_rows_on_the_disk(
     call: Call, tmp_path: Path, name: str, deaths: dict[int, int]
 ) -> None:
-    """C01: a scoring that is killed goes on, and gives the same bytes."""
+    """C01: a scoring that is killed resumes, and gives the same bytes."""
     if "parquet" in name:
         pytest.importorskip("pyarrow")
     assert call(*JOB, f"whole-{name}") == Answer(0, "", "")
@@ -78,7 +78,7 @@ def test_a_job_that_is_killed_goes_on_behind_the_rows_that_are_on_the_disk(
         assert forked((*JOB, name), dying(windows)) == -signal.SIGKILL
         assert not (tmp_path / name).exists()
         # The last window is on the disk as well: it was made durable before the signal.
-        assert call(*JOB, name) == Answer(0, "", f"going on behind row {row}\n")
+        assert call(*JOB, name) == Answer(0, "", f"resuming after row {row}\n")
         assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
         (tmp_path / name).unlink()
     assert left(tmp_path) == [f"whole-{name}"]
@@ -92,20 +92,19 @@ def test_a_job_may_die_at_any_change_of_the_disk(
     engine = Engine()
     classifier = engine.load("toys")
 
-    def job(target: str = "out.csv") -> None:
+    def score(target: str = "out.csv") -> None:
         session = Session([])
-        with Pace(session.terminal.notes) as pace, classifier.context(observer=pace) as context:
-            wanted = Wanted(Columns(), None, False, "utf-8")
-            work = Work(session, classifier, context, pace)
-            from_file_to_file(work, engine.model("toys"), "in.csv", target, wanted, {})
+        with PredictProgress(session.terminal.notes) as progress, classifier.context(observer=progress) as context:
+            job = ScoringJob(session, classifier, context, progress, ReadOptions())
+            score_file(job, engine.model("toys"), "in.csv", target)
 
-    job("whole.csv")
+    score("whole.csv")
     whole, moment, resumed = (tmp_path / "whole.csv").read_bytes(), 0, 0
-    while die_at(job, moment):
+    while die_at(score, moment):
         if (tmp_path / "out.csv").exists():
             assert (tmp_path / "out.csv").read_bytes() == whole
-        job()
-        resumed += "going on behind row" in capsys.readouterr().err
+        score()
+        resumed += "resuming after row" in capsys.readouterr().err
         assert (tmp_path / "out.csv").read_bytes() == whole
         assert left(tmp_path) == ["out.csv", "whole.csv"], moment
         (tmp_path / "out.csv").unlink()
@@ -119,36 +118,36 @@ def harmed(name: str, content: bytes) -> Callable[[Path], object]:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         (harmed("in.csv", b"id,text\n" + b"7,other\n" * ROWS), "the input changed since"),
         (lambda folder: os.utime(folder / "in.csv", (1, 1)), "the input changed since"),
         (harmed(".out.csv.scores", b"\1" * 4000), "the scores of the earlier job are damaged"),
         (harmed(".out.csv.scores", b""), "the scores of the earlier job are damaged"),
-        (harmed(".out.csv.scores.json", b"{"), "what is known of the earlier job is damaged"),
-        (harmed(".out.csv.scores.json", b"[]"), "what is known of the earlier job is damaged"),
+        (harmed(".out.csv.scores.json", b"{"), "the note of the earlier job is damaged"),
+        (harmed(".out.csv.scores.json", b"[]"), "the note of the earlier job is damaged"),
     ],
 )
-def test_a_job_that_is_another_one_begins_anew_and_says_why(
-    call: Call, tmp_path: Path, change: Callable[[Path], object], told: str
+def test_a_job_that_is_another_one_starts_over_and_says_why(
+    call: Call, tmp_path: Path, change: Callable[[Path], object], reason: str
 ) -> None:
     forked((*JOB, "out.csv"), dying(2))
     change(tmp_path)
-    assert call(*JOB, "out.csv") == Answer(0, "", f"beginning anew: {told}\n")
+    assert call(*JOB, "out.csv") == Answer(0, "", f"starting over: {reason}\n")
     call(*JOB, "fresh.csv")
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
     assert left(tmp_path) == ["fresh.csv", "out.csv"]
 
 
-def test_another_model_or_arithmetic_begins_anew(call: Call, tmp_path: Path) -> None:
+def test_another_model_or_arithmetic_starts_over(call: Call, tmp_path: Path) -> None:
     forked((*JOB, "out.csv"), dying(1))
     assert forked((*JOB, "out.csv", "--fast"), dying(1)) == -signal.SIGKILL
-    assert call(*JOB, "out.csv").err == "beginning anew: --fast changed since\n"
+    assert call(*JOB, "out.csv").err == "starting over: --fast changed since\n"
     forked((*JOB, "out.csv"), dying(1))
     (tmp_path / "out.csv").unlink()
     # The labels of `several` are two as well, so its scores would fit.
     other = ("predict", "several", *JOB[2:])
-    assert call(*other, "out.csv").err == "beginning anew: the model and the options changed since\n"
+    assert call(*other, "out.csv").err == "starting over: the model and the options changed since\n"
 
 
 def test_a_row_that_was_half_written_is_cut_off(call: Call, tmp_path: Path) -> None:
@@ -156,29 +155,29 @@ def test_a_row_that_was_half_written_is_cut_off(call: Call, tmp_path: Path) -> N
     forked((*JOB, "out.csv"), dying(2))
     with (tmp_path / ".out.csv.scores").open("ab") as file:
         file.write(b"\1\2\3" * 1000)
-    assert call(*JOB, "out.csv").err == "going on behind row 320\n"
+    assert call(*JOB, "out.csv").err == "resuming after row 320\n"
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_a_signal_says_where_the_job_will_go_on(
+def test_a_signal_says_where_the_job_resumes(
     call: Call, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
     """T04, T05: Ctrl-C and SIGTERM keep what was scored."""
     monkeypatch.setattr(predict_job, "SAVE_EVERY", 1e9)
-    whole = Spool.append
+    whole = PartialScores.append
     dying(2, number)()
     try:
         answer = call(*JOB, "out.csv")
     finally:
-        Spool.append = whole  # type: ignore[method-assign]
-    said = "textclf: stopped behind row 320 of in.csv; the same command goes on from there\n"
+        PartialScores.append = whole  # type: ignore[method-assign]
+    said = "textclf: stopped after row 320 of in.csv; the same command resumes from there\n"
     assert answer == Answer(code, "", said)
-    assert call(*JOB, "out.csv").err == "going on behind row 320\n"
+    assert call(*JOB, "out.csv").err == "resuming after row 320\n"
 
 
 def test_a_disk_that_fills_keeps_what_was_scored(call: Call, tmp_path: Path) -> None:
-    """C04, T06: a full disk ends with 7, and the job goes on where there is room again."""
+    """C04, T06: a full disk ends with 7, and the job resumes when there is room again."""
     call(*JOB, "whole.csv")
 
     def small() -> None:
@@ -187,13 +186,13 @@ def test_a_disk_that_fills_keeps_what_was_scored(call: Call, tmp_path: Path) -> 
 
     assert forked((*JOB, "out.csv"), small) == 7
     assert sorted(left(tmp_path)) == [".out.csv.scores", ".out.csv.scores.json", "whole.csv"]
-    assert call(*JOB, "out.csv").err == "going on behind row 320\n"
+    assert call(*JOB, "out.csv").err == "resuming after row 320\n"
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_two_jobs_never_write_one_file(call: Call, tmp_path: Path) -> None:
     """C09: the second process is refused with exit code 7, and the first one is not disturbed."""
-    with predict_job.spool(tmp_path / "out.csv", {}, 2):
+    with predict_job.partial_scores(tmp_path / "out.csv", {}, 2):
         answer = call(*JOB, "out.csv")
     assert answer == Answer(
         7, "", "textclf: out.csv is being written by another process; wait for it, or name another file\n"
@@ -201,7 +200,7 @@ def test_two_jobs_never_write_one_file(call: Call, tmp_path: Path) -> None:
     assert call(*JOB, "out.csv").code == 0
 
 
-def test_what_cannot_be_read_leaves_nothing_to_go_on_with(call: Call, tmp_path: Path) -> None:
+def test_what_cannot_be_read_leaves_nothing_to_resume(call: Call, tmp_path: Path) -> None:
     with (tmp_path / "in.csv").open("a") as file:
         file.write("400,one,two\n")
     answer = call(*JOB, "out.csv")
@@ -220,7 +219,7 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_scored(call:
     assert call(*JOB, name) == Answer(2, "", f"textclf: {message}\n")
 
 
-def test_the_note_beside_the_scores_tells_rows_and_windows(tmp_path: Path) -> None:
+def test_the_note_beside_the_scores_counts_rows_and_windows(tmp_path: Path) -> None:
     forked((*JOB, "out.csv"), dying(2))
-    told = json.loads((tmp_path / ".out.csv.scores.json").read_text("utf-8"))
-    assert (told["rows"], told["windows"], told["whole"]) == (320, 2, False)
+    note = json.loads((tmp_path / ".out.csv.scores.json").read_text("utf-8"))
+    assert (note["rows"], note["windows"]) == (320, 2)

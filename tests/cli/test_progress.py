@@ -14,8 +14,8 @@ import pytest
 
 from tests.cli.conftest import Answer
 from textclf import Accounted, Forecast
-from textclf.cli import progress as paces
-from textclf.cli.progress import Pace, sentence
+from textclf.cli import progress as progresses
+from textclf.cli.progress import PredictProgress, describe
 from textclf.cli.render import account
 from textclf.cli.terminal import console
 from textclf.plugin.events import Chosen, Progress, Warned
@@ -34,13 +34,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(paces.time, "monotonic", made.monotonic)
+    monkeypatch.setattr(progresses.time, "monotonic", made.monotonic)
     return made
 
 
-def pace() -> tuple[Pace, io.StringIO]:
+def predicting() -> tuple[PredictProgress, io.StringIO]:
     stream = io.StringIO()
-    return Pace(console(stream)), stream
+    return PredictProgress(console(stream)), stream
 
 
 def scored(done: int, speed: float) -> Progress:
@@ -48,47 +48,47 @@ def scored(done: int, speed: float) -> Progress:
 
 
 def test_every_ten_seconds_a_line_says_how_far_and_how_fast(clock: Clock) -> None:
-    told, stream = pace()
-    told.begin(1000)
+    progress, stream = predicting()
+    progress.begin(1000)
     for _ in range(25):
         clock.now += 1
-        told(scored(50, 2700.0))
-    told.at(3500, total=10_000)
+        progress(scored(50, 2700.0))
+    progress.update(3500, total=10_000)
     clock.now += 0.5
-    told.at(3600, total=10_000)
+    progress.update(3600, total=10_000)
     assert stream.getvalue().splitlines() == [
         "predict: 1,050 texts, 4 texts per second, 2,700 tokens per second",
         "predict: 1,050 texts, 2 texts per second, 2,700 tokens per second",
     ]
     clock.now += 10
-    told.at(5000, total=10_000)
+    progress.update(5000, total=10_000)
     assert stream.getvalue().splitlines()[-1] == (
         "predict: 5,000 of 10,000 texts, 113 texts per second, 2,700 tokens per second, about 42 s left"
     )
 
 
-def test_a_total_that_is_not_known_is_estimated_by_the_bytes(clock: Clock) -> None:
-    told, stream = pace()
-    told.begin(0)
+def test_an_unknown_total_is_estimated_by_the_bytes(clock: Clock) -> None:
+    progress, stream = predicting()
+    progress.begin(0)
     for done in (0, 100, 12_345):
         clock.now += 11
-        told.at(done, share=0.25)
+        progress.update(done, share=0.25)
     assert stream.getvalue().splitlines()[-1].startswith("predict: 12,345 of about 49,000 texts, ")
 
 
-def test_what_is_over_in_a_second_is_not_spoken_of(clock: Clock) -> None:
-    told, stream = pace()
-    told.begin(0)
+def test_nothing_is_printed_in_the_first_second(clock: Clock) -> None:
+    progress, stream = predicting()
+    progress.begin(0)
     clock.now += 0.9
-    told.at(8000, total=8000)
+    progress.update(8000, total=8000)
     assert stream.getvalue() == ""
 
 
-def test_what_every_window_tells_is_said_once(clock: Clock) -> None:
-    told, stream = pace()
+def test_what_every_window_reports_is_printed_once(clock: Clock) -> None:
+    progress, stream = predicting()
     for row in range(3):
-        told(Chosen(what="scoring", choice="float32", why="measured before"))
-        told(Warned(message=f"{row} texts are longer than 12,800 characters: only both ends of them are read"))
+        progress(Chosen(what="scoring", choice="float32", why="measured before"))
+        progress(Warned(message=f"{row} texts are longer than 12,800 characters: only both ends of them are read"))
     assert stream.getvalue().splitlines() == [
         "scoring: float32 (measured before)",
         "warning: 0 texts are longer than 12,800 characters: only both ends of them are read",
@@ -96,7 +96,7 @@ def test_what_every_window_tells_is_said_once(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("options", "form"), [((), "line"), (("--input", "-"), "row")])
-def test_who_types_line_by_line_is_answered_line_by_line(shell: Shell, trained: Path, options: Any, form: str) -> None:
+def test_lines_typed_one_by_one_are_answered_one_by_one(shell: Shell, trained: Path, options: Any, form: str) -> None:
     process = shell("predict", str(next((trained / "toys").iterdir())), "--format", "jsonl", *options, stdin=-1)
     if form == "row":
         process.stdin.write(b"text\n")
@@ -142,7 +142,7 @@ def test_memory_stays_flat_whatever_the_number_of_texts(site: Path, trained: Pat
     assert peaks[1] - peaks[0] < 10, peaks
 
 
-def test_fast_scores_of_a_model_that_has_no_such_way_are_its_scores(
+def test_fast_changes_nothing_for_a_model_without_bf16(
     call: Callable[..., Answer], trained: Path
 ) -> None:
     run = str(next((trained / "toys").iterdir()))
@@ -187,5 +187,5 @@ def test_a_stage_is_accounted_for_in_one_line(event: Accounted, line: str) -> No
         ),
     ],
 )  # fmt: skip
-def test_what_a_stage_will_take_is_said_in_a_sentence(event: Forecast, line: str) -> None:
-    assert sentence(event) == line
+def test_a_forecast_is_one_sentence(event: Forecast, line: str) -> None:
+    assert describe(event) == line

@@ -46,7 +46,7 @@ def test_the_schema_beside_a_copy_is_that_of_the_plugins_installed_now(call: Cal
 
 
 @pytest.mark.parametrize("content", ["{}", '{"title": "A cake"}', ""])
-def test_another_file_where_the_schema_would_be_is_left_alone_and_said(
+def test_another_file_in_place_of_the_schema_is_left_alone_and_named(
     call: Call, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "textclf.schema.json").write_text(content)
@@ -98,7 +98,7 @@ def test_the_schema_knows_the_options_of_installed_plugins(call: Call, recipe: s
 
 
 @pytest.mark.parametrize(("given", "target"), [(".", "textclf.schema.json"), ("mine/all.json", "mine/all.json")])
-def test_the_schema_is_written_where_it_is_wanted_and_anew(
+def test_the_schema_is_written_where_it_is_wanted_and_replaced(
     call: Call, tmp_path: Path, given: str, target: str
 ) -> None:
     named = f"a recipe beside it names it so: # yaml-language-server: $schema={Path(target).name}"

@@ -6,8 +6,8 @@ import io
 import math
 from dataclasses import replace
 
-from textclf.cli.render import report_parts, summary_parts
-from textclf.cli.terminal import Terminal, clock, console, cut, plain
+from textclf.cli.render import report_parts
+from textclf.cli.terminal import Terminal, console
 from textclf.evaluation.report import Estimate, LabelRow, Member, Report, Spread, Summary
 
 
@@ -30,7 +30,7 @@ def shown(found: Report | Summary, *, encoding: str = "utf-8", width: int = 100)
     terminal = Terminal()
     terminal.out, terminal.answers = stream, console(stream)
     terminal.answers.width = width
-    terminal.answer(*(report_parts(found) if isinstance(found, Report) else summary_parts(found)))
+    terminal.answer(*report_parts(found))
     stream.flush()
     return stream.buffer.getvalue().decode(encoding).split("\n")
 
@@ -85,7 +85,7 @@ def test_abstentions_have_a_column_of_their_own() -> None:
     assert "decided: 80.0% of the texts; the others were left without a label" in lines
 
 
-def test_what_the_split_kept_together_is_said() -> None:
+def test_groups_that_the_split_kept_together_are_counted() -> None:
     found = replace(report(("a", "b")), split={"texts": 90, "repeated_texts": 2, "groups": 30}, resampled="groups")
     lines = shown(found)
     assert "split: 2 repeated texts and 30 groups kept on one side" in lines
@@ -106,16 +106,3 @@ def test_a_summary_shows_each_run_and_the_mean() -> None:
     ]  # fmt: skip
     summary = Summary(name="made", members=members, metrics={"accuracy": Spread(0.9, 0, 0.9, 0.9)}, warnings=("[b]",))
     assert [line for line in shown(summary) if line][-1] == "warning: [b]"
-
-
-def test_wide_characters_are_cut_by_the_columns_they_take() -> None:
-    assert cut("映" * 30, 20).endswith("映映")
-    assert cut("short", 20) == "short"
-
-
-def test_plain_text_keeps_what_scripts_need() -> None:
-    assert plain("a\u200db\u0301 ש\u200f\tx\r\n") == "a\u200db\u0301 ש\u200f x  "
-
-
-def test_durations_are_said_as_people_say_them() -> None:
-    assert [clock(s) for s in (0.04, 12.3, 59.9, 200, 7500)] == ["0.0 s", "12 s", "60 s", "3 min 20 s", "2 h 5 min"]

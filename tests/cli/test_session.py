@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.conftest import install
 from tests.single_files import SHAPE, write
-from textclf.cli.session import taken
+from textclf.cli.session import split_global_options
 
 Shell = Callable[..., Any]
 ENDLESS = ("--set", "trainer.epochs=100000", "--set", "trainer.rate=0.001")
@@ -59,7 +59,7 @@ def read_until(process: Any, words: bytes) -> bytes:
 def test_the_first_signal_lets_the_run_finish_its_step_and_save(
     shell: Shell, recipe: str, number: int, code: int, again: bytes
 ) -> None:
-    """T04 T05: Ctrl-C ends with 130, SIGTERM with 75; the run says how to go on, and goes on."""
+    """T04 T05: Ctrl-C ends with 130, SIGTERM with 75; the run says how to resume, and resumes."""
     process = shell("run", recipe, *ENDLESS)
     read_until(process, b"epoch ")
     process.send_signal(number)
@@ -67,7 +67,7 @@ def test_the_first_signal_lets_the_run_finish_its_step_and_save(
     assert process.returncode == code, rest
     assert b"stopping after this step, and saving; " + again + b" to stop now\n" in rest
     last = rest.decode().splitlines()[-1]
-    stopped = re.fullmatch(r"textclf: stopped after epoch (\d+) of 100000; go on with: textclf resume (\S+)", last)
+    stopped = re.fullmatch(r"textclf: stopped after epoch (\d+) of 100000; resume with: textclf resume (\S+)", last)
     assert stopped, last
     assert out == b""
     record = json.loads((Path(stopped.group(2)) / "record.json").read_text())
@@ -75,7 +75,7 @@ def test_the_first_signal_lets_the_run_finish_its_step_and_save(
 
     resumed = shell("resume", stopped.group(2))
     heard = read_until(resumed, b"epoch ")
-    assert b"going on with toys in " in heard
+    assert b"resuming toys in " in heard
     assert int(re.search(rb"epoch (\d+) of", heard).group(1)) == int(stopped.group(1)) + 1
     resumed.kill()
     resumed.communicate()
@@ -96,7 +96,7 @@ def test_a_second_signal_stops_a_run_that_does_not_listen(shell: Shell, tmp_path
     rest = process.communicate(timeout=20)[1].decode()
     assert process.returncode == 130, rest
     assert time.monotonic() - began < 10
-    assert re.search(r"textclf: interrupted; go on with: textclf resume runs/toys/\S+\n$", rest), rest
+    assert re.search(r"textclf: interrupted; resume with: textclf resume runs/toys/\S+\n$", rest), rest
     assert "Traceback" not in rest
 
 
@@ -106,7 +106,7 @@ def test_an_interrupted_study_is_resumed_as_a_whole(shell: Shell, recipe: str) -
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=30)[1].decode()
     assert process.returncode == 130
-    folder = re.search(r"go on with: textclf resume (\S+)\n$", rest)
+    folder = re.search(r"resume with: textclf resume (\S+)\n$", rest)
     assert folder, rest
     assert json.loads((Path(folder.group(1)) / "record.json").read_text())["kind"] == "study"
 
@@ -163,7 +163,7 @@ def test_the_option_stands_anywhere_before_the_two_dashes(call: Call, arguments:
     assert "encoder  shape" in answer.out
 
 
-def test_a_file_that_is_given_twice_counts_once(call: Call) -> None:
+def test_a_file_that_is_passed_twice_counts_once(call: Call) -> None:
     Path("sub").mkdir()
     Path("sub/mine.py").symlink_to(Path("mine.py").absolute())
     given = ["--plugin", "mine.py", "--plugin", "./mine.py", "--plugin", "sub/mine.py", "--plugin", "mine.py"]
@@ -173,7 +173,7 @@ def test_a_file_that_is_given_twice_counts_once(call: Call) -> None:
 
 
 def test_behind_the_two_dashes_it_is_a_text() -> None:
-    given = taken(["explain", "--debug", "toys", "--", "--plugin", "mine.py", "--debug"])
+    given = split_global_options(["explain", "--debug", "toys", "--", "--plugin", "mine.py", "--debug"])
     assert given.words == ("explain", "toys", "--", "--plugin", "mine.py", "--debug")
     assert (given.plugins, given.debug) == ((), True)
 
@@ -231,7 +231,7 @@ def test_a_broken_file_stops_no_command_that_does_not_need_it(call: Call, run: P
     assert call("--plugin", "broken.py", "predict", "toys", "a text").code == 5
 
 
-def test_a_component_of_a_file_that_was_not_given_is_asked_for(call: Call) -> None:
+def test_a_component_of_a_file_that_is_missing_asks_for_the_file(call: Call) -> None:
     answer = call("check", "toys.yaml")
     [problem, _] = [line for line in answer.err.splitlines() if not line.startswith(" ")]
     assert problem.endswith("; is it in a file? `textclf --plugin FILE run ...`")

@@ -14,8 +14,8 @@ import pytest
 
 from tests.toys import engine, recipe
 from textclf import Labels, Predictions, RecipeError, Texts
-from textclf.compare.compare import judge
-from textclf.compare.comparison import Comparison, Contender
+from textclf.compare.compare import compare_predictions
+from textclf.compare.comparison import ComparedSystem, Comparison
 from textclf.testing.toy import ToyAccuracy
 
 AB = Labels(("neg", "pos"))
@@ -35,10 +35,10 @@ def judged(*sides: Any, groups: list[str] | None = None, metric: Any = None, see
     """Compare sides, each given as bool[n], which texts are decided right, or as bool[seeds, n]."""
     read = [[answers(right, groups) for right in np.atleast_2d(side)] for side in sides]
     who = [
-        Contender(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
+        ComparedSystem(name, tuple(Path(f"{name}{i}") for i in range(len(side))), seeds or tuple(range(len(side))))
         for name, side in zip("ABCDEF", read, strict=False)
     ]
-    return judge(who, read, {"accuracy": metric or ToyAccuracy()}, 1000)
+    return compare_predictions(who, read, {"accuracy": metric or ToyAccuracy()}, 1000)
 
 
 def correct(*counts: int) -> tuple[Any, Any]:
@@ -147,8 +147,8 @@ def test_seeds_that_are_none_are_warned_of() -> None:
     generator = np.random.default_rng(0)
     one, other = generator.random((2, 50)) < 0.8, generator.random((2, 50)) < 0.8
     assert judged(one, other, seeds=(1, 1)).warnings[0] == (
-        "several runs of 'A' have the same seed: they are not independent, so the interval is too narrow; give each a "
-        "seed of its own"
+        "several runs of 'A' have the same seed: they are not independent, so the interval is too narrow; give each "
+        "run a seed of its own"
     )
     # Their scores are the same here, whatever they decide.
     assert judged(one, other).warnings[1] == (

@@ -49,7 +49,7 @@ def test_a_classifier_is_not_compared_with_a_recipe_nor_one_recipe_with_a_mixtur
     with pytest.raises(RecipeError) as raised:
         ready.compare(["a", [one, other]])
     assert str(raised.value) == (
-        f"{one} and {other} are no runs of one recipe: they differ in trainer.rate; put them on either side of 'vs', "
+        f"{one} and {other} are not runs of one recipe: they differ in trainer.rate; put them on either side of 'vs', "
         f"or leave one out"
     )
     assert study.members
@@ -61,7 +61,7 @@ def test_labels_groups_and_metrics_that_do_not_fit_are_named() -> None:
     one, other = ready.run(recipe()).folder, ready.run(recipe(dataset=names)).folder
     with pytest.raises(RecipeError, match=r"^no metric is called 'acuracy'; did you mean 'accuracy'\?"):
         ready.compare([one, ready.run(recipe()).folder], metrics=["acuracy"])
-    with pytest.raises(DataError, match=rf"^{one} and {other} have other labels, so their scores do not compare$"):
+    with pytest.raises(DataError, match=rf"^{one} and {other} have different labels, so their scores do not compare$"):
         ready.compare([one, other])
 
 
@@ -84,7 +84,7 @@ def test_a_study_that_has_lost_a_run_is_told_which() -> None:
     (lost / "record.json").unlink()
     with pytest.raises(ArtefactError) as raised:
         ready.compare([study, other])
-    assert str(raised.value) == f"{lost} is not there, or has lost its record.json; run the recipe anew"
+    assert str(raised.value) == f"{lost} is not there, or has lost its record.json; run the recipe again"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_run_whose_recipe_is_damaged_is_named(text: str, reason: str) -> None:
     (other / "recipe.yaml").write_text(text)
     with pytest.raises(ArtefactError) as raised:
         ready.compare([one, other])
-    assert str(raised.value) == f"{other}/recipe.yaml is damaged, run the recipe anew: {reason}"
+    assert str(raised.value) == f"{other}/recipe.yaml is damaged, run the recipe again: {reason}"
 
 
 def test_runs_that_say_other_labels_of_the_same_texts_are_damaged() -> None:
@@ -114,5 +114,6 @@ def test_runs_that_say_other_labels_of_the_same_texts_are_damaged() -> None:
     with pytest.raises(ArtefactError) as raised:
         ready.compare([one, other])
     assert str(raised.value) == (
-        f"{one} and {other} say other labels of the same test texts: one of the two is damaged; run both recipes anew"
+        f"{one} and {other} have different labels for the same test texts: one of the two is damaged; run both recipes "
+        f"again"
     )

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from textclf.compare.statistics import Gap, between_classifiers, between_recipes, holm, mcnemar
-from textclf.evaluation.metrics import Draws
+from textclf.compare.statistics import DifferenceEstimate, between_classifiers, between_recipes, holm, mcnemar
+from textclf.evaluation.metrics import BootstrapSamples as Samples
 from textclf.testing.toy import ToyAccuracy
 
 
@@ -49,19 +49,19 @@ def test_the_texts_of_a_group_are_swapped_together() -> None:
 
 def test_two_classifiers_are_compared_on_paired_draws() -> None:
     draws = np.random.default_rng(0).normal(size=2000)
-    found = between_classifiers(Draws(0.5, draws), Draws(0.8, draws + 0.3))
-    assert found == Gap(pytest.approx(0.3), pytest.approx(0.3), pytest.approx(0.3), 2 / 2001)  # type: ignore[arg-type]
+    found = between_classifiers(Samples(0.5, draws), Samples(0.8, draws + 0.3))
+    assert found == DifferenceEstimate(pytest.approx(0.3), pytest.approx(0.3), pytest.approx(0.3), 2 / 2001)  # type: ignore[arg-type]
     assert found.different(found.p)
     assert not found.different(0.05)
-    same = between_classifiers(Draws(0.5, draws), Draws(0.5, draws))
-    assert same == Gap(0, 0, 0, 1)
+    same = between_classifiers(Samples(0.5, draws), Samples(0.5, draws))
+    assert same == DifferenceEstimate(0, 0, 0, 1)
     assert not same.different(same.p)
 
 
 def test_recipes_whose_texts_do_not_matter_are_compared_by_welch_s_t_test() -> None:
     one, other = [0.80, 0.82, 0.85], [0.86, 0.88, 0.87]
     still = np.zeros(100)
-    found = between_recipes([Draws(v, still + v) for v in one], [Draws(v, still + v) for v in other], 1000)
+    found = between_recipes([Samples(v, still + v) for v in one], [Samples(v, still + v) for v in other], 1000)
     expected = stats.ttest_ind(other, one, equal_var=False)
     low, high = expected.confidence_interval()
     assert (found.value, found.p) == pytest.approx((np.mean(other) - np.mean(one), expected.pvalue))
@@ -71,14 +71,17 @@ def test_recipes_whose_texts_do_not_matter_are_compared_by_welch_s_t_test() -> N
 def test_recipes_whose_seeds_do_not_matter_are_compared_as_two_classifiers_are() -> None:
     generator = np.random.default_rng(1)
     texts = generator.normal(0, 0.01, 4000)
-    first, other = Draws(0.8, 0.8 + texts), Draws(0.82, 0.82 + texts + generator.normal(0, 0.008, 4000))
+    first, other = (
+        Samples(0.8, 0.8 + texts),
+        Samples(0.82, 0.82 + texts + generator.normal(0, 0.008, 4000)),
+    )
     alone = between_classifiers(first, other)
     found = between_recipes([first, first], [other, other], 5000)
     assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=5e-4)
 
 
 def test_what_is_not_defined_is_never_different() -> None:
-    undefined = Draws(math.nan, np.full(10, math.nan))
+    undefined = Samples(math.nan, np.full(10, math.nan))
     for found in (between_classifiers(undefined, undefined), between_recipes([undefined] * 2, [undefined] * 2, 10)):
         assert math.isnan(found.p)
         assert not found.different(found.p)
@@ -86,9 +89,9 @@ def test_what_is_not_defined_is_never_different() -> None:
 
 def test_recipes_that_nothing_varies_differ_by_exactly_what_they_differ_by() -> None:
     still = np.zeros(10)
-    zero, one = [Draws(0.0, still)] * 2, [Draws(1.0, still + 1)] * 2
-    assert between_recipes(zero, zero, 10) == Gap(0, 0, 0, 1)
-    assert between_recipes(zero, one, 10) == Gap(1, 1, 1, 2 / 2**10)
+    zero, one = [Samples(0.0, still)] * 2, [Samples(1.0, still + 1)] * 2
+    assert between_recipes(zero, zero, 10) == DifferenceEstimate(0, 0, 0, 1)
+    assert between_recipes(zero, one, 10) == DifferenceEstimate(1, 1, 1, 2 / 2**10)
 
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

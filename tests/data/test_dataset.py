@@ -11,7 +11,7 @@ import pytest
 
 from textclf import DataError, Dataset, Labels, Split, Texts
 from textclf.data.cleaning import texts_digest
-from textclf.data.dataset import unsound
+from textclf.data.dataset import check_dataset
 
 
 class Mood(str, enum.Enum):  # noqa: UP042 - as users write it
@@ -25,10 +25,10 @@ class Mood(str, enum.Enum):  # noqa: UP042 - as users write it
         ((0, 1), "label 0 is an int, not a str; use str(...)"),
         (tuple(np.unique([3, 1])), "label 1 is an int64, not a str; use str(...)"),
         (("a", True), "label True is a bool, not a str; use str(...)"),
-        (("a", None), "a label is None: leave the texts without a label out, or give them as unlabelled"),
-        (("a", float("nan")), "a label is nan: leave the texts without a label out, or give them as unlabelled"),
-        (("a", ""), "a label is empty, and so is what stands for an abstention; give it a name"),
-        (("a", "a"), "labels are given twice: a, a"),
+        (("a", None), "a label is None: leave the texts without a label out, or pass them as unlabelled"),
+        (("a", float("nan")), "a label is nan: leave the texts without a label out, or pass them as unlabelled"),
+        (("a", ""), "a label is empty, which means an abstention; give it a name"),
+        (("a", "a"), "labels are named twice: a, a"),
         ("ab", "the labels are a str, not a tuple of them"),
         ({"a", "b"}, "the labels are a set, which has no order; use Labels.of"),
     ],
@@ -48,11 +48,11 @@ def test_collected_labels_are_refused_as_well(values: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (["a", None, "a"], "value 1: a label is None: leave the texts without a label out, or give them as unlabelled"),
-        (pd.Series(["a", ""]), "value 1: a label is empty, and so is what stands for an abstention; give it a name"),
+        (["a", None, "a"], "value 1: a label is None: leave the texts without a label out, or pass them as unlabelled"),
+        (pd.Series(["a", ""]), "value 1: a label is empty, which means an abstention; give it a name"),
         (["a", ["b"]], "value 1: label ['b'] is a list, not a str; use str(...)"),
-        ({""}, "a label is empty, and so is what stands for an abstention; give it a name"),
-        (iter([""]), "a label is empty, and so is what stands for an abstention; give it a name"),
+        ({""}, "a label is empty, which means an abstention; give it a name"),
+        (iter([""]), "a label is empty, which means an abstention; give it a name"),
     ],
 )
 def test_what_is_no_label_is_named_by_its_place_where_it_has_one(values: Any, says: str) -> None:
@@ -137,13 +137,13 @@ def test_columns_of_pandas_and_numpy_are_read_by_their_place(kind: str) -> None:
         "id 4", "id 1", "group 2", "group 0", "text 4", "text 1",
     ]  # fmt: skip
     assert texts_digest(split.texts) == texts_digest(Texts(plain[0], plain[3]))
-    assert unsound(Dataset(Labels(("a", "b")), split)) is None
+    assert check_dataset(Dataset(Labels(("a", "b")), split)) is None
 
 
 def test_columns_without_a_truth_value_are_looked_at_all_the_same() -> None:
     index = pd.Index([f"name {n}" for n in range(6)])
     split = Split(Texts(index, index), np.zeros(6, np.int64), index, index)
-    assert unsound(Dataset(Labels(("a", "b")), split)) is None
+    assert check_dataset(Dataset(Labels(("a", "b")), split)) is None
     assert split.groups == list(index)
     assert texts_digest(split.texts) == texts_digest(Texts(list(index), list(index)))
 

@@ -12,13 +12,13 @@ from textclf import DataError, Dataset, Labels, Split, Texts
 from textclf.data.inputs import dataset_of
 
 FRAME = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]}, index=[7, 8, 9])
-TWO = "pairs come as two columns: (texts, pairs, labels), or 'text' and 'pair' of a DataFrame"
+TWO = "pairs are two columns: (texts, pairs, labels), or 'text' and 'pair' of a DataFrame"
 FORMS = (
-    "data is a tuple; give a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, labels), "
+    "data is a tuple; pass a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, labels), "
     "or a textclf.Dataset"
 )
 EMPTY = (
-    "row 1: the label is empty, and so is what stands for an abstention; give it a name, or leave the row out"
+    "row 1: the label is empty, which means an abstention; name it, or leave the row out"
 )
 
 
@@ -54,7 +54,7 @@ def test_booleans_and_sets_are_labels_too() -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (5, "data is an int; give a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, "
+        (5, "data is an int; pass a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, "
             "labels), or a textclf.Dataset"),
         (("ab", ["x", "y"]), "(texts, labels) must be two columns of equal length, and one is a str"),
         ((["a"], 5), "(texts, labels) must be two columns of equal length, and one is an int"),
@@ -63,16 +63,16 @@ def test_booleans_and_sets_are_labels_too() -> None:
         ((np.array("a"), ["x"]), "(texts, labels) must be two columns of equal length, and one is a ndarray"),
         ((["a"], ["x", "y"]), "1 texts but 2 labels"),
         ((["a", None], ["x", "y"]), "row 1: 'text' is None, not a text; fill or drop it"),
-        ((["a", "b"], ["x", None]), "row 1: the label is None; give a str or an int, or leave the row out"),
-        ((["a", "b"], ["x", float("nan")]), "row 1: the label is nan; give a str or an int, or leave the row out"),
-        ((["a", "b"], ["x", 0.5]), "row 1: the label is 0.5; give a str or an int, or leave the row out"),
+        ((["a", "b"], ["x", None]), "row 1: the label is None; use a str or an int, or leave the row out"),
+        ((["a", "b"], ["x", float("nan")]), "row 1: the label is nan; use a str or an int, or leave the row out"),
+        ((["a", "b"], ["x", 0.5]), "row 1: the label is 0.5; use a str or an int, or leave the row out"),
         ((["a", "b"], ["x", ""]), EMPTY),
         ((["a", "b"], [["x"], ["y", ""]]), EMPTY),
-        (FRAME.rename(columns={"text": "texts"}), "the DataFrame has no column 'text'; did you mean 'texts'? (it has: "
-            "texts, label); rename it"),
-        (pd.DataFrame(), "the DataFrame has no column at all; give it 'text' and 'label'"),
+        (FRAME.rename(columns={"text": "txt"}), "the DataFrame has no column 'text'; did you mean 'txt'? (it has: "
+            "txt, label); rename it"),
+        (pd.DataFrame(), "the DataFrame has no column at all; it needs 'text' and 'label'"),
         (pd.concat([FRAME, FRAME[["text"]]], axis=1), "the DataFrame has 2 columns 'text'; rename all but one"),
-        (Dataset(Labels(("a", "b")), None), "the given dataset's train is a NoneType, not a textclf.Split"),
+        (Dataset(Labels(("a", "b")), None), "the dataset's train is a NoneType, not a textclf.Split"),
         (FRAME.assign(text=["a", 5, "c"]), "row 1: 'text' is 5, not a text; fill or drop it"),
         (([("a", "b")], ["x"]), f"row 0: 'text' is a tuple, not a text; {TWO}"),
         ((["a"], [["b"]], ["x"]), f"row 0: 'pair' is a list, not a text; {TWO}"),
@@ -95,7 +95,7 @@ def test_a_classifiers_labels_decide_the_columns() -> None:
         dataset_of(given, Labels(("y", "z")))
     with pytest.raises(DataError, match=r"^the data is single-label, but the classifier is multi-label$"):
         dataset_of(given, Labels(("x", "y"), "multi-label"))
-    with pytest.raises(DataError, match=r"^row 0: the labels are 'x'; give each text a list of labels$"):
+    with pytest.raises(DataError, match=r"^row 0: the labels are 'x'; each text needs a list of labels$"):
         dataset_of(FRAME, Labels(("x", "y"), "multi-label"))
 
 
@@ -113,4 +113,4 @@ def test_what_is_no_form_of_data_is_named_with_the_forms_there_are(data: Any, fo
     with pytest.raises(DataError) as raised:
         dataset_of(data)
     forms = "a DataFrame with columns text and label, a tuple (texts, labels) or (texts, pairs, labels), or a"
-    assert str(raised.value) == f"data is {found}; give {forms} textclf.Dataset"
+    assert str(raised.value) == f"data is {found}; pass {forms} textclf.Dataset"

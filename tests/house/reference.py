@@ -11,6 +11,7 @@ from textclf.testing.checks import COMPONENT, CONTRACTS, PLUGIN, WORK
 PAGE = Path(__file__).parents[2] / "docs" / "plugin-reference.md"
 # Names that carry no docstring of their own.
 _OTHERS = {
+    "COLUMN_NAMES": "the usual names of the text, pair and label columns, by role, likely names first",
     "Field": "pydantic's `Field`: default, description and bounds of an option",
     "Layout": 'how a batch lies in memory: `"packed"` or `"padded"`',
     "Span": "`(part, start, end)`: a place in a text, in characters; part 1 is the second text of a pair",

@@ -224,7 +224,7 @@ def test_adaptation_is_compared_with_none_on_the_same_few_labels(tiny, tmp_path)
 
 @pytest.mark.slow
 def test_tests_are_run_as_on_other_processors_and_a_failure_is_one_of_the_command():
-    tests = "tests/plugins/test_torch_schedule.py"
+    tests = "tests/plugins/torch/test_batches.py"
     assert re.search(r"\| default \| ATEN_CPU_CAPABILITY=default \| [1-9]\d* \| 0 \| 0 \| \d+ \|\n$", run(
         "processors.py", "--only", "default", "--tests", tests
     ))  # fmt: skip

@@ -34,7 +34,7 @@ LIBRARIES: dict[str, set[str]] = {
     "evaluation": {"pydantic"},
     "model": {"pydantic", "yaml"},
     "run": {"pydantic", "filelock", "platformdirs", "yaml"},
-    "cli": {"typer", "rich", "pydantic"},
+    "cli": {"typer", "rich", "pydantic", "filelock"},
     "testing": {"pydantic"},
 }
 

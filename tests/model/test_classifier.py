@@ -90,9 +90,9 @@ def test_texts_of_a_wrong_type_are_named(texts: Any, says: str) -> None:
 
 def test_pairs_and_single_texts_are_not_mixed_up() -> None:
     single, paired = trained(), trained(**PAIRS)
-    with pytest.raises(DataError, match=r"^this classifier was trained on single texts; give one$"):
+    with pytest.raises(DataError, match=r"^this classifier was trained on single texts; pass one column$"):
         single.predict(["a"], ["b"])
-    both = "give the second texts as pairs=[...], or both as textclf.Texts(first, second)"
+    both = "pass the second texts as pairs=[...], or both as textclf.Texts(first, second)"
     calls: list[tuple[Callable[[], Any], str]] = [
         (lambda: paired.predict(["a"]), f"this classifier was trained on pairs of texts; {both}"),
         (lambda: paired.explain("a"), f"this classifier was trained on pairs of texts; {both}"),
@@ -166,7 +166,7 @@ def test_any_file_that_differs_is_refused() -> None:
         ({"files": {}}, "its list of files is empty"),
         ({"format": 99}, "has format 99; this textclf reads format 1"),
         ({"labels": []}, "is damaged, or not of textclf's writing"),
-        ({"labels": {"names": ["a", "a"], "task": "single-label", "positive": None}}, "labels are given twice"),
+        ({"labels": {"names": ["a", "a"], "task": "single-label", "positive": None}}, "labels are named twice"),
         ({"components": {"encoder": 5}}, "is damaged, or not of textclf's writing"),
         ({"components": {}}, "lacks 'encoder'"),
     ],

@@ -349,8 +349,8 @@ def test_a_run_whose_file_has_changed_is_not_resumed_unless_told_to():
     with pytest.raises(ArtefactError) as caught:
         engine("mine.py").resume(folder)
     assert str(caught.value) == (
-        f"{folder} cannot be resumed to the same result: mine was {old[:19]} and is sha256:{new[:12]}; give "
-        f"--plugin {folder}/plugins/mine.py, which is as it was, run the recipe anew, or resume with --allow-changed"
+        f"{folder} cannot be resumed to the same result: mine was {old[:19]} and is sha256:{new[:12]}; use "
+        f"--plugin {folder}/plugins/mine.py, the file as it was, run the recipe again, or resume with --allow-changed"
     )
     assert engine("mine.py").resume(folder, allow_changed=True).folder == folder
     assert (folder / "plugins" / "mine.py").read_text("utf-8").endswith("another day\n")

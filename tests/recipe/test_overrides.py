@@ -29,7 +29,7 @@ _END = "expected alphabetic or numeric character, but found '\\x00'"
         ("@home", "a value cannot begin with this character; put the text in quotes"),
     ],
 )
-def test_a_text_that_begins_with_a_mark_of_yaml_is_told_how_to_be_typed(text, says):
+def test_a_text_that_begins_with_a_mark_of_yaml_gets_a_hint_how_to_type_it(text, says):
     overrides, (problem,) = read([f"encoder.signs={text}"])
     assert overrides == []
     assert problem.message.startswith(f"{says}, as in ")
@@ -45,7 +45,7 @@ def test_what_to_type_is_in_quotes_of_the_shell_around_those_of_yaml():
     assert problem.message == f"""{_TAG.format("!")}, as in 'encoder.signs="!"'"""
 
 
-def test_what_is_no_text_is_not_told_to_be_one():
+def test_what_is_no_text_gets_no_such_hint():
     _, (problem,) = read(["seed=[1"])
     assert problem.message == "'[' is not closed: expected ',' or ']'"
 
@@ -111,12 +111,12 @@ def test_naming_another_component_drops_the_options_of_the_first():
         ("split={a: 1, a: 2}", "--set split={a: 1, a: 2}: split.a: the key is given twice, first on line 1"),
     ],
 )
-def test_a_flag_into_nowhere_or_malformed_is_named(flag, message):
+def test_a_flag_with_a_wrong_path_or_form_is_named(flag, message):
     """R14: the message begins with the flag as it was typed."""
     found = [line for line in lines(read_recipe("seed: 1\nmetrics: [accuracy]\n", flag)) if line.startswith(message)]
     assert len(found) == 1
 
 
-def test_a_flag_that_mends_a_value_leaves_no_complaint():
+def test_a_flag_that_corrects_a_value_leaves_no_problem():
     assert lines(read_recipe("seed: .nan\n", "seed=3")) == ["r.yaml:1:7: seed: must be a finite number, not .nan"]
     assert lines(read_recipe("seed: -3\n", "seed=3")) == []

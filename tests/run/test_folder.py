@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,8 @@ import pytest
 
 from tests.toys import Stopping, engine, recipe
 from textclf import ArtefactError, RecipeError, ResourceError, StageStarted, Stopped
-from textclf.evaluation.evaluate import learned
-from textclf.plugin.events import Chosen, EpochFinished, Warned
 from textclf.run import folder
 from textclf.run import folder as folders
-from textclf.run.folder import locate
 
 
 def made(name: str = "toy", **record: Any) -> folder.RunFolder:
@@ -51,7 +49,7 @@ def test_what_is_not_finished_is_resumed_first_and_never_loaded() -> None:
     done = ready.run(recipe())
     with pytest.raises(Stopped):
         engine(stopping=Stopping(5)).run(recipe())
-    waiting = folder.locate(Path("runs"), "toy")
+    waiting = folder.find(Path("runs"), "toy", "any").path
     assert waiting != done.folder
     assert ready.find("toy") == done.folder
     with pytest.raises(ArtefactError) as raised:
@@ -74,48 +72,14 @@ def test_a_damaged_folder_is_listed_as_such_and_harms_no_other(record: str) -> N
     run = made()
     good = made("good")
     (run.path / "record.json").write_text(record)
-    assert [(i.name, i.state) for i in folder.infos(Path("runs"))] == [("good", "interrupted"), ("toy", "damaged")]
+    assert [(i.name, i.state) for i in folder.list_runs(Path("runs"))] == [("good", "interrupted"), ("toy", "damaged")]
     assert good.state == "running"
-
-
-def test_epochs_are_read_back_though_a_kill_has_cut_a_line() -> None:
-    """X04: a loss that is no number is null in the journal."""
-    run = made()
-    for epoch, loss in ((1, 0.5), (2, float("nan"))):
-        run.observe(EpochFinished(epoch=epoch, epochs=3, step=epoch, loss=loss))
-    with (run.path / "events.jsonl").open("a") as journal:
-        journal.write('{"event": "EpochFini')
-    run.mend()
-    run.observe(Warned(message="after"))
-    run.observe(EpochFinished(epoch=2, epochs=3, step=2, loss=0.25))
-    assert [(e["epoch"], e["loss"]) for e in run.history()] == [(1, 0.5), (2, 0.25)]
-    lines = (run.path / "events.jsonl").read_text().splitlines()
-    assert [json.loads(line)["event"] for line in (*lines[:2], *lines[3:])] == [
-        "EpochFinished", "EpochFinished", "Warned", "EpochFinished",
-    ]  # fmt: skip
-    assert json.loads(lines[1])["loss"] is None
-
-
-def test_epochs_of_what_was_learned_before_the_labels_come_first_and_are_kept_apart() -> None:
-    run = made()
-    for objective, epoch, loss in (("words", 1, 3.0), ("words", 2, 2.0), ("", 1, 0.5), ("words", 2, 2.5)):
-        run.observe(EpochFinished(objective=objective, epoch=epoch, epochs=2, step=epoch, loss=loss))
-    told = [(e["objective"], e["epoch"], e["loss"]) for e in run.history()]
-    assert told == [("words", 1, 3.0), ("words", 2, 2.5), ("", 1, 0.5)]
-    assert learned(run.history()) == {"words": {"epochs": 2, "first_loss": 3.0, "last_loss": 2.5}}
 
 
 def test_runs_that_cannot_be_written_are_refused_with_the_place() -> None:
     Path("file").write_text("")
     with pytest.raises(ResourceError, match=r"^cannot write file/toy/.+: Not a directory; use a folder that can be"):
         engine(runs="file").run(recipe())
-
-
-def test_what_was_chosen_before_an_interruption_is_known_after_it() -> None:
-    run = made()
-    for choice in ("padded", "packed"):
-        run.observe(Chosen(what="layout", choice=choice))
-    assert folder.open_run(run.path).choices() == {"layout": "packed"}
 
 
 def test_a_damaged_run_is_called_so_and_not_offered_for_resuming() -> None:
@@ -125,13 +89,13 @@ def test_a_damaged_run_is_called_so_and_not_offered_for_resuming() -> None:
     with pytest.raises(ArtefactError) as raised:
         engine().find("toy")
     assert str(raised.value) == (
-        f"'toy' has no finished run; the newest is {done.folder} (damaged): run the recipe anew"
+        f"'toy' has no finished run; the newest is {done.folder} (damaged): run the recipe again"
     )
     (done.folder / "record.json").write_text("{}")
-    with pytest.raises(ArtefactError, match=r"record.json is damaged: it is no record of a run; run the recipe anew"):
+    with pytest.raises(ArtefactError, match=r"record.json is damaged: it is no record of a run; run the recipe again"):
         engine().resume(done.folder)
     (done.folder / "record.json").unlink()
-    with pytest.raises(ArtefactError, match=r"is a run without its record.json: it is damaged; run the recipe anew"):
+    with pytest.raises(ArtefactError, match=r"is a run without its record.json: it is damaged; run the recipe again"):
         engine().resume(done.folder)
 
 
@@ -189,7 +153,7 @@ def test_a_run_is_called_running_for_as_long_as_its_process_lives_and_then_inter
         engine().load("toy")
     found = f"'toy' has no finished run; the newest is {run} (interrupted): `textclf resume {run}`"
     assert str(raised.value) == found
-    assert locate(Path("runs"), "toy") == run
+    assert folder.find(Path("runs"), "toy", "any").path == run
     assert engine().resume("toy").folder == run
     assert state() == ["finished"]
 
@@ -223,3 +187,13 @@ def test_who_looks_at_a_run_keeps_nobody_from_holding_it() -> None:
         threading.Timer(0.02, looking.close).start()
         with made.locked():
             assert state() == ["running"]
+
+
+def test_the_true_state_is_known_where_the_system_has_no_shared_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = folders.create(Path("runs"), "toy", recipe())
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with running():
+        assert sorted(state()) == ["interrupted", "running"]
+    with made.locked():
+        pass
+    assert state() == ["interrupted", "interrupted"]

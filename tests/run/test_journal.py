@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -27,13 +28,15 @@ from textclf import (
     Event,
     Forecast,
     Progress,
+    ResourceError,
     RunFinished,
     RunStarted,
     StageFinished,
     Warned,
 )
+from textclf.evaluation.evaluate import learned
 from textclf.plugin.registry import Plugin
-from textclf.run.journal import Journal
+from textclf.run.journal import Journal, chosen_options, event_file, read_events
 
 
 def test_events_are_kept_and_told_and_the_reports_share_is_remembered() -> None:
@@ -47,7 +50,7 @@ def test_events_are_kept_and_told_and_the_reports_share_is_remembered() -> None:
     assert kept == told
     assert [type(event).__name__ for event in told] == ["Chosen", "EpochFinished", "Warned"]
     assert (journal.choices, journal.warnings) == ({"layout": "packed"}, ["careful"])
-    assert journal.history[0]["loss"] == 0.5
+    assert journal.history()[0]["loss"] == 0.5
 
 
 def test_what_was_foretold_and_what_came_of_it_are_kept_by_their_stage() -> None:
@@ -100,11 +103,69 @@ def test_threads_tell_a_journal_one_after_the_other() -> None:
 
 def test_what_was_warned_of_before_an_interruption_is_told_again_and_recorded_once() -> None:
     told: list[Event] = []
-    journal = Journal([("mine", told.append)], [].append, warnings=["first", "second"])
+    past = [Warned(message=message).to_json() for message in ("first", "second", "first")]
+    journal = Journal([("mine", told.append)], [].append, past)
     for message in ("second", "second", "third"):
         journal.emit(Warned(message=message))
     assert journal.warnings == ["first", "second", "third"]
     assert [event.message for event in told if isinstance(event, Warned)] == ["second", "third"]
+
+
+EPOCHS = (("words", 1, 3.0), ("words", 2, 2.0), ("", 1, 0.5), ("words", 2, 2.5), ("", 2, float("nan")))
+
+
+def epoch(objective: str, number: int, loss: float) -> Event:
+    return EpochFinished(objective=objective, epoch=number, epochs=2, step=number, loss=loss)
+
+
+def test_what_earlier_tries_wrote_is_read_once_and_adds_up_with_what_follows(tmp_path: Path) -> None:
+    """X04: a loss that is not a number is null. A line that a kill has cut is left out, and the next is whole."""
+    path = tmp_path / "events.jsonl"
+    with event_file(path) as (past, append):
+        assert past == []
+        for event in map(epoch, *zip(*EPOCHS, strict=True)):
+            append(event)
+        for choice in ("padded", "packed"):
+            append(Chosen(what="layout", choice=choice, options={"trainer.layout": choice}))
+        append(Accounted(stage="train", tokens=10, seconds=2.0, tokens_per_second=5.0))
+    with path.open("a") as file:
+        file.write('{"event": "EpochFini')
+    with event_file(path) as (past, append):
+        journal = Journal([], append, past)
+        journal.emit(epoch("", 2, 0.25))
+    assert [(e["objective"], e["epoch"], e["loss"]) for e in journal.history()] == [
+        ("words", 1, 3.0), ("words", 2, 2.5), ("", 1, 0.5), ("", 2, 0.25),
+    ]  # fmt: skip
+    assert learned(journal.history()) == {"words": {"epochs": 2, "first_loss": 3.0, "last_loss": 2.5}}
+    assert (journal.choices, journal.options) == ({"layout": "packed"}, {"trainer.layout": "packed"})
+    assert journal.accounts["train"]["tokens_per_second"] == 5.0
+    lines = path.read_text().splitlines()
+    assert lines[-2] == '{"event": "EpochFini'
+    assert [json.loads(lines[row])["loss"] for row in (4, -1)] == [None, 0.25]
+    assert chosen_options(read_events(path)) == {"trainer.layout": "packed"}
+
+
+def test_each_event_is_on_the_disk_before_the_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with event_file(path) as (_, append):
+        for count in (1, 2, 3):
+            append(Warned(message="careful"))
+            assert len(read_events(path)) == count
+
+
+def test_an_event_that_a_full_disk_refuses_is_an_error_and_is_not_written_later(tmp_path: Path) -> None:
+    """C04: nothing stays in a buffer that would be written when the file is closed."""
+    path = tmp_path / "events.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with event_file(path) as (_, append):
+        append(Warned(message="short"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))
+        try:
+            with pytest.raises(ResourceError, match="the disk is full: cannot write"):
+                append(Warned(message="long" * 10))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [event["message"] for event in read_events(path)] == ["short"]
 
 
 def test_a_stage_is_timed_with_its_notes() -> None:
@@ -165,7 +226,7 @@ def test_an_observer_that_fails_is_named_with_a_way_to_do_without_it(plugin: Plu
     def fail(event: Event) -> None:
         raise ValueError("no")
 
-    journal = Journal([("diary", fail)], [].append, ways={"diary": plugin.disable_hint})
+    journal = Journal([("diary", fail)], [].append, hints={"diary": plugin.disable_hint})
     journal.emit(Chosen(what="a", choice=1))
     assert list(map(placeless, journal.warnings)) == [f"observer diary fails and is left out: ValueError: no; {way}"]
 

@@ -177,8 +177,8 @@ def test_a_metric_that_returns_a_text_is_named() -> None:
         engine(plugin("metric", "odd", Odd)).run(recipe(metrics=["odd"]))
 
 
-def test_given_data_that_is_unsound_is_the_callers_fault() -> None:
-    with pytest.raises(DataError, match=r"^the given dataset's train labels run from 0 to 2, but there are 2 labels"):
+def test_invalid_data_of_the_caller_is_named() -> None:
+    with pytest.raises(DataError, match=r"^the dataset's train labels run from 0 to 2, but there are 2 labels"):
         engine().run(recipe(dataset=None), Dataset(AB, Split(TEXTS, SOUND * 2)))
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.toys import engine, plugin, recipe
 from textclf import ArtefactError
 from textclf.recipe.settings import DEFAULT_METRICS
+from textclf.run.folder import open_run
 from textclf.run.predictions_file import read_predictions
 from textclf.testing.toy import ToyAccuracy
 
@@ -24,7 +25,7 @@ def test_predictions_are_read_back_as_they_were(changes: dict[str, Any]) -> None
     """X03: labels that a spreadsheet would run are harmless in the file and themselves again when read."""
     data = {"use": "toy_texts", "size": 84, "names": ODD, **changes}
     done = engine().run(recipe(dataset=data, split={"test": 0.4}))
-    back = read_predictions(done.folder)
+    back = read_predictions(open_run(done.folder))
     assert back.labels.names == tuple(ODD)
     assert back.scores.dtype == np.float32
     again = engine().evaluate(done.classifier, _test_data(done.folder, changes), draws=100)
@@ -38,7 +39,7 @@ def _test_data(folder: Path, changes: dict[str, Any]) -> Any:
     from textclf import read_table
     from textclf.data.predictions import named
 
-    back = read_predictions(folder)
+    back = read_predictions(open_run(folder))
     with read_table(folder / "predictions.csv") as table:
         rows = list(table)
     labels = named(back.truth, back.labels)
@@ -102,8 +103,8 @@ def nowhere(path: Path) -> None:
     ("name", "damage", "said"),
     [
         ("scores.npy", Path.unlink, "scores.npy cannot be read: No such file or directory"),
-        ("scores.npy", cut, "scores.npy is cut off or none of textclf's"),
-        ("scores.npy", lambda path: path.write_bytes(b""), "scores.npy is cut off or none of textclf's"),
+        ("scores.npy", cut, "scores.npy is cut off, or no file of textclf's"),
+        ("scores.npy", lambda path: path.write_bytes(b""), "scores.npy is cut off, or no file of textclf's"),
         ("scores.npy", holding(np.nan), "scores.npy has NaN or infinite scores for 8 texts (the first is text 0)"),
         ("scores.npy", nowhere, "scores.npy has NaN or infinite scores for 1 text (the first is text 3)"),
         ("scores.npy", holding(7), "scores.npy has scores from 7 to 7, which are no probabilities"),
@@ -129,8 +130,8 @@ def test_a_run_with_damaged_predictions_is_named_with_the_way_out(
     folder = engine().run(recipe()).folder
     damage(folder / name)
     with pytest.raises(ArtefactError) as raised:
-        read_predictions(folder)
-    assert str(raised.value) == f"{folder} is damaged, run the recipe anew: {said}"
+        read_predictions(open_run(folder))
+    assert str(raised.value) == f"{folder} is damaged, run the recipe again: {said}"
 
 
 def test_a_run_of_several_labels_whose_cells_are_no_lists_is_named() -> None:
@@ -140,14 +141,14 @@ def test_a_run_of_several_labels_whose_cells_are_no_lists_is_named() -> None:
     table.write_text("\n".join([rows[0], *(f'{number},"{{}}",[],' for number in range(8))]) + "\n", "utf-8")
     edited("[],", "[],0.5,0.5,0.5,x")(table)
     with pytest.raises(ArtefactError) as raised:
-        read_predictions(folder)
+        read_predictions(open_run(folder))
     said = "predictions.csv has the label '{}', which is no list of labels"
-    assert str(raised.value) == f"{folder} is damaged, run the recipe anew: {said}"
+    assert str(raised.value) == f"{folder} is damaged, run the recipe again: {said}"
 
 
 def test_a_run_without_its_report_is_named_with_the_way_out() -> None:
     folder = engine().run(recipe()).folder
     (folder / "metrics.json").unlink()
     with pytest.raises(ArtefactError) as raised:
-        read_predictions(folder)
-    assert str(raised.value) == f"{folder} is damaged, run the recipe anew: {folder}/metrics.json is missing"
+        read_predictions(open_run(folder))
+    assert str(raised.value) == f"{folder} is damaged, run the recipe again: {folder}/metrics.json is missing"

@@ -95,7 +95,7 @@ def test_another_version_is_named_with_what_to_install_whether_it_reads_the_opti
         engine().resume(folder)
     what = "cannot be resumed" + ("" if more else " to the same result")
     assert str(caught.value) == (
-        f"{folder} {what}: {why}; pip install 'textclf-band==0.1.0', run the recipe anew, or resume with "
+        f"{folder} {what}: {why}; pip install 'textclf-band==0.1.0', run the recipe again, or resume with "
         f"--allow-changed{more}"
     )
 
@@ -124,7 +124,7 @@ def test_a_version_that_does_not_translate_them_says_whose_part_that_is(site):
         engine().resume(folder, allow_changed=True)
     assert str(caught.value) == (
         f"{CANNOT}; its author can translate them in Options.migrate; until then, pip install 'textclf-band==0.1.0', "
-        "or run the recipe anew"
+        "or run the recipe again"
     )
 
 

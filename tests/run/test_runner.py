@@ -8,6 +8,8 @@ import random
 import re
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ import pytest
 import yaml
 
 from tests.killing import KILLED, deaths, die_at
+from tests.packages import ROOT
 from tests.places import placeless
 from tests.toys import Stopping, contents, engine, plugin, recipe, weights
-from textclf import ArtefactError, Chosen, Engine, PluginError, ResourceError, Stopped
-from textclf.files import digest
+from textclf import ArtefactError, Chosen, Engine, PluginError, ResourceError, StageFinished, Stopped
+from textclf.files import clear_parts, digest
 from textclf.plugin.single_file import digest_of
 from textclf.run.folder import create, open_run
 from textclf.run.resume import refuse_changes
-from textclf.run.runner import fix
+from textclf.run.runner import record_choices
 from textclf.testing import toy
 from textclf.testing.toy import LinearOptions, ToyLinear, linear_traits
 
@@ -182,7 +185,7 @@ def test_a_run_whose_recipe_was_edited_is_not_resumed_unless_told_to() -> None:
     with pytest.raises(ArtefactError) as raised:
         engine().resume(folder)
     assert str(raised.value) == (
-        f"{folder} cannot be resumed to the same result: recipe.yaml was edited; run the recipe anew, or resume with "
+        f"{folder} cannot be resumed to the same result: recipe.yaml was edited; run the recipe again, or resume with "
         f"--allow-changed"
     )
     assert record(folder)["state"] == "interrupted"
@@ -380,50 +383,16 @@ def test_a_run_killed_while_its_recipe_is_written_can_be_resumed(tmp_path: Path)
     """C05: a recipe that the run itself has fixed is no change; what a person edits still is."""
     plan = choosing().plan(recipe(trainer="choosing"))
     folder = create(tmp_path / "runs", "toy", plan.resolved(), plugins=plan.plugins())
-    folder.observe(RATE)
     rates = []
-    for _ in deaths(lambda: fix(folder, plan, pytest.fail)):
+    for _ in deaths(lambda: record_choices(folder, plan, RATE.options, pytest.fail)):
         rates.append(written(folder.path)["trainer"]["rate"])
         resumed = open_run(folder.path)
         refuse_changes(resumed, plan)
-        resumed.mend()
+        clear_parts(resumed.path)
     assert len(rates) > 5
     assert set(rates) == {1.0, 0.5}
     fixed = choosing().plan(folder.path / "recipe.yaml")
-    assert fix(open_run(folder.path), fixed, pytest.fail).resolved() == fixed.resolved()
-
-
-SEEN = "; seen with texts that were made up, before the run"
-
-
-class Metric:
-    greater_is_better = True
-    reads_scores = False
-
-
-class Unweighted(Metric):
-    def __call__(self, predictions: Any) -> float:
-        return 0.5
-
-
-class Listing(Metric):
-    def __call__(self, predictions: Any, weights: Any = None) -> Any:
-        return 0.5 if weights is None else [0.5] * len(weights)
-
-
-class Undivided(Metric):
-    def __call__(self, predictions: Any, weights: Any = None) -> Any:
-        right = predictions.truth == predictions.predicted
-        return float(right.mean()) if weights is None else (weights * right).mean(axis=1)
-
-
-class Spam(Metric):
-    """A metric that knows the labels of its data, which the made-up texts do not have."""
-
-    def __call__(self, predictions: Any, weights: Any = None) -> Any:
-        column = predictions.labels.names.index("label0")
-        share = predictions.predicted == column
-        return float(share.mean()) if weights is None else weights @ share / weights.sum(axis=1)
+    assert record_choices(open_run(folder.path), fixed, RATE.options, pytest.fail).resolved() == fixed.resolved()
 
 
 class Trainer:
@@ -440,20 +409,6 @@ def said_before_loading(kind: str, make: Any, **changes: Any) -> str:
     return placeless(str(caught.value)).removeprefix(f"{kind} 'odd' (plugin textclf_odd): ")
 
 
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (Unweighted, "__call__() fails: TypeError: Unweighted.__call__() takes 2 positional arguments but 3 were "
-                     "given"),
-        (Listing, "__call__ returned a list for 2 weightings"),
-        (Undivided, "__call__ returned 0.666667 without weights and 1 with weights that count each text once, from the "
-                    "confusion cells (reads_scores is False); both must be the same"),
-    ],
-)  # fmt: skip
-def test_a_metric_that_cannot_be_weighted_is_refused_before_anything_is_loaded(make: Any, says: str) -> None:
-    assert said_before_loading("metric", make, metrics=["odd"]) == says + SEEN
-
-
 def test_a_trainer_without_restore_is_refused_before_anything_is_loaded() -> None:
     says = "build() returns a Trainer without 'restore', which the contract of textclf.Trainer requires"
     assert said_before_loading("trainer", Trainer, trainer="odd") == says
@@ -464,6 +419,73 @@ def test_an_output_that_cannot_write_is_refused_before_anything_is_loaded() -> N
     assert said_before_loading("output", dict, outputs=["odd"]) == says
 
 
-def test_a_metric_that_knows_the_labels_of_its_data_is_not_blamed_for_made_up_ones() -> None:
-    done = engine(plugin("metric", "odd", Spam)).run(recipe(metrics=["odd"]))
-    assert 0 <= done.report.metrics["odd"].value <= 1
+def test_each_component_is_built_once_and_before_anything_is_loaded() -> None:
+    """The objects that are built are those that work."""
+    built: list[str] = []
+
+    class Loading:
+        def load(self, context: Any) -> Any:
+            assert sorted(built) == ["dataset", "encoder", "metric", "output", "trainer"]
+            return toy.ToyTexts(toy.TextsOptions()).load(context)
+
+    def counted(kind: str, make: Any) -> Any:
+        about = {"options": toy.TextsOptions, "traits": toy.texts_traits} if kind == "dataset" else {}
+        return plugin(kind, f"my_{kind}", lambda: built.append(kind) or make(), **about)
+
+    parts = {
+        "dataset": Loading, "encoder": lambda: toy.ToyWords(toy.WordsOptions()),
+        "trainer": lambda: ToyLinear(LinearOptions()), "metric": toy.ToyAccuracy, "output": Nothing,
+    }  # fmt: skip
+    steps = {"dataset": "my_dataset", "encoder": "my_encoder", "trainer": "my_trainer", "metrics": ["my_metric"]}
+    engine(*(counted(kind, make) for kind, make in parts.items())).run(recipe(**steps, outputs=["my_output"]))
+    assert len(built) == 5
+
+
+class Nothing:
+    def write(self, finished: Any, folder: Path) -> None:
+        """Write nothing."""
+
+
+OPENED = """
+import sys, collections
+from tests.toys import engine, recipe
+opened = collections.Counter()
+def audit(event, about):
+    if event == "open" or event == "os.rename":
+        name = str(about[event == "os.rename"]).rpartition("/")[2]
+        opened[name] += name in ("record.json", "events.jsonl", "metrics.json", "recipe.yaml")
+sys.addaudithook(audit)
+engine().run(recipe(outputs=["toy_summary"]))
+assert {name: count for name, count in opened.items() if count} == {
+    "record.json": 2, "events.jsonl": 1, "metrics.json": 1, "recipe.yaml": 1,
+}, opened
+"""
+
+
+def test_a_run_opens_each_of_its_files_once_and_its_record_at_the_beginning_and_the_end() -> None:
+    places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", OPENED], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": places}
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_that_was_killed_after_its_split_is_not_resumed_on_other_data(tmp_path: Path) -> None:
+    """C05: the record is written at the end alone, so the journal has the digests of the splits."""
+    texts = [f"good {i}" if i % 2 else f"bad {i}" for i in range(30)]
+    labels = ["pos" if i % 2 else "neg" for i in range(30)]
+
+    def die(event: object) -> None:
+        if isinstance(event, StageFinished) and event.stage == "split":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        engine(observers=[die]).run(recipe(dataset=None), (texts, labels))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    folder = only_run()
+    assert "splits" not in record(folder)
+    with pytest.raises(ArtefactError, match=r"^the data has changed since this run began \(train"):
+        engine().resume(folder, ([*texts[1:], "another one"], labels))
+    assert set(record(engine().resume(folder, (texts, labels)).folder)["splits"]) == {"train", "test"}

@@ -10,7 +10,7 @@ import pytest
 
 from textclf import DataError, Dataset, Labels, RecipeError, Split, Texts
 from textclf.recipe.settings import SplitSettings
-from textclf.run.splitting import Parts, part
+from textclf.run.splitting import DataSplits, split
 
 AB = Labels(("a", "b"))
 
@@ -25,14 +25,14 @@ def numbered(n: int, prefix: str = "text") -> Split:
 
 def parted(
     dataset: Dataset, *, validate: bool = True, unlabelled: bool = False, fold: int | None = None, **settings: Any
-) -> tuple[Parts, list]:
+) -> tuple[DataSplits, list]:
     heard: list[str] = []
     rules = SplitSettings(**settings)
-    parts = part(dataset, rules, validate=validate, unlabelled=unlabelled, fold=fold, warn=heard.append)
+    parts = split(dataset, rules, validate=validate, unlabelled=unlabelled, fold=fold, warn=heard.append)
     return parts, heard
 
 
-def sizes(parts: Parts) -> dict[str, int]:
+def sizes(parts: DataSplits) -> dict[str, int]:
     return {name: len(split) for name, split in parts.splits().items()}
 
 
@@ -122,8 +122,8 @@ def test_a_given_split_of_empty_texts_only_is_not_dropped_silently(name: str) ->
     with pytest.raises(DataError) as raised:
         parted(data, empty="drop")
     assert str(raised.value) == (
-        f"2 of 2 texts of the {name} data are empty (id 0, 1), and `split.empty: drop` leaves none; mend them, or "
-        f"leave the {name} data out"
+        f"2 of 2 texts of the {name} data are empty (id 0, 1), and `split.empty: drop` leaves none; correct them, or "
+        f"omit the {name} data"
     )
 
 
@@ -152,7 +152,7 @@ def test_empty_texts_are_counted_and_kept_unless_the_recipe_says_otherwise(task:
     assert sum(sizes(parts).values()) == 20 - int(count)
     with pytest.raises(DataError) as raised:
         parted(data, empty="refuse")
-    assert str(raised.value) == f"{message}; mend them, or set `split.empty: keep` or `drop`"
+    assert str(raised.value) == f"{message}; correct them, or set `split.empty: keep` or `drop`"
 
 
 def test_texts_of_one_label_only_are_refused() -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.toys import Stopping, contents, engine, plugin, recipe
 from textclf import ArtefactError, RecipeError, Result, Stopped
 from textclf.evaluation.report import Summary
-from textclf.run.study import members
+from textclf.run.study import MemberPlan, members
 from textclf.tables.reader import read_table
 from textclf.testing.toy import LinearOptions, ToyLinear
 
@@ -31,10 +31,14 @@ def ids(result: Result) -> list[str]:
 
 
 def test_a_recipe_asks_for_one_run_or_each_seed_and_fold() -> None:
-    assert [(m.seed, m.fold) for m in members(5, None, None)] == [(5, None)]
-    assert [(m.seed, m.fold) for m in members(5, (1, 2), 2)] == [(1, 0), (1, 1), (2, 0), (2, 1)]
-    assert [m.label(2) for m in members(5, (1, 2), 2)][:2] == ["fold 1 seed 1", "fold 2 seed 1"]
-    assert [m.label(1) for m in members(5, None, 2)] == ["fold 1", "fold 2"]
+    def planned(**changes: Any) -> list[MemberPlan]:
+        return members(engine().plan(recipe(**changes)).settings)
+
+    assert [(m.seed, m.fold) for m in planned(seed=5)] == [(5, None)]
+    both = planned(seeds=[1, 2], split={"folds": 2})
+    assert [(m.seed, m.fold) for m in both] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert [m.label(2) for m in both][:2] == ["fold 1 seed 1", "fold 2 seed 1"]
+    assert [m.label(1) for m in planned(split={"folds": 2})] == ["fold 1", "fold 2"]
 
 
 def test_seeds_share_their_test_texts_and_are_the_runs_of_those_seeds() -> None:
@@ -94,7 +98,7 @@ def test_an_interrupted_study_goes_on_where_it_was(after: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "way"), [("interrupted", "`textclf resume {}`"), ("finished", "run the recipe anew")]
+    ("state", "way"), [("interrupted", "`textclf resume {}`"), ("finished", "run the recipe again")]
 )
 def test_a_study_without_a_whole_run_says_how_there_would_be_one(state: str, way: str) -> None:
     done = engine().run(recipe(seeds=[1, 2]))

@@ -1,4 +1,4 @@
-"""Owns the list of commands and the help page."""
+"""The list of commands and the help page."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _CODES = (
 _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in _CODES) + "."
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from .. import __version__
 
         typer.echo(f"textclf {__version__}")
@@ -37,7 +37,7 @@ def _version(asked: bool) -> None:
 
 def textclf(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     plugin: Annotated[
@@ -45,9 +45,9 @@ def textclf(
         typer.Option("--plugin", metavar="FILE", help="A Python file that is a plugin, for this call. Repeatable."),
     ] = None,
 ) -> None:
-    """Train, judge and use text classifiers from one recipe.
+    """Train, evaluate and use text classifiers from one recipe.
 
-    Begin with `textclf recipes`, then `textclf run reviews_tfidf`.
+    Start with `textclf recipes`, then `textclf run reviews_tfidf`.
     """
 
 

@@ -1,4 +1,4 @@
-"""Owns the arguments and options that several commands share, and what completes them."""
+"""The arguments and options that several commands share, and their completion."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import typer
 
 
 def as_text(argument: str) -> str:
-    """Return an argument that is no path as the UTF-8 that was typed, even where the locale is ASCII."""
+    """Return an argument as the UTF-8 that was typed, even where the locale is ASCII; not for paths."""
     return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Return the bundled recipes and the recipe files at hand that begin so."""
+    """Return the bundled recipes and the recipe files here that begin so."""
     from ..plugin.discovery import discover
 
     # What a plugin prints while it is imported is no completion.
@@ -62,7 +62,7 @@ Encoding = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
 Runs = Annotated[str, typer.Option("--runs", metavar="DIR", help="The folder of all runs.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Open no connection; use only what is already here.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Open no connection; use only files on this machine.")]
 TextColumn = Annotated[
     list[str] | None,
     typer.Option("--text", metavar="COLUMN", help="The column of the texts, repeated to join several; else guessed."),

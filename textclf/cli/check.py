@@ -1,4 +1,4 @@
-"""Owns `textclf check`."""
+"""`textclf check`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json, Overrides, RecipeArgument, as_text
+from .format import plain
 from .session import Session
-from .terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
     if as_json:
         session.terminal.document(_json(plan))
         return
-    session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is sound; nothing was run", "", _table(plan))
+    session.terminal.answer(f"{plan.settings.name}: {plan.recipe.source} is valid; nothing was run", "", _table(plan))
     for warning in plan.warnings:
         session.terminal.note(f"warning: {warning}")
     _warn_of_editors(plan, engine.registry, session)
@@ -38,7 +38,7 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
 
 
 def _warn_of_editors(plan: Plan, registry: Registry, session: Session) -> None:
-    """Say where an editor goes by an old schema, and so may underline what was just found sound."""
+    """Warn of an old schema beside the recipe, by which an editor may underline what is valid."""
     from ..recipe.schema import stale_schema
 
     stale = stale_schema(Path(plan.recipe.source), registry)
@@ -63,25 +63,25 @@ def _table(plan: Plan) -> Table:
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for step in _steps(plan):
         options = {key: value for key, value in step.to_recipe().items() if key != "use"}
-        table.add_row(step.kind, Text(plain(step.name), style="bold"), Text(plain(_said(options))))
+        table.add_row(step.kind, Text(plain(step.name), style="bold"), Text(plain(_inline(options))))
     settings = plan.settings.model_dump(mode="json", exclude_none=True)
     for key in ("clean", "split", "seed", "seeds", "decide", "gates", "report"):
         if settings.get(key) not in (None, [], {}):
-            table.add_row(key, "", Text(plain(_said(settings[key]))))
-    reader = f"best epoch by {plan.select}"
+            table.add_row(key, "", Text(plain(_inline(settings[key]))))
+    select = f"best epoch by {plan.select}"
     if not plan.uses_validation:
         unused = "; the texts of split.validation are trained on" if plan.settings.split.validation else ""
-        reader = f"no validation split, since nothing reads one{unused}"
-    table.add_row("select", "", Text(plain(reader)))
+        select = f"no validation split, since nothing reads one{unused}"
+    table.add_row("select", "", Text(plain(select)))
     return table
 
 
-def _said(value: Any) -> str:
-    """Return plain values in a line, as a recipe would say them."""
+def _inline(value: Any) -> str:
+    """Return values in one line, as YAML."""
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_said(inner)}" for key, inner in value.items())
+        return ", ".join(f"{key}: {_inline(inner)}" for key, inner in value.items())
     if isinstance(value, list):
-        return "[" + ", ".join(_said(inner) for inner in value) + "]"
+        return "[" + ", ".join(_inline(inner) for inner in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and (not any(map(str.isalnum, value)) or "," in value or value != value.strip()):

@@ -1,4 +1,4 @@
-"""Owns `textclf compare`."""
+"""`textclf compare`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import counted
 from .arguments import Json, Runs, complete_run
+from .format import fixed, p_value, plain, shorten, signed, thousands
 from .session import Session
-from .terminal import cut, fixed, plain, plural, thousands, whole
+from .terminal import new_table, whole
 
 if TYPE_CHECKING:
     from ..compare.comparison import Comparison, Difference
@@ -28,7 +30,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Runs to hold against the first; a study (NAME or NAME/ID) stands for its recipe. "
+            help="Runs to compare with the first; a study (NAME or NAME/ID) stands for its recipe. "
             "'A1 A2 vs B1 B2': runs of two recipes, several seeds each.",
             autocompletion=complete_run,
         ),
@@ -40,7 +42,7 @@ def compare(
     runs: Runs = "runs",
     as_json: Json = False,
 ) -> None:
-    """Say whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
+    """Test whether runs differ: classifiers, or recipes by several seeds, on the same test texts."""
     session = Session.of(ctx)
     found = session.engine(runs=runs).compare(_sides(run), metrics=metric or ())
     if as_json:
@@ -68,17 +70,15 @@ def table(found: Comparison, width: int | None = None) -> Table:
     """Return each metric of each side; names are cut so that all fits into so many columns, numbers are not."""
     longest = max(len(name) for name in found.metrics)
     room = None if width is None else min(_WIDTH, max(_NARROWEST, width - _NUMBERS - min(longest, _METRIC)))
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    labels = "recipe" if found.speaks_of == "recipes" else "run"
-    for heading in ("metric", labels):
-        rows.add_column(heading, no_wrap=True)
-    for heading in ("mean" if found.speaks_of == "recipes" else "value", "difference", "95 % interval", "p"):
-        rows.add_column(heading, justify="right", no_wrap=True)
+    labels = ("recipe", "mean") if found.speaks_of == "recipes" else ("run", "value")
+    rows = new_table("metric", *labels, "difference", "95 % interval", "p", right=4)
     for name, each in found.metrics.items():
         for place, (side, one) in enumerate(zip(found.contenders, each, strict=True)):
             cells = _cells(one) if place else [fixed(one.value), "", "", ""]
-            said = (plain(name), plain(side.label)) if room is None else (cut(name, _METRIC), cut(side.label, room))
-            row = (said[0] if place == 0 else "", said[1], *cells)
+            metric, label = plain(name), plain(side.label)
+            if room is not None:
+                metric, label = shorten(metric, _METRIC), shorten(label, room)
+            row = ("" if place else metric, label, *cells)
             rows.add_row(*map(Text, row), style="bold" if one.different else "")
     return rows
 
@@ -86,10 +86,7 @@ def table(found: Comparison, width: int | None = None) -> Table:
 def _cells(one: Difference) -> list[str]:
     if math.isnan(one.low):
         return [fixed(one.value), "undefined", "", ""]
-    return [
-        fixed(one.value), f"{one.difference:+.4f}", f"{one.low:+.4f} to {one.high:+.4f}",
-        "<0.0001" if one.p < 1e-4 else fixed(one.p),
-    ]  # fmt: skip
+    return [fixed(one.value), signed(one.difference), f"{signed(one.low)} to {signed(one.high)}", p_value(one.p)]
 
 
 def _tests(found: Comparison) -> Iterator[str]:
@@ -97,18 +94,17 @@ def _tests(found: Comparison) -> Iterator[str]:
     others = len(found.runs) - 1
     corrected = f", corrected for {others} comparisons" if others > 1 else ""
     for name, test in zip(found.runs[1:], found.mcnemar, strict=False):
-        p = "p < 0.0001" if test.p < 1e-4 else f"p {fixed(test.p)}"
         yield (
-            f"only {name} decides {plural(test.other, 'text')} right, only {found.runs[0]} {thousands(test.first)}: "
-            f"{p} by McNemar's exact test{whole}{corrected}"
+            f"only {name} decides {counted(test.other, 'text')} right, only {found.runs[0]} {thousands(test.first)}: "
+            f"p {p_value(test.p)} by McNemar's exact test{whole}{corrected}"
         )
 
 
 def _remarks(found: Comparison) -> Iterator[str]:
     yield found.scope()
-    over = f"{thousands(found.draws)} bootstrap draws of the {found.resampled} of {plural(found.texts, 'test text')}"
+    over = f"{thousands(found.draws)} bootstrap draws of the {found.resampled} of {counted(found.texts, 'test text')}"
     if found.resampled == "texts":
-        over = f"{thousands(found.draws)} bootstrap draws of {plural(found.texts, 'test text')}, the same for all"
+        over = f"{thousands(found.draws)} bootstrap draws of {counted(found.texts, 'test text')}, the same for all"
     spread = ", and the spread between seeds" if found.speaks_of == "recipes" else ""
     yield f"intervals: {over}{spread}"
     comparisons = len(found.runs) - 1

@@ -1,4 +1,4 @@
-"""Owns `textclf evaluate`."""
+"""`textclf evaluate`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def evaluate(
     runs: Runs = "runs",
     as_json: Json = False,
 ) -> None:
-    """Judge a trained classifier on other labelled texts."""
+    """Evaluate a trained classifier on other labelled texts."""
     from .render import report_parts
 
     session = Session.of(ctx)
     engine = session.engine(runs=runs)
     classifier = engine.load(run)
-    wanted = Columns(tuple(text or ()), (pair,) if pair else (), tuple(label or ()))
-    data = _read(file, classifier, wanted, dataset_options(engine, run), encoding)
+    columns = Columns(tuple(text or ()), (pair,) if pair else (), tuple(label or ()))
+    data = _read(file, classifier, columns, dataset_options(engine, run), encoding)
     report = engine.evaluate(classifier, data, run=None if is_model(run) else run)
     if as_json:
         session.terminal.document({"run": run, "file": str(file), "report": report.to_json()})
@@ -46,15 +46,15 @@ def evaluate(
         session.terminal.answer(*report_parts(report))
 
 
-def _read(file: Path, classifier: Classifier, wanted: Columns, trained: dict[str, Any], encoding: str) -> Any:
+def _read(file: Path, classifier: Classifier, named: Columns, dataset: dict[str, Any], encoding: str) -> Any:
     """Return texts, second texts where the classifier reads pairs, and labels: a column each."""
     from ..tables.reader import read_table
 
     roles: tuple[Role, ...] = ("text", "pair", "label") if classifier.pairs else ("text", "label")
     several = classifier.labels.task == "multi-label"
     with read_table(file, encoding=encoding) as table:
-        columns = wanted.found(str(file), table.columns, trained, roles)
+        columns = named.find(str(file), table.columns, dataset, roles)
         read = columns.labels_of if several else columns.label_of
-        rows = [(columns.text_of(row), read(row, trained)) for row in table.some_rows()]
+        rows = [(columns.text_of(row), read(row, dataset)) for row in table.some_rows()]
     texts, labels = zip(*rows, strict=True)
     return (*map(list, zip(*texts, strict=True)), list(labels)) if classifier.pairs else (list(texts), list(labels))

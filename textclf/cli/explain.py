@@ -12,31 +12,153 @@ from rich.table import Table
 from rich.text import Text
 
 from ..data.html import quoted, visible
-from ..errors import DataError, RecipeError
+from ..errors import DataError, RecipeError, counted
 from .arguments import Json, RunArgument, Runs, as_text
+from .format import fixed, plain_lines, shorten, signed
+from .rows import decode
 from .session import Session
-from .terminal import cut, fixed, plain_lines, plural
 
 if TYPE_CHECKING:
     from ..data.explanation import Explanation, Word
     from ..model.classifier import Classifier
     from ..plugin.events import Event
-    from .progress import Watcher
-
+    from .progress import RunProgress
 
 _TOP, _WIDTH = 10, 40
 # Characters at each end of a long text that are shown: some fifty lines.
 _END = 4000
 _UNSEEN = "dim strike"
-# Shares of the largest contribution: from the first on a word is marked, from the second on its ground is coloured.
+# Shares of the largest contribution from which a word is marked, and its background is coloured.
 _MARKED, _FILLED = 0.05, 0.4
+
+TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain; - is stdin, all of it.")]
+Label = Annotated[
+    str | None, typer.Option("--label", metavar="LABEL", help="The label to explain; else the predicted ones.")
+]
+Pair = Annotated[str | None, typer.Option("--pair", metavar="TEXT", help="The second text of a pair.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="METHOD",
+        help="exact (linear models), gradients (networks), occlusion (any); auto takes the first that applies.",
+    ),
+]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for the browser.")]
+Force = Annotated[bool, typer.Option("--force", help="Let --html replace a file of any kind.")]
+
+
+def explain(
+    ctx: typer.Context,
+    run: RunArgument,
+    text: TextArgument,
+    label: Label = None,
+    pair: Pair = None,
+    method: Method = "auto",
+    html: Html = None,
+    force: Force = False,
+    runs: Runs = "runs",
+    as_json: Json = False,
+) -> None:
+    """Show what each word of a text contributed to a label.
+
+    Several predicted labels are explained one after the other.
+    """
+    from ..model.explain import checked_method
+    from .progress import RunProgress
+
+    session = Session.of(ctx)
+    checked_method(method, "--method")
+    if html is not None and not force:
+        _refuse_replacing(html)
+    classifier = session.engine(runs=runs).load(run)
+    _check(classifier, label, pair)
+    with RunProgress(session.terminal.notes) as progress:
+        explanations = classifier.explain(
+            [_stdin() if text == "-" else as_text(text)],
+            None if label is None else as_text(label),
+            None if pair is None else [as_text(pair)],
+            method=method,
+            observer=_ExplainProgress(progress),
+        )
+    if html is not None:
+        _write(html, explanations)
+    if as_json:
+        session.terminal.document({"run": run, "explanations": [each.to_json() for each in explanations]})
+        return
+    for each in explanations:
+        session.terminal.answer(*explanation_parts(each))
+    if html is not None:
+        session.terminal.note(f"wrote {html}")
+
+
+def _check(classifier: Classifier, label: str | None, pair: str | None) -> None:
+    if classifier.pairs and pair is None:
+        raise RecipeError("this classifier reads pairs of texts; add --pair TEXT")
+    if pair is not None and not classifier.pairs:
+        raise RecipeError("--pair: this classifier reads single texts, not pairs")
+    if label is not None:
+        try:
+            classifier.labels.index(as_text(label))
+        except DataError as error:
+            raise RecipeError(f"--label: {error}") from None
+
+
+class _ExplainProgress:
+    """An observer that shows the progress of deletions, and each warning once, since each deletion repeats it."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        self._progress = progress
+        self._warned: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        from ..plugin.events import Progress, Warned
+
+        if isinstance(event, Progress) and event.stage == "explain" and event.total > 1:
+            self._progress(event)
+        elif isinstance(event, Warned) and event.message not in self._warned:
+            self._warned.add(event.message)
+            self._progress(event)
+
+
+def _stdin() -> str:
+    if sys.stdin is None:
+        raise RecipeError("stdin is closed; give a text")
+    return decode(sys.stdin.buffer.read(), "stdin: ").removesuffix("\n").removesuffix("\r")
+
+
+def _refuse_replacing(target: Path) -> None:
+    """Raise a RecipeError if the target, or what it links to, is a file but no page of explanations."""
+    from ..data.explanation import is_page
+
+    if not target.is_file():
+        return  # nothing can be lost; other errors are reported when the page is written
+    try:
+        with target.open("rb") as file:
+            ours = is_page(file.read(1000))
+    except OSError:
+        ours = False
+    if not ours:
+        raise RecipeError(
+            f"--html: {target} exists and is no page of explanations; name another file, or add --force to replace it"
+        )
+
+
+def _write(target: Path, explanations: list[Explanation]) -> None:
+    from ..data.explanation import page
+
+    try:
+        target.write_text(page(explanations), "utf-8")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RecipeError(f"--html: {target} cannot be written: {reason}; name another file") from None
 
 
 def explanation_parts(explanation: Explanation) -> list[RenderableType]:
     """Return the label, the text with its words marked, the words that matter most, and what was computed."""
     from ..data.explanation import account
 
-    title = f"{cut(quoted(explanation.label), _WIDTH)}: probability {fixed(explanation.score)}"
+    title = f"{shorten(quoted(explanation.label), _WIDTH)}: probability {fixed(explanation.score)}"
     parts: list[RenderableType] = ["", Text(title, style="bold"), ""]
     texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
     for part, text in enumerate(texts):
@@ -63,11 +185,11 @@ def _marked(explanation: Explanation, part: int, text: str) -> Text:
     words = [word for word in explanation.words if word.part == part]
     start, end = _left_out(words, len(text))
     if start == end:
-        return _stretch(text, words, 0, len(text), most)
+        return _marked_words(text, words, 0, len(text), most)
     out = sum(start <= word.start < end for word in words)
-    told = f"{plural(end - start, 'character')}, {plural(out, 'word')}"
-    note = Text(f"[left out here: {told}; --html FILE and --json have all]", style="dim")
-    shown = (_stretch(text, words, 0, start, most), note, _stretch(text, words, end, len(text), most))
+    size = f"{counted(end - start, 'character')}, {counted(out, 'word')}"
+    note = Text(f"[left out here: {size}; --html FILE and --json have all]", style="dim")
+    shown = (_marked_words(text, words, 0, start, most), note, _marked_words(text, words, end, len(text), most))
     return Text("\n").join(piece for piece in shown if piece)
 
 
@@ -80,26 +202,19 @@ def _left_out(words: list[Word], length: int) -> tuple[int, int]:
     return start, end
 
 
-def _stretch(text: str, words: list[Word], start: int, end: int, most: float) -> Text:
+def _marked_words(text: str, words: list[Word], start: int, end: int, most: float) -> Text:
     found, at = Text(), start
     for word in words:
         if start <= word.start and word.end <= end:
-            found.append(_shown(text[at : word.start]))
-            found.append(_shown(word.text), style=_of_word(word, most))
+            style = _style(word.contribution / most if most else 0.0) if word.seen else _UNSEEN
+            found.append(plain_lines(visible(text[at : word.start])))
+            found.append(plain_lines(visible(word.text)), style=style)
             at = word.end
-    return found.append(_shown(text[at:end]))
-
-
-def _shown(text: str) -> str:
-    return plain_lines(visible(text))
-
-
-def _of_word(word: Word, most: float) -> str:
-    return _style(word.contribution / most if most else 0.0) if word.seen else _UNSEEN
+    return found.append(plain_lines(visible(text[at:end])))
 
 
 def _style(share: float) -> str:
-    """Return the style of a word; colours are told apart by all, and bold and underlined where there are none."""
+    """Return the style of a word: colours for all eyes, bold and underlined where there are none."""
     if abs(share) < _MARKED:
         return ""
     if abs(share) < _FILLED:
@@ -114,130 +229,5 @@ def _table(explanation: Explanation) -> Table:
     table.add_column("speaks", no_wrap=True)
     for word in explanation.top(_TOP):
         side = "for it" if word.contribution > 0 else "against it" if word.contribution < 0 else ""
-        table.add_row(Text(cut(visible(word.text), _WIDTH)), f"{word.contribution:+.4f}", side)
+        table.add_row(Text(shorten(visible(word.text), _WIDTH)), signed(word.contribution), side)
     return table
-
-
-Given = Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain; - is stdin, all of it.")]
-Label = Annotated[
-    str | None, typer.Option("--label", metavar="LABEL", help="The label to explain; else what is predicted.")
-]
-Pair = Annotated[str | None, typer.Option("--pair", metavar="TEXT", help="The second text of a pair.")]
-Method = Annotated[
-    str,
-    typer.Option(
-        "--method",
-        metavar="METHOD",
-        help="exact (linear models), gradients (networks), occlusion (any); auto takes the first that there is.",
-    ),
-]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for the browser.")]
-Force = Annotated[bool, typer.Option("--force", help="Let --html replace a file of any kind.")]
-
-
-def explain(
-    ctx: typer.Context,
-    run: RunArgument,
-    text: Given,
-    label: Label = None,
-    pair: Pair = None,
-    method: Method = "auto",
-    html: Html = None,
-    force: Force = False,
-    runs: Runs = "runs",
-    as_json: Json = False,
-) -> None:
-    """Say what each word of a text contributed to a label.
-
-    Several labels that are predicted are explained one after the other.
-    """
-    from ..model.explain import checked_method
-    from .progress import Watcher
-
-    session = Session.of(ctx)
-    checked_method(method, "--method")
-    if html is not None and not force:
-        _refuse_others(html)
-    classifier = session.engine(runs=runs).load(run)
-    _check(classifier, label, pair)
-    given = _stdin() if text == "-" else as_text(text)
-    second = None if pair is None else [as_text(pair)]
-    with Watcher(session.terminal.notes) as watcher:
-        explanations = classifier.explain(
-            [given], None if label is None else as_text(label), second, method=method, observer=_Told(watcher)
-        )
-    if html is not None:
-        _write(html, explanations)
-    if as_json:
-        session.terminal.document({"run": run, "explanations": [each.to_json() for each in explanations]})
-        return
-    for each in explanations:
-        session.terminal.answer(*explanation_parts(each))
-    if html is not None:
-        session.terminal.note(f"wrote {html}")
-
-
-def _check(classifier: Classifier, label: str | None, pair: str | None) -> None:
-    if classifier.pairs and pair is None:
-        raise RecipeError("this classifier reads pairs of texts; add --pair TEXT")
-    if pair is not None and not classifier.pairs:
-        raise RecipeError("--pair: this classifier reads single texts, not pairs")
-    if label is not None:
-        try:
-            classifier.labels.index(as_text(label))
-        except DataError as error:
-            raise RecipeError(f"--label: {error}") from None
-
-
-class _Told:
-    """An observer that shows how far words are deleted, and each warning once, since each text would say it anew."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
-        self._warned: set[str] = set()
-
-    def __call__(self, event: Event) -> None:
-        from ..plugin.events import Progress, Warned
-
-        if isinstance(event, Progress) and event.stage == "explain" and event.total > 1:
-            self._watcher(event)
-        elif isinstance(event, Warned) and event.message not in self._warned:
-            self._warned.add(event.message)
-            self._watcher(event)
-
-
-def _stdin() -> str:
-    if sys.stdin is None:
-        raise RecipeError("stdin is closed; give a text")
-    try:
-        return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        place = f"stdin: byte {error.start + 1}"
-        raise DataError(f"{place}: is no UTF-8 text; convert it first, as with iconv -f LATIN1 -t UTF-8") from None
-
-
-def _refuse_others(target: Path) -> None:
-    """Raise a RecipeError where a file is in the way, or behind a link, that is no page of explanations."""
-    from ..data.explanation import is_page
-
-    if not target.is_file():
-        return  # nothing would be lost; what cannot be written to says so when it is
-    try:
-        with target.open("rb") as file:
-            ours = is_page(file.read(1000))
-    except OSError:
-        ours = False
-    if not ours:
-        raise RecipeError(
-            f"--html: {target} exists and is no page of explanations; name another file, or add --force to replace it"
-        )
-
-
-def _write(target: Path, explanations: list[Explanation]) -> None:
-    from ..data.explanation import page
-
-    try:
-        target.write_text(page(explanations), "utf-8")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        reason = (error.strerror or str(error)).lower()
-        raise RecipeError(f"--html: {target} cannot be written: {reason}; name another file") from None

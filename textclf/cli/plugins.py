@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +15,87 @@ from rich.text import Text
 
 from ..plugin import events
 from .arguments import Json
+from .format import plain
 from .plugins_check import check
 from .plugins_new import new
 from .session import Command, Group, Session
-from .terminal import plain
 
 if TYPE_CHECKING:
     from ..plugin.registry import Plugin, Registration, Registry
+
+
+def make() -> typer.Typer:
+    """Return the group: the list when called alone, and what can be done with one plugin."""
+    group = typer.Typer(name="plugins", cls=Group, invoke_without_command=True)
+    group.callback()(plugins)
+    for command in (show, check, new):
+        group.command(cls=Command)(command)
+    return group
+
+
+def plugins(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the installed plugins and what they offer; those that are broken or blocked with the reason."""
+    if ctx.invoked_subcommand is not None:
+        return
+    session = Session.of(ctx)
+    with session.terminal.answering():
+        from ..plugin.registry import BLOCK, sorted_plugins
+
+        registry = session.engine().registry
+        listed = sorted_plugins((*registry.plugins, *registry.blocked))
+        if as_json:
+            about = [_listed_json(plugin, registry) for plugin in listed]
+            session.terminal.document({"plugins": about, "warnings": list(registry.warnings)})
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
+        for heading in ("plugin", "from", "offers", "name", "state", "what it is"):
+            table.add_column(heading, no_wrap=heading != "what it is")
+        for plugin in listed:
+            for row, offered in enumerate(_offered(plugin, registry)):
+                cells = (*(("", "") if row else (plugin.name, plugin.origin)), *offered)
+                table.add_row(*(Text(plain(cell)) for cell in cells), style="red" if plugin.broken else "")
+        session.terminal.answer(table)
+        for plugin in registry.plugins:
+            if plugin.broken:
+                session.terminal.answer(f"broken: {plugin.name} ({plugin.file or plugin.module}) {plugin.error}")
+            for note in plugin.notes:
+                session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
+        for plugin in registry.blocked:
+            session.terminal.answer(f"blocked: {plugin.name} ({plugin.module}) by {BLOCK}")
+        for warning in registry.warnings:
+            session.terminal.note(f"warning: {warning}")
+
+
+def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, str]]:
+    """Return what a plugin offers: kind, name, state and what it is."""
+    found: list[tuple[str, str, str, str]] = []
+    for each in registry.of(plugin):
+        missing = _missing_libraries(each)
+        state = f"needs {', '.join(missing)}" if missing else "ready"
+        found.append((each.kind, each.component.name, state, each.component.summary))
+    found += [("observer", "", "ready", "") for by, _ in registry.observers if by == plugin]
+    found += [("recipe", stem, "", "") for stem in registry.recipes_of(plugin)]
+    state = "broken" if plugin.broken else "blocked" if plugin in registry.blocked else ""
+    return found or [("" if state else "nothing", "", state, "")]
+
+
+def _listed_json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
+    offers = [
+        {
+            "kind": each.kind, "name": each.component.name, "summary": each.component.summary,
+            "needs": list(each.component.needs), "lacking": _missing_libraries(each),
+        }
+        for each in registry.of(plugin)
+    ]  # fmt: skip
+    return {**_plugin_json(plugin, registry), "blocked": plugin in registry.blocked, "offers": offers}
+
+
+def _plugin_json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
+    return {
+        "name": plugin.name, "module": plugin.module, "distribution": plugin.distribution, "version": plugin.version,
+        "file": plugin.file or None, "sha256": plugin.sha256 or None, "broken": plugin.error or None,
+        "deprecated": list(plugin.notes), "recipes": registry.recipes_of(plugin),
+    }  # fmt: skip
 
 
 def show(
@@ -30,17 +106,20 @@ def show(
     """Print every option of a component, what it makes and reads, and a piece of a recipe to paste."""
     session = Session.of(ctx)
     registry = session.engine().registry
-    plugin, offers = registry.named(name)
+    plugin, components = registry.named(name)
     if as_json:
-        session.terminal.document(_shown_json(plugin, offers, registry))
+        about: dict[str, Any] = {}
+        if plugin is not None:
+            about["plugin"] = {**_plugin_json(plugin, registry), "observers": _observers(plugin, registry)}
+        session.terminal.document({**about, "components": [_component_json(each) for each in components]})
         return
     if plugin is not None:
-        session.terminal.answer(*_about(plugin, registry))
-    for number, offer in enumerate(offers):
-        session.terminal.answer(*([""] if number or plugin else []), *_component(offer))
+        session.terminal.answer(*_plugin_parts(plugin, registry))
+    for row, each in enumerate(components):
+        session.terminal.answer(*([""] if row or plugin else []), *_component_parts(each))
 
 
-def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
+def _plugin_parts(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
     yield f"plugin {plugin.name}: module {plugin.module}, from {plugin.origin or 'no distribution'}"
     if plugin.broken:
         yield f"broken: {plugin.error}"
@@ -52,32 +131,37 @@ def _about(plugin: Plugin, registry: Registry) -> Iterator[RenderableType]:
     for observer in _observers(plugin, registry):
         yield ""
         yield f"observer {observer['function']}: {observer['summary'] or 'no summary'}"
-        yield "it sees every run while the plugin is there; no recipe names it"
+        yield "it sees every run while the plugin is loaded; no recipe names it"
         yield f"events: {', '.join(observer['events'])}"
 
 
 def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
-    """Return where each observer of a plugin stands, how it or its module is described, and which events it is told."""
-    import inspect
-
+    """Return for each observer of a plugin where it stands, how it or its module is described, and its events."""
     kinds = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, events.Event)]
-    told = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
+    received = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
     found = []
     for by, observer in registry.observers:
         if by == plugin:
-            said = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
+            text = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
             code = inspect.unwrap(observer).__code__
             function = f"textclf_event ({PurePath(code.co_filename).name}:{code.co_firstlineno})"
-            found.append({"function": function, "summary": said.partition("\n")[0], "events": told})
+            found.append({"function": function, "summary": text.partition("\n")[0], "events": received})
     return found
 
 
-def _component(offer: Registration) -> Iterator[RenderableType]:
+def _component_parts(one: Registration) -> Iterator[RenderableType]:
+    from ..plugin.step import pip_command
     from ..recipe.schema import fragment, options_of
 
-    component = offer.component
-    yield f"{offer.kind} '{component.name}' of {offer.plugin}: {component.summary or 'no summary'}"
-    yield from _traits(offer)
+    component = one.component
+    yield f"{one.kind} '{component.name}' of {one.plugin}: {component.summary or 'no summary'}"
+    traits = [f"{key}: {_trait_text(value)}" for key, value in _traits(one).items() if value]
+    if traits:
+        yield "  ".join([*traits, "(by its options)"] if callable(component.traits) else traits)
+    if component.needs:
+        missing = _missing_libraries(one)
+        state = f"not installed: {', '.join(missing)}; {pip_command(component, missing)}" if missing else "installed"
+        yield f"needs: {', '.join(component.needs)} ({state})"
     options = options_of(component)
     if options:
         table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
@@ -90,29 +174,25 @@ def _component(offer: Registration) -> Iterator[RenderableType]:
         yield ""
         yield table
     yield ""
-    yield fragment(offer.kind, component)
+    yield fragment(one.kind, component)
 
 
-def _traits(offer: Registration) -> Iterator[str]:
-    from ..plugin.step import missing_libraries, pip_command
+def _component_json(one: Registration) -> dict[str, Any]:
+    from ..recipe.schema import fragment, options_of
 
-    component = offer.component
-    told = [f"{key}: {_said(value)}" for key, value in _told(offer).items() if value]
-    if callable(component.traits) and told:
-        told.append("(by its options)")
-    if told:
-        yield "  ".join(told)
-    if component.needs:
-        lacking = missing_libraries(component)
-        state = f"not installed: {', '.join(lacking)}; {pip_command(component, lacking)}" if lacking else "installed"
-        yield f"needs: {', '.join(component.needs)} ({state})"
+    component = one.component
+    return {
+        "kind": one.kind, "name": component.name, "plugin": one.plugin.module, "summary": component.summary,
+        "traits": _traits(one), "needs": list(component.needs), "install": component.install,
+        "options": [asdict(option) for option in options_of(component)], "recipe": fragment(one.kind, component),
+    }  # fmt: skip
 
 
-def _told(offer: Registration) -> dict[str, Any]:
-    """Return the traits of a component with its defaults; nothing where they hang on options that must be given."""
+def _traits(one: Registration) -> dict[str, Any]:
+    """Return the traits of a component with its defaults; nothing where they depend on required options."""
     from ..plugin.step import default_traits
 
-    traits = default_traits(offer)
+    traits = default_traits(one)
     if traits is None:
         return {}
     about: dict[str, Any] = {"makes": traits.makes, "reads": sorted(traits.reads), "tasks": sorted(traits.tasks)}
@@ -120,131 +200,13 @@ def _told(offer: Registration) -> dict[str, Any]:
     return about | {name: getattr(traits, name) for name in flags}
 
 
-def _said(value: Any) -> str:
+def _trait_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     return "yes" if value is True else str(value)
 
 
-def _shown_json(plugin: Plugin | None, offers: list[Registration], registry: Registry) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from ..recipe.schema import fragment, options_of
-
-    about: dict[str, Any] = {}
-    if plugin is not None:
-        about["plugin"] = {
-            "name": plugin.name, "module": plugin.module, "distribution": plugin.distribution,
-            "version": plugin.version, "file": plugin.file or None, "sha256": plugin.sha256 or None,
-            "broken": plugin.error or None, "deprecated": list(plugin.notes), "recipes": registry.recipes_of(plugin),
-            "observers": _observers(plugin, registry),
-        }  # fmt: skip
-    about["components"] = [
-        {
-            "kind": offer.kind, "name": offer.component.name, "plugin": offer.plugin.module,
-            "summary": offer.component.summary, "traits": _told(offer), "needs": list(offer.component.needs),
-            "install": offer.component.install, "options": [asdict(option) for option in options_of(offer.component)],
-            "recipe": fragment(offer.kind, offer.component),
-        }
-        for offer in offers
-    ]  # fmt: skip
-    return about
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (
-    show,
-    check,
-    new,
-)
-
-
-def make() -> typer.Typer:
-    """Return the group: the list when called alone, and what can be done with one plugin."""
-    group = typer.Typer(name="plugins", cls=Group, invoke_without_command=True)
-    group.callback()(plugins)
-    for command in COMMANDS:
-        group.command(cls=Command)(command)
-    return group
-
-
-def plugins(ctx: typer.Context, as_json: Json = False) -> None:
-    """List the installed plugins and what they offer; those that are broken or kept out with the reason."""
-    if ctx.invoked_subcommand is not None:
-        return
-    session = Session.of(ctx)
-    with session.terminal.answering():
-        from ..plugin.registry import BLOCK, sorted_plugins
-
-        registry = session.engine().registry
-        listed = sorted_plugins((*registry.plugins, *registry.blocked))
-        if as_json:
-            about = [_json(plugin, registry) for plugin in listed]
-            session.terminal.document({"plugins": about, "warnings": list(registry.warnings)})
-            return
-        session.terminal.answer(_table(listed, registry))
-        for plugin in registry.plugins:
-            if plugin.broken:
-                session.terminal.answer(f"broken: {plugin.name} ({plugin.file or plugin.module}) {plugin.error}")
-            for note in plugin.notes:
-                session.terminal.answer(f"deprecated: {plugin.name} ({plugin.module}) {note}")
-        for plugin in registry.blocked:
-            session.terminal.answer(f"kept out: {plugin.name} ({plugin.module}) by {BLOCK}")
-        for warning in registry.warnings:
-            session.terminal.note(f"warning: {warning}")
-
-
-def _table(listed: Sequence[Plugin], registry: Registry) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    for heading in ("plugin", "from", "offers", "name", "state", "what it is"):
-        table.add_column(heading, no_wrap=heading != "what it is")
-    for plugin in listed:
-        first = [plugin.name, plugin.origin]
-        for row, offer in enumerate(_offered(plugin, registry)):
-            cells = [*(first if row == 0 else ("", "")), *offer]
-            table.add_row(*(Text(plain(cell)) for cell in cells), style="red" if plugin.broken else "")
-    return table
-
-
-def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, str]]:
-    """Return what a plugin offers: kind, name, state and what it is."""
-    found: list[tuple[str, str, str, str]] = []
-    for offer in registry.of(plugin):
-        lacking = _lacking(offer)
-        state = f"needs {', '.join(lacking)}" if lacking else "ready"
-        found.append((offer.kind, offer.component.name, state, offer.component.summary))
-    found += [("observer", "", "ready", "") for by, _ in registry.observers if by == plugin]
-    found += [("recipe", stem, "", "") for stem in registry.recipes_of(plugin)]
-    state = "broken" if plugin.broken else "kept out" if plugin in registry.blocked else ""
-    return found or [("" if state else "nothing", "", state, "")]
-
-
-def _lacking(offer: Registration) -> list[str]:
-    """Return those of the libraries that a component needs that are not installed."""
+def _missing_libraries(one: Registration) -> list[str]:
     from ..plugin.step import missing_libraries
 
-    return missing_libraries(offer.component)
-
-
-def _json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
-    return {
-        "name": plugin.name,
-        "module": plugin.module,
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "file": plugin.file or None,
-        "sha256": plugin.sha256 or None,
-        "broken": plugin.error or None,
-        "blocked": plugin in registry.blocked,
-        "deprecated": list(plugin.notes),
-        "offers": [
-            {
-                "kind": offer.kind,
-                "name": offer.component.name,
-                "summary": offer.component.summary,
-                "needs": list(offer.component.needs),
-                "lacking": _lacking(offer),
-            }
-            for offer in registry.of(plugin)
-        ],
-        "recipes": registry.recipes_of(plugin),
-    }
+    return missing_libraries(one.component)

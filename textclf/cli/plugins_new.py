@@ -1,4 +1,4 @@
-"""Owns `textclf plugins new`."""
+"""`textclf plugins new`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def new(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What recipes will say, such as shape.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name in recipes, such as shape.")],
     kind: Annotated[
         str,
         typer.Option(
@@ -41,22 +41,22 @@ def new(
     made = package(name, kind, licence, author)
     _refuse_taken(made, session.engine().registry)
     folder = made.write(to)
-    following = _following(made, folder)
+    commands = _next_commands(made, folder)
     function, line = made.function
     if as_json:
         session.terminal.document(
             {
                 "folder": str(folder), "files": list(made.files), "function": function,
-                "module": f"{made.module}.py", "line": line, "next": following,
+                "module": f"{made.module}.py", "line": line, "next": commands,
             }
         )  # fmt: skip
         return
     session.terminal.answer(f"wrote {folder}:", *(f"  {path}" for path in made.files), "", "next:")
-    session.terminal.answer(*(f"  {command}" for command in following), "")
+    session.terminal.answer(*(f"  {command}" for command in commands), "")
     session.terminal.answer(f"the function to fill in: {function}, {folder / made.module}.py:{line}")
 
 
-def _following(made: Package, folder: Path) -> list[str]:
+def _next_commands(made: Package, folder: Path) -> list[str]:
     recipe = "recipe.yaml" if "recipe.yaml" in made.files else "reviews_tfidf"
     prepared = [f"cd {shlex.quote(str(folder))}", 'pip install -e ".[test]"', "pytest"]
     return [*prepared, f"textclf plugins show {made.name}", f"textclf run {recipe}"]

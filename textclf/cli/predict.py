@@ -1,22 +1,19 @@
-"""Owns `textclf predict`."""
+"""`textclf predict`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..errors import RecipeError, did_you_mean, listing
 from .arguments import Encoding, RunArgument, Runs, TextColumn, as_text
-from .rows import FORMATS, Columns, Rows, Wanted, dataset_options, rows_of_lines, rows_of_table
+from .rows import FORMATS, Columns, ReadOptions, dataset_options, decoded_lines, rows_of_table, rows_of_texts
 from .session import Session
 
-if TYPE_CHECKING:
-    from ..model.classifier import Classifier
-
+_COLUMNS = "--input FILE --text COLUMN --pair COLUMN"
 
 TextArguments = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to classify.")]
 Pair = Annotated[
@@ -28,12 +25,10 @@ Source = Annotated[
 ]
 Target = Annotated[str | None, typer.Option("--output", metavar="FILE", help="Where to write the table; - is stdout.")]
 Format = Annotated[
-    str | None, typer.Option("--format", metavar="FORMAT", help="csv, tsv, jsonl or parquet; told by --output.")
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="csv, tsv, jsonl or parquet; else by the name of --output."),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as formulas as they are.")]
-
-_COLUMNS = "--input FILE --text COLUMN --pair COLUMN"
-
 Fast = Annotated[bool, typer.Option("--fast", help="Score in bf16, where that was measured to pay; says which it is.")]
 
 
@@ -51,34 +46,39 @@ def predict(
     fast: Fast = False,
     runs: Runs = "runs",
 ) -> None:
-    """Classify texts: given ones, lines from stdin, or a table, whose other columns are kept.
+    """Classify texts, lines from stdin, or a table, whose other columns are written again.
 
-    From file to file, the same command goes on where it was interrupted.
+    From file to file, the same command resumes where it was interrupted.
     """
-    from .predict_job import Work, from_file_to_file, is_resumable, straight, trickling
-    from .progress import Pace
+    from .predict_job import ScoringJob, is_resumable, open_pipe, score_file, score_stream
+    from .progress import PredictProgress
 
     _check(texts, pair, source, target, format)
-    texts, pair = [as_text(word) for word in texts or ()], pair if pair is None or source else as_text(pair)
     session = Session.of(ctx)
     engine = session.engine(runs=runs)
-    wanted = Wanted(Columns(tuple(text or ()), (pair,) if pair and source else ()), format, raw, encoding)
     if source is None and not texts and (sys.stdin is None or sys.stdin.isatty()):
         raise RecipeError("nothing to classify: give texts, --input FILE, or pipe lines into stdin")
     classifier = engine.load(run)
     if pair is not None and not classifier.pairs:
         raise RecipeError("--pair: this classifier reads single texts, not pairs")
-    with Pace(session.terminal.notes) as pace, classifier.context(fast=fast, observer=pace) as context:
-        work = Work(session, classifier, context, pace)
-        stream, pipe = trickling(sys.stdin.buffer) if source == "-" or (source is None and not texts) else (None, None)
+    if pair is None and source is None and classifier.pairs:
+        raise RecipeError(f"this classifier reads pairs of texts; add --pair TEXT, or use {_COLUMNS}")
+    columns = Columns(tuple(text or ()), (pair,) if pair and source else ())
+    options = ReadOptions(columns, encoding, format, raw, dataset_options(engine, run) if source else {})
+    progress = PredictProgress(session.terminal.notes)
+    with progress, classifier.context(fast=fast, observer=progress) as context:
+        job = ScoringJob(session, classifier, context, progress, options)
+        if source is not None and target is not None and is_resumable(source, target):
+            score_file(job, engine.model(run), source, target)
+            return
+        piped = source == "-" or (source is None and not texts)
+        stream, pipe = open_pipe(sys.stdin.buffer) if piped else (None, None)
         if source is None:
-            straight(work, _given(texts or rows_of_lines(stream or ()), pair, classifier), target, wanted, pipe)
-        elif target is not None and is_resumable(source, target):
-            from_file_to_file(work, engine.model(run), source, target, wanted, dataset_options(engine, run))
+            lines = map(as_text, texts) if texts else decoded_lines(stream or ())
+            score_stream(job, rows_of_texts(lines, pair if pair is None else as_text(pair)), target, pipe)
         else:
-            table = rows_of_table(stream or source, wanted, classifier.pairs, dataset_options(engine, run))
-            with table as rows:
-                straight(work, rows, target, wanted, pipe)
+            with rows_of_table(stream or source, options, classifier.pairs) as rows:
+                score_stream(job, rows, target, pipe)
 
 
 def _check(
@@ -92,13 +92,3 @@ def _check(
         raise RecipeError(f"--pair is the second text of one TEXT; for many pairs use {_COLUMNS}")
     if format is not None and format not in FORMATS:
         raise RecipeError(f"--format: '{format}' is unknown{did_you_mean(format, FORMATS)} (known: {listing(FORMATS)})")
-
-
-def _given(texts: Iterable[str], pair: str | None, classifier: Classifier) -> Rows:
-    """Return the texts of the command line, or of the lines on stdin."""
-    if classifier.pairs and pair is None:
-        raise RecipeError(f"this classifier reads pairs of texts; add --pair TEXT, or use {_COLUMNS}")
-    if pair is not None:
-        given = [(text, pair) for text in texts]
-        return Rows(("text", "pair"), zip(given, given, strict=True))
-    return Rows(("text",), (((line,), line) for line in texts))

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ..errors import RecipeError, TextclfError, did_you_mean, listing
 from .arguments import Json, complete_recipe
+from .format import plain
 from .session import Session
-from .terminal import plain
+from .terminal import new_table
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -32,16 +32,14 @@ def recipes(ctx: typer.Context, as_json: Json = False) -> None:
     if as_json:
         session.terminal.document({"recipes": rows})
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("recipe", "plugin", "what it does"):
-        table.add_column(heading, no_wrap=heading != "what it does")
+    table = new_table("recipe", "plugin", "what it does", folded=True)
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row.values()))
     session.terminal.answer(table, "", "run one: textclf run NAME      make it yours: textclf copy NAME")
 
 
 def _first_sentence(recipe: Traversable) -> str:
-    """Return the first sentence of the recipe's opening comment, but for what it says to editors."""
+    """Return the first sentence of the recipe's opening comment, without a line for editors."""
     from ..recipe.schema import is_modeline
 
     try:
@@ -59,10 +57,10 @@ def copy(
         str, typer.Argument(metavar="RECIPE", help="The name of a bundled recipe.", autocompletion=complete_recipe)
     ],
     to: Annotated[
-        Path | None, typer.Argument(metavar="TO", help="Where to, recipes/RECIPE.yaml unless said.")
+        Path | None, typer.Argument(metavar="TO", help="The file to write; else recipes/RECIPE.yaml.")
     ] = None,
 ) -> None:
-    """Copy a bundled recipe into a file of your own, and the schema by which editors complete it beside it.
+    """Copy a bundled recipe into a file of your own, with the schema by which editors complete it.
 
     No recipe is overwritten; an older schema is.
     """
@@ -88,7 +86,7 @@ def copy(
 
 
 def _write_schema(folder: Path, registry: Registry, session: Session) -> None:
-    """Write the schema that the recipe names; where that cannot be, say why: the recipe is as good without it."""
+    """Write the schema that the recipe names; an error is only noted, since the recipe works without it."""
     from ..recipe.schema import FILE, write_schema
 
     target = folder / FILE

@@ -11,12 +11,53 @@ import typer
 from ..errors import GateError
 from ..evaluation.report import Gate, Report
 from .arguments import Json, Offline, Overrides, RecipeArgument, RunArgument, Runs, as_text
-from .render import report_parts, summary_parts
+from .format import fixed
+from .render import report_parts
 from .session import Session
-from .terminal import fixed
 
 if TYPE_CHECKING:
     from ..engine import Result
+
+
+def run(
+    ctx: typer.Context,
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="The seed of training.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, max=1000, help="Train with the seeds 1 to N, and summarise.")
+    ] = None,
+    runs: Runs = "runs",
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Train and evaluate a classifier: load, split, encode, train, evaluate on the test split."""
+    if seed is not None and seeds is not None:
+        raise typer.BadParameter("--seed names one seed, --seeds a number of them; give one of the two")
+    session = Session.of(ctx)
+    with session.watching() as progress:
+        engine = session.engine(runs=runs, offline=offline, observers=[progress])
+        chosen = None if seeds is None else range(1, seeds + 1)
+        result = engine.run(recipe, overrides=[as_text(word) for word in overrides or ()], seed=seed, seeds=chosen)
+    show_result(session, result, runs)
+
+
+def resume(
+    ctx: typer.Context,
+    run: RunArgument,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Resume although the data, a plugin or a library has changed.")
+    ] = False,
+    runs: Runs = "runs",
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Resume an interrupted run from its last checkpoint."""
+    session = Session.of(ctx)
+    with session.watching() as progress:
+        engine = session.engine(runs=runs, offline=offline, observers=[progress])
+        result = engine.resume(run, allow_changed=allow_changed)
+    show_result(session, result, runs)
 
 
 def show_result(session: Session, result: Result, runs: str) -> None:
@@ -28,11 +69,8 @@ def show_result(session: Session, result: Result, runs: str) -> None:
         if failed:
             raise GateError("\n".join(failed))
         return
-    if isinstance(result.report, Report):
-        terminal.answer(*report_parts(result.report))
-    else:
-        terminal.answer(*summary_parts(result.report))
-    name = session.name_with(_files_of_model(result))
+    terminal.answer(*report_parts(result.report))
+    name = session.name_with(_plugin_files(result))
     terminal.answer("", f"everything is in {result.folder}", f"next: {name} {next_command(result, runs)}")
     if failed:
         raise GateError("\n".join(failed))
@@ -63,59 +101,16 @@ def _sentence(gate: Gate) -> str:
     return f"gate not met: the lower end of {gate.metric} is {fixed(gate.low)}, below {gate.bound:g}; the run is kept"
 
 
-def _files_of_model(result: Result) -> set[str]:
-    """Return the plugin files that loading the model needs: not those of metrics, outputs and observers."""
+def _plugin_files(result: Result) -> set[str]:
+    """Return the plugin files that loading the model needs, without those of metrics, outputs and observers."""
     one = result.members[0] if result.members else result
     return {step.plugin.file for step in one.classifier.steps.values()}
 
 
 def next_command(result: Result, runs: str) -> str:
-    """Return the command, behind `textclf`, by which a person tries the new classifier."""
+    """Return the words after `textclf` of a command that tries the new classifier."""
     one = result.members[0] if result.members else result
     name = one.report.name
     plain = runs == "runs" and not result.members and one.folder.parent == Path(runs) / name
     second = ' --pair "and its second one"' if one.classifier.pairs else ""
     return f'predict {shlex.quote(name if plain else str(one.folder))} "a text of your own"{second}'
-
-
-def run(
-    ctx: typer.Context,
-    recipe: RecipeArgument,
-    overrides: Overrides = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="The seed of training.")] = None,
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=1000, help="Train with the seeds 1 to N, and summarise.")
-    ] = None,
-    runs: Runs = "runs",
-    offline: Offline = False,
-    as_json: Json = False,
-) -> None:
-    """Train and judge a classifier: load, split, encode, train, evaluate on the test split."""
-
-    if seed is not None and seeds is not None:
-        raise typer.BadParameter("--seed names one seed, --seeds a number of them; give one of the two")
-    session = Session.of(ctx)
-    with session.watching() as watcher:
-        engine = session.engine(runs=runs, offline=offline, observers=[watcher])
-        chosen = None if seeds is None else range(1, seeds + 1)
-        result = engine.run(recipe, overrides=[as_text(word) for word in overrides or ()], seed=seed, seeds=chosen)
-    show_result(session, result, runs)
-
-
-def resume(
-    ctx: typer.Context,
-    run: RunArgument,
-    allow_changed: Annotated[
-        bool, typer.Option("--allow-changed", help="Go on although the data, a plugin or a library has changed.")
-    ] = False,
-    runs: Runs = "runs",
-    offline: Offline = False,
-    as_json: Json = False,
-) -> None:
-    """Go on with a run that was interrupted, from its last checkpoint."""
-
-    session = Session.of(ctx)
-    with session.watching() as watcher:
-        engine = session.engine(runs=runs, offline=offline, observers=[watcher])
-        result = engine.resume(run, allow_changed=allow_changed)
-    show_result(session, result, runs)

@@ -1,4 +1,4 @@
-"""Owns `textclf runs` and `textclf runs show`."""
+"""`textclf runs` and `textclf runs show`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .arguments import Json, RunArgument, Runs
+from .format import fixed, shorten
 from .session import Command, Group, Session
-from .terminal import cut, fixed
+from .terminal import new_table
 
 if TYPE_CHECKING:
     from ..run.folder import RunInfo
@@ -41,14 +42,12 @@ def runs(ctx: typer.Context, folder: Runs = "runs", as_json: Json = False) -> No
 
 
 def _table(infos: list[RunInfo]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "state", "started", "headline on test"):
-        table.add_column(heading, no_wrap=True)
+    table = new_table("run", "state", "started", "headline on test")
     for info in infos:
         first = next(iter(info.headline.items()), None)
         score = f"{first[0]} {fixed(first[1].value)}" if first else "a study" if info.kind == "study" else ""
         started = info.started[:19].replace("T", " ")
-        cells = (cut(f"{info.name}/{info.id}", 48), info.state, started, score)
+        cells = (shorten(f"{info.name}/{info.id}", 48), info.state, started, score)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
@@ -66,17 +65,16 @@ def _json(info: RunInfo) -> dict[str, Any]:
 def show(ctx: typer.Context, run: RunArgument, folder: Runs = "runs", as_json: Json = False) -> None:
     """Print the report of a finished run, or the summary of a study."""
     from ..evaluation.report import SUMMARY_FILE, Report, Summary
-    from ..run.folder import locate
-    from .render import report_parts, summary_parts
+    from ..run.folder import find
+    from .render import report_parts
 
     session = Session.of(ctx)
-    path = locate(Path(folder), run)
+    path = find(Path(folder), run, "any").path
     if not (path / SUMMARY_FILE).exists():
         path = session.engine(runs=folder).find(run)
     report = Summary.load(path) if (path / SUMMARY_FILE).exists() else Report.load(path)
-    if as_json or session.terminal.as_json:
+    if session.terminal.as_json:
         kind = "report" if isinstance(report, Report) else "summary"
         session.terminal.document({"folder": str(path), kind: report.to_json()})
         return
-    parts = report_parts(report) if isinstance(report, Report) else summary_parts(report)
-    session.terminal.answer(*parts, "", f"everything is in {path}")
+    session.terminal.answer(*report_parts(report), "", f"everything is in {path}")

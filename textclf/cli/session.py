@@ -21,18 +21,75 @@ from .terminal import Terminal
 
 if TYPE_CHECKING:
     from ..engine import Engine
-    from .progress import Watcher
-
+    from .progress import RunProgress
 
 _PLUGIN = "--plugin"
 
 
-@dataclass(frozen=True, slots=True)
-class Anywhere:
-    """What of a call's arguments was such an option, and the words that are left.
+class Session:
+    """One call of the command, reached by commands through `Session.of(ctx)`."""
 
-    options: all words before `--`.
-    """
+    def __init__(self, arguments: Sequence[str]) -> None:
+        found = split_global_options(arguments)
+        # A file that is passed twice, by whatever names, counts once.
+        once = {os.path.realpath(file): file for file in reversed(found.plugins)}
+        self.words, self.debug, self.plugins = found.words, found.debug, tuple(reversed(once.values()))
+        self.terminal = Terminal(as_json="--json" in found.options)
+        self.interrupts = Interrupts()
+
+    @classmethod
+    def of(cls, ctx: typer.Context) -> Session:
+        session = ctx.obj
+        assert isinstance(session, cls)
+        return session
+
+    @property
+    def name(self) -> str:
+        """Return how the next command to type begins: with the same plugins."""
+        return self.name_with(self.plugins)
+
+    def name_with(self, files: Collection[str]) -> str:
+        """As `name`, with only those of the plugin files that are among these."""
+        needed = [file for file in self.plugins if file in files]
+        return " ".join(["textclf", *(f"--plugin {shlex.quote(file)}" for file in needed)])
+
+    def engine(
+        self, *, runs: str = "runs", offline: bool = False, observers: Sequence[Callable[[Any], None]] = ()
+    ) -> Engine:
+        from ..engine import Engine
+
+        return Engine(
+            plugins=self.plugins, runs=runs, offline=offline, observers=observers, stopping=self.interrupts.stopping
+        )
+
+    @contextmanager
+    def watching(self) -> Iterator[RunProgress]:
+        """Show a run's progress on stderr, and let Ctrl-C end it in order."""
+        from .progress import RunProgress
+
+        with self.interrupts.patiently(), RunProgress(self.terminal.notes) as progress:
+            try:
+                yield progress
+            except (Stopped, KeyboardInterrupt) as stop:
+                message = str(stop).partition("; `textclf resume`")[0] or "stopped at once"
+                hint = f"; resume with: {self.name} resume {shlex.quote(_whole(progress.run))}" if progress.run else ""
+                raise self.interrupts.stopped(message + hint) from None
+
+
+def _whole(run: str) -> str:
+    """Return the study's folder where the run is a member of one."""
+    from ..run.folder import open_run
+
+    try:
+        study = open_run(Path(run)).record.get("study")
+    except TextclfError:
+        return run
+    return str(Path(run).with_name(study)) if study else run
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOptions:
+    """The options that may stand anywhere in a call. options: all words before `--`; words: what is left for typer."""
 
     options: tuple[str, ...]
     words: tuple[str, ...]
@@ -40,8 +97,8 @@ class Anywhere:
     plugins: tuple[str, ...]
 
 
-def taken(arguments: Sequence[str]) -> Anywhere:
-    """Take the options out of the arguments; a `--plugin` that names no file is left as the only word."""
+def split_global_options(arguments: Sequence[str]) -> GlobalOptions:
+    """Split the global options off; a `--plugin` without a file is left as the only word, for typer to refuse."""
     end = list(arguments).index("--") if "--" in arguments else len(arguments)
     options, words, plugins = tuple(arguments[:end]), [], []
     rest = iter(options)
@@ -49,20 +106,17 @@ def taken(arguments: Sequence[str]) -> Anywhere:
         if word == _PLUGIN:
             file = next(rest, None)
             if file is None:
-                return Anywhere(options, (_PLUGIN,), "--debug" in options, ())
+                return GlobalOptions(options, (_PLUGIN,), "--debug" in options, ())
             plugins.append(file)
         elif word.startswith(f"{_PLUGIN}="):
             plugins.append(word.removeprefix(f"{_PLUGIN}="))
         elif word != "--debug":
             words.append(word)
-    return Anywhere(options, (*words, *arguments[end:]), "--debug" in options, tuple(plugins))
-
-
-_FIRST = "\nstopping after this step, and saving; {} to stop now\n"
+    return GlobalOptions(options, (*words, *arguments[end:]), "--debug" in options, tuple(plugins))
 
 
 class Interrupts:
-    """The signals a command received. Outside of `patiently` the first one already stops the command."""
+    """The signals a command received. Outside of `patiently` the first one stops the command."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -71,9 +125,9 @@ class Interrupts:
     def stopping(self) -> bool:
         return self.received is not None
 
-    @property
-    def exit_code(self) -> int:
-        return 75 if self.received == signal.SIGTERM else 130
+    def stopped(self, message: str = "stopped") -> Stopped:
+        """Return the error that ends the command, with the exit code of the signal."""
+        return Stopped(message) if self.received == signal.SIGTERM else Cancelled(message)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -100,79 +154,13 @@ class Interrupts:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         first, self.received = self.received is None, number
         if first and self._patient:
-            # Not print: the signal may have come in the middle of another write to the same stream.
             again = "press Ctrl-C again" if number == signal.SIGINT else "signal again"
+            # Not print: the signal may interrupt another write to the same stream.
             with suppress(OSError):
-                os.write(2, _FIRST.format(again).encode())
+                os.write(2, f"\nstopping after this step, and saving; {again} to stop now\n".encode())
             return
         signal.signal(number, signal.SIG_DFL)
         raise KeyboardInterrupt
-
-
-class Session:
-    """One call of the command, reached by commands through `Session.of(ctx)`."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        given = taken(arguments)
-        # A file that is given twice, by whatever names, counts once.
-        once = {os.path.realpath(file): file for file in reversed(given.plugins)}
-        self.words, self.debug, self.plugins = given.words, given.debug, tuple(reversed(once.values()))
-        self.terminal = Terminal(as_json="--json" in given.options)
-        self.interrupts = Interrupts()
-
-    @classmethod
-    def of(cls, ctx: typer.Context) -> Session:
-        session = ctx.obj
-        assert isinstance(session, cls)
-        return session
-
-    @property
-    def name(self) -> str:
-        """Return how a command begins that is to be typed next: with the same plugins."""
-        return self.name_with(self.plugins)
-
-    def name_with(self, files: Collection[str]) -> str:
-        """As `name`, with those of the plugin files alone that are among these."""
-        kept = [file for file in self.plugins if file in files]
-        return " ".join(["textclf", *(f"--plugin {shlex.quote(file)}" for file in kept)])
-
-    def engine(
-        self, *, runs: str = "runs", offline: bool = False, observers: Sequence[Callable[[Any], None]] = ()
-    ) -> Engine:
-        from ..engine import Engine
-
-        return Engine(
-            plugins=self.plugins, runs=runs, offline=offline, observers=observers, stopping=self.interrupts.stopping
-        )
-
-    @contextmanager
-    def watching(self) -> Iterator[Watcher]:
-        """Show a run's progress on stderr, and let Ctrl-C end it in order."""
-        from .progress import Watcher
-
-        with self.interrupts.patiently(), Watcher(self.terminal.notes) as watcher:
-            try:
-                yield watcher
-            except Stopped as stop:
-                raise self._stopped(str(stop), watcher.run) from None
-            except KeyboardInterrupt:
-                raise self._stopped("stopped at once", watcher.run) from None
-
-    def _stopped(self, message: str, run: str) -> Stopped:
-        hint = f"; go on with: {self.name} resume {shlex.quote(_whole(run))}" if run else ""
-        kind = Stopped if self.interrupts.exit_code == Stopped.exit_code else Cancelled
-        return kind(message.partition("; `textclf resume`")[0] + hint)
-
-
-def _whole(run: str) -> str:
-    """Return the study's folder where the run is a member of one."""
-    from ..run.folder import open_run
-
-    try:
-        study = open_run(Path(run)).record.get("study")
-    except TextclfError:
-        return run
-    return str(Path(run).with_name(study)) if study else run
 
 
 class Command(TyperCommand):
@@ -185,7 +173,8 @@ class Command(TyperCommand):
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt:
-                raise (Stopped if session.interrupts.exit_code == Stopped.exit_code else Cancelled)("stopped") from None
+                # typer would turn it into an Abort, which has no exit code of ours.
+                raise session.interrupts.stopped() from None
 
 
 class Group(TyperGroup):

@@ -1,9 +1,8 @@
-"""The terminal: answers on stdout, everything else on stderr, numbers formatted for people."""
+"""The terminal: answers on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -11,71 +10,13 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any, TextIO
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.table import Table
 from rich.text import Text
 
+from .format import plain_lines
 
-def fixed(value: float | None, digits: int = 4) -> str:
-    """Return a number of fixed digits; what is not defined is said so."""
-    return "undefined" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def thousands(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as a person says it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def share(value: float) -> str:
-    """Return a share of one in hundredths."""
-    return f"{100 * value:.0f} %"
-
-
-def amount(size: float) -> str:
-    """Return bytes as a person says them: 12 MB, 1.3 GB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{thousands(count)} {noun}" + ("" if count == 1 else "s")
-
-
-def cut(text: str, width: int) -> str:
-    """Return text from data on one line of at most `width` columns; of a longer one its beginning and its end."""
-    line = plain(text)
-    if cell_len(line) <= width:
-        return line
-    tail = max((width - 3) // 3, 0)
-    end = set_cell_size(line[::-1], tail)[::-1].strip() if tail else ""
-    return set_cell_size(line, width - 3 - tail).rstrip() + "..." + end
-
-
-# Directional overrides can make a line read as what it is not; marks and joiners, which real scripts need, stay.
-_BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_CONTROLS: dict[int, str] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *map(ord, _BIDI)), "")
-_CONTROLS |= {ord(space): " " for space in "\t\n\r\x0b\x0c\u2028\u2029"}
 _WIDEST = 10_000  # columns; a table takes no more than it needs
-
-
-def plain(text: str) -> str:
-    """Return text that came from data, as one line without control characters."""
-    return text.translate(_CONTROLS)
-
-
-def plain_lines(text: str) -> str:
-    """Return text that came from data without control characters, its lines kept."""
-    return "\n".join(plain(line) for line in text.split("\n"))
 
 
 class Terminal:
@@ -89,7 +30,7 @@ class Terminal:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Keep stdout for answers: what plugins and libraries print meanwhile, in whatever language, goes to stderr."""
+        """Keep stdout for answers: whatever plugins and libraries print in this block, also from C, goes to stderr."""
         with ExitStack() as stack:
             if _descriptor(sys.stdout) == 1 and (errors := _descriptor(sys.stderr)) is not None:
                 stack.enter_context(self._own_descriptor(errors))
@@ -134,14 +75,24 @@ class Terminal:
 
 
 def console(stream: TextIO) -> Console:
-    """Return a console that neither interprets nor decorates what it is given."""
+    """Return a console that neither interprets nor decorates its input."""
     # A pipe has no width; 100 columns hold the report's tables. COLUMNS, where set, decides.
     width = None if stream.isatty() or "COLUMNS" in os.environ else 100
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
+def new_table(*headings: str, right: int = 0, folded: bool = False) -> Table:
+    """Return a table without lines; its last `right` columns are numbers, or its last one is folded to fit."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for left, heading in enumerate(headings, 1):
+        justify: JustifyMethod = "right" if left > len(headings) - right else "left"
+        # Headings may be labels and metric names: as Text they are not read as markup.
+        table.add_column(Text(heading), justify=justify, no_wrap=not folded or left < len(headings))
+    return table
+
+
 def whole(table: RenderableType) -> str:
-    """Return a table as lines of the width that it takes, of which nothing is cut."""
+    """Return a table as lines that are as wide as its content."""
     wide = Console(file=StringIO(), width=_WIDEST, markup=False, emoji=False, highlight=False, color_system=None)
     with wide.capture() as drawn:
         wide.print(table)

@@ -41,7 +41,7 @@ class Comparison:
     runs: tuple[str, ...]
     metrics: Mapping[str, tuple[Difference, ...]]
     speaks_of: Literal["classifiers", "recipes"]
-    contenders: tuple[Contender, ...]
+    contenders: tuple[ComparedSystem, ...]
     mcnemar: tuple[McNemar, ...]
     falling: frozenset[str]
     texts: int
@@ -136,7 +136,7 @@ def _fixed(*numbers: float, signed: bool = False) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class ComparedSystem:
     """One run, which stands for its classifier, or several seeds' runs, which stand for their recipe."""
 
     name: str

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..evaluation.metrics import CONFIDENCE, Draws, interval
+from ..evaluation.metrics import CONFIDENCE, BootstrapSamples, interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class DifferenceEstimate:
     """By how much one side's metric exceeds the other's: its 95 % interval, and p where there is no gap in truth."""
 
     value: float
@@ -90,7 +90,7 @@ def _two_sided(sizes: NDArray[np.int64], reached: int) -> float:
     return min(1.0, float(chances[np.abs(sums) >= reached].sum()))
 
 
-def between_classifiers(first: Draws, other: Draws) -> Gap:
+def between_classifiers(first: BootstrapSamples, other: BootstrapSamples) -> DifferenceEstimate:
     """Return the gap of two classifiers: the percentile interval of the paired bootstrap, over texts alone.
 
     p is twice the share of draws on the far side of 0, itself counted as one.
@@ -101,12 +101,14 @@ def between_classifiers(first: Draws, other: Draws) -> Gap:
     low, high = interval(gaps)
     defined = gaps[np.isfinite(gaps)]
     if len(defined) == 0:
-        return Gap(other.value - first.value, low, high, math.nan)
+        return DifferenceEstimate(other.value - first.value, low, high, math.nan)
     far = 1 + min(int((defined <= 0).sum()), int((defined >= 0).sum()))
-    return Gap(other.value - first.value, low, high, min(1.0, 2 * far / (1 + len(defined))))
+    return DifferenceEstimate(other.value - first.value, low, high, min(1.0, 2 * far / (1 + len(defined))))
 
 
-def between_recipes(first: Sequence[Draws], other: Sequence[Draws], units: int) -> Gap:
+def between_recipes(
+    first: Sequence[BootstrapSamples], other: Sequence[BootstrapSamples], units: int
+) -> DifferenceEstimate:
     """Return the gap of two recipes' mean metrics over at least two seeds each, on the same texts: a t interval.
 
     Resampling two to five seeds gives intervals that are too narrow: a sample of three has two thirds of the variance
@@ -124,13 +126,13 @@ def between_recipes(first: Sequence[Draws], other: Sequence[Draws], units: int) 
     drawn = np.array([run.draws for run in (*first, *other)])
     drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
     if drawn.shape[1] < 2 or not math.isfinite(gap):
-        return Gap(gap, math.nan, math.nan, math.nan)
+        return DifferenceEstimate(gap, math.nan, math.nan, math.nan)
     of_seeds = [float(side.var(ddof=1)) / len(side) for side in values]
     of_texts = _shared_by_side(np.atleast_2d(np.cov(drawn)), len(first))
     variance = of_texts + sum(of_seeds)
     if variance == 0:
         # Nothing varies: without a difference, each text would have fallen to its side like a coin.
-        return Gap(gap, gap, gap, 1.0 if gap == 0 else 2.0 ** (1 - units))
+        return DifferenceEstimate(gap, gap, gap, 1.0 if gap == 0 else 2.0 ** (1 - units))
     parts = [(of_texts, units - 1), *((of, len(side) - 1) for of, side in zip(of_seeds, values, strict=True))]
     freedom = variance**2 / sum(of**2 / max(1, free) for of, free in parts)
     return _t_gap(gap, math.sqrt(variance), freedom)
@@ -146,8 +148,8 @@ def _off_diagonal(square: Any) -> float:
     return float((square.sum() - square.trace()) / (len(square) * (len(square) - 1)))
 
 
-def _t_gap(gap: float, error: float, freedom: float) -> Gap:
+def _t_gap(gap: float, error: float, freedom: float) -> DifferenceEstimate:
     from scipy.special import stdtr, stdtrit
 
     half = error * float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-    return Gap(gap, gap - half, gap + half, 2 * float(stdtr(freedom, -abs(gap) / error)))
+    return DifferenceEstimate(gap, gap - half, gap + half, 2 * float(stdtr(freedom, -abs(gap) / error)))

@@ -1,4 +1,4 @@
-"""How many rows of an endless input are worked on at once: few at first, bounded in number and in size."""
+"""Windows of rows over an endless input: small at first, bounded in number and in size."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Window:
     """The most rows, and the most characters, of a window: it ends with the row that reaches either.
 
-    The first window is of `first` rows, each further one of four times as many, so that the first answers come soon.
-    Where windows end depends on the rows alone: a job that is done again cuts them as before.
+    The first window has `first` rows, each further one four times as many, so that the first predictions come soon.
+    Where windows end depends on the rows alone, so that a job that is resumed cuts them as before.
     """
 
     texts: int = 8192
@@ -22,11 +22,11 @@ class Window:
     first: int = 64
 
     def full(self, number: int, texts: int, characters: int) -> bool:
-        """Tell whether the window of that number, from 0, is full."""
+        """Tell whether the window with this number, from 0, is full."""
         return texts >= min(self.texts, self.first << min(2 * number, 40)) or characters >= self.characters
 
     def cut(self, texts: Iterable[T], number: int = 0) -> Iterator[list[T]]:
-        """Cut texts, or pairs of texts, into windows, the first of which is the `number`-th."""
+        """Cut texts, or pairs of texts, into windows; number: that of the first window."""
         rows: list[T] = []
         characters = 0
         for text in texts:
@@ -40,7 +40,7 @@ class Window:
 
 
 def characters_of(value: object) -> int:
-    """Return how many characters a value, or what it consists of, has."""
+    """Count the characters of a text, of a pair of texts, or of nested ones; anything else counts as 1."""
     if isinstance(value, str):
         return len(value)
     return sum(map(characters_of, value)) if isinstance(value, (tuple, list)) else 1

@@ -1,4 +1,4 @@
-"""The named cleaning steps, the normal form by which texts count as equal, and digests of texts."""
+"""Named cleaning steps, the normal form by which texts count as equal, and digests of texts."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def whole(text: str) -> str:
 
 
 def normal_form(text: str) -> str:
-    """Return the form by which two texts count as the same: compatibility-normal, case-folded, single spaces."""
+    """Return the form by which two texts count as equal: NFKC, case-folded, single spaces."""
     if text.isascii():
         return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Folding can undo the normal form, so Unicode's own NFKC_Casefold normalises twice.
+    # Case folding can undo the normal form, so Unicode's own NFKC_Casefold normalises twice.
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 

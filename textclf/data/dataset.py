@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 Task = Literal["single-label", "multi-label"]
 
 _SHOWN = 5
-_KEPT = (list, tuple, type(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The labels of a task; their order is the column order of every score matrix, for ever.
+    """The labels of a task; their order is the column order of every score matrix, and never changes.
 
-    `positive` is, with two labels, the one of which f1, precision, recall and roc_auc speak; the last one unless said.
+    positive: of two labels, the one that f1, precision, recall and roc_auc are about; by default the last one.
     """
 
     names: tuple[str, ...]
@@ -39,7 +38,7 @@ class Labels:
             raise DataError(f"unknown task '{self.task}'{near} (known: {', '.join(tasks)})")
         object.__setattr__(self, "names", tuple(_label(name) for name in self.names))
         if len(set(self.names)) != len(self.names):
-            raise DataError(f"labels are given twice: {', '.join(self.names)}")
+            raise DataError(f"labels are named twice: {', '.join(self.names)}")
         if self.positive is not None:
             object.__setattr__(self, "positive", _label(self.positive))
         if self.positive is None and self.task == "single-label" and len(self.names) == 2:
@@ -79,7 +78,7 @@ class Labels:
         return None if self.positive is None else self.names.index(self.positive)
 
     def logit_name(self, column: int) -> str:
-        """Return what a label's logit is called: of three labels or more it is held against the mean of the others'."""
+        """Name the logit of a label; with three labels or more it is compared with the mean of the others."""
         name = self.names[column]
         if self.task == "multi-label" or len(self) < 3:
             return f"log-odds of '{name}'"
@@ -89,7 +88,7 @@ class Labels:
         """Return the column of each single label, int64[n]."""
         import numpy as np
 
-        self._demand("single-label", "encode", "use encode_sets")
+        self._require("single-label", "encode", "use encode_sets")
         columns = {name: i for i, name in enumerate(self.names)}
         try:
             return np.fromiter((columns[v] for v in values), np.int64, len(values))
@@ -101,7 +100,7 @@ class Labels:
         """Return the membership matrix of sets of labels, bool[n, labels]."""
         import numpy as np
 
-        self._demand("multi-label", "encode_sets", "use encode, or make them with the task 'multi-label'")
+        self._require("multi-label", "encode_sets", "use encode, or make them with the task 'multi-label'")
         columns = {name: i for i, name in enumerate(self.names)}
         matrix = np.zeros((len(values), len(self.names)), np.bool_)
         for row, members in enumerate(values):
@@ -109,24 +108,24 @@ class Labels:
                 matrix[row, columns[name] if name in columns else self.index(name)] = True
         return matrix
 
-    def _demand(self, task: Task, method: str, way: str) -> None:
+    def _require(self, task: Task, method: str, hint: str) -> None:
         if self.task != task:
-            raise DataError(f"{method} is of {task} labels, and these are {self.task}; {way}")
+            raise DataError(f"{method} is of {task} labels, and these are {self.task}; {hint}")
 
 
 def _label(name: Any) -> str:
-    """Return a label as a plain str, whatever kind of str it is, or refuse it."""
+    """Return a label as a plain str, also one of a subclass such as an enum; a DataError where it is no label."""
     if name is None or (isinstance(name, float) and name != name):
-        raise DataError(f"a label is {name}: leave the texts without a label out, or give them as unlabelled")
+        raise DataError(f"a label is {name}: leave the texts without a label out, or pass them as unlabelled")
     if not isinstance(name, str):
         raise DataError(f"label {name} is {kind_of(name)}, not a str; use str(...)")
     if not name:
-        raise DataError("a label is empty, and so is what stands for an abstention; give it a name")
+        raise DataError("a label is empty, which means an abstention; give it a name")
     return str.__str__(name)
 
 
 def _distinct(values: Iterable[Any]) -> set[str]:
-    """Return the labels among values; what is none of them is refused with its place, where the values have places."""
+    """Return the distinct labels; a DataError names the place of a wrong one, where the values have an order."""
     try:
         return {_label(value) for value in set(values)}
     except (DataError, TypeError):
@@ -139,7 +138,8 @@ def _distinct(values: Iterable[Any]) -> set[str]:
 
 
 def by_position(column: Any) -> Any:
-    """Return a column of pandas, whose rows go by names, or of numpy as a list, and any other as it is."""
+    """Return a column of pandas or numpy as a list, and any other column as it is."""
+    # A Series is indexed by name, not by position. A memory-mapped array stays where it is.
     in_memory = hasattr(column, "iloc") or (type(column).__module__ == "numpy" and not hasattr(column, "filename"))
     return column.tolist() if in_memory and hasattr(column, "tolist") else column
 
@@ -184,7 +184,7 @@ class Texts:
 class Split:
     """Labelled texts. `labels` is int64[n], or bool[n, labels] for multi-label tasks.
 
-    `ids` are the user's, else row numbers as text; rows that share a group are never parted by a split.
+    ids: the user's, else row numbers as text. groups: a split never separates the rows of one group.
     """
 
     texts: Texts
@@ -195,7 +195,7 @@ class Split:
     def __post_init__(self) -> None:
         for name in ("ids", "groups"):
             column = by_position(getattr(self, name))
-            object.__setattr__(self, name, column if isinstance(column, _KEPT) else list(column))
+            object.__setattr__(self, name, column if isinstance(column, (list, tuple, type(None))) else list(column))
         if len(self.ids) == 0:
             object.__setattr__(self, "ids", [str(i) for i in range(len(self.texts))])
         sizes = {"texts": len(self.texts), "labels": len(self.labels), "ids": len(self.ids)}
@@ -217,7 +217,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a dataset provider returns. What is None is drawn from `train` by the recipe's split."""
+    """The data of a run. A split that is None is drawn from `train` by the recipe's `split`."""
 
     labels: Labels
     train: Split
@@ -228,7 +228,7 @@ class Dataset:
     licence: str = ""
 
     def __repr__(self) -> str:
-        # What a provider returns is looked at elsewhere; till then anything may stand here.
+        # Before `check_dataset` a provider may have put anything here.
         labels = self.labels.brief() if isinstance(self.labels, Labels) else kind_of(self.labels)
         sizes = [f"{len(split):,} {name}" for name, split in self.splits().items() if isinstance(split, Split)]
         return f"<Dataset: {labels}; texts: {', '.join(sizes)}>"
@@ -239,51 +239,54 @@ class Dataset:
         return {name: split for name, split in named.items() if split is not None}
 
 
-def unsound(dataset: Dataset) -> str | None:
-    """Say in which way a dataset breaks the contract of a provider, or return None."""
-    return unsound_texts(dataset) or unsound_labels(dataset) or unsound_names(dataset)
+def check_dataset(dataset: Dataset) -> str | None:
+    """Return what is wrong with a dataset, or None. It goes behind "the dataset's ...", as in all these checks."""
+    return check_texts(dataset) or check_labels(dataset) or check_ids(dataset)
 
 
-def unlike_traits(dataset: Dataset, pairs: bool) -> str | None:
-    """Say that a sound dataset has pairs where its provider's traits say that it has none, or none for pairs."""
+def check_pairs(dataset: Dataset, pairs: bool) -> str | None:
+    """Check that a dataset has pairs of texts where its provider's traits promise them, and only there."""
     if dataset.train.texts.pairs == pairs:
         return None
     found = ("single", "that they are pairs") if pairs else ("pairs", "that they are not")
     return f"texts are {found[0]}, where its traits say {found[1]}"
 
 
-def unsound_texts(dataset: Dataset) -> str | None:
-    """Say what is wrong with its splits and their texts, or return None."""
+def check_texts(dataset: Dataset) -> str | None:
+    """Return what is wrong with the splits and their texts, or None."""
     if not isinstance(dataset.train, Split):
         return f"train is a {type(dataset.train).__name__}, not a textclf.Split"
     pairs = isinstance(dataset.train.texts, Texts) and dataset.train.texts.pairs
     for name, split in dataset.splits().items():
         if not isinstance(split, Split):
             return f"{name} is a {type(split).__name__}, not a textclf.Split"
-        reason = _unsound_texts(name, split.texts, pairs) or _unsound_size(name, split)
-        if reason:
+        if reason := _check_column(name, split.texts, pairs):
             return reason
-    return None if dataset.unlabelled is None else _unsound_texts("unlabelled", dataset.unlabelled, pairs)
+        # An empty train split is left to the run: many texts too may leave none to train on.
+        if name != "train" and not len(split):
+            return f"{name} split is empty; leave it out (None), and it is drawn from train"
+    return None if dataset.unlabelled is None else _check_column("unlabelled", dataset.unlabelled, pairs)
 
 
-def unsound_labels(dataset: Dataset) -> str | None:
-    """Say what is wrong with the labels of a dataset whose texts are sound, or return None."""
+def check_labels(dataset: Dataset) -> str | None:
+    """Return what is wrong with the labels of a dataset whose texts are valid, or None."""
     if not isinstance(dataset.labels, Labels):
         return f"labels are a {type(dataset.labels).__name__}, not textclf.Labels"
-    found = (_unsound_labels(name, split, dataset.labels) for name, split in dataset.splits().items())
+    found = (_check_label_array(name, split, dataset.labels) for name, split in dataset.splits().items())
     return next((reason for reason in found if reason), None)
 
 
-def unsound_names(dataset: Dataset) -> str | None:
-    """Say what is wrong with the ids and groups of a dataset whose texts are sound, or return None."""
+def check_ids(dataset: Dataset) -> str | None:
+    """Return what is wrong with the ids and groups of a dataset whose texts are valid, or None."""
     for name, split in dataset.splits().items():
-        reason = _unsound_names(name, "ids", split.ids) or _unsound_names(name, "groups", split.groups or ())
-        if reason:
-            return reason
+        for column, values in (("ids", split.ids), ("groups", split.groups or ())):
+            row = _first_other(values)
+            if row is not None:
+                return f"{name} {column} are not all of type str: row {row} is a {type(values[row]).__name__}"
     return None
 
 
-def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:
+def _check_column(name: str, texts: Any, pairs: bool) -> str | None:
     if not isinstance(texts, Texts):
         return f"{name} texts are a {type(texts).__name__}, not textclf.Texts"
     if texts.pairs != pairs:
@@ -295,32 +298,20 @@ def _unsound_texts(name: str, texts: Any, pairs: bool) -> str | None:
     return None
 
 
-def _unsound_size(name: str, split: Split) -> str | None:
-    """Say that a split is empty; of texts to train on the run says so itself, as none may be left of many too."""
-    if name == "train" or len(split):
-        return None
-    return f"{name} split is empty; leave it out (None), and it is drawn from train"
-
-
-def _unsound_labels(name: str, split: Split, labels: Labels) -> str | None:
+def _check_label_array(name: str, split: Split, labels: Labels) -> str | None:
     import numpy as np
 
-    given, n = split.labels, len(labels)
-    if not isinstance(given, np.ndarray):
-        return f"{name} labels are a {type(given).__name__}, not an array"
+    array, n = split.labels, len(labels)
+    if not isinstance(array, np.ndarray):
+        return f"{name} labels are a {type(array).__name__}, not an array"
     if labels.task == "multi-label":
-        if given.dtype != np.bool_ or given.shape != (len(split), n):
-            return f"{name} labels are {given.dtype}{list(given.shape)}, not bool[{len(split)}, {n}]"
-    elif given.ndim != 1 or given.dtype.kind not in "iu":
-        return f"{name} labels are {given.dtype}{list(given.shape)}, not int64[{len(split)}]"
-    elif len(given) and (given.min() < 0 or given.max() >= n):
-        return f"{name} labels run from {given.min()} to {given.max()}, but there are {n} labels (0 to {n - 1})"
+        if array.dtype != np.bool_ or array.shape != (len(split), n):
+            return f"{name} labels are {array.dtype}{list(array.shape)}, not bool[{len(split)}, {n}]"
+    elif array.ndim != 1 or array.dtype.kind not in "iu":
+        return f"{name} labels are {array.dtype}{list(array.shape)}, not int64[{len(split)}]"
+    elif len(array) and (array.min() < 0 or array.max() >= n):
+        return f"{name} labels run from {array.min()} to {array.max()}, but there are {n} labels (0 to {n - 1})"
     return None
-
-
-def _unsound_names(name: str, what: str, names: Sequence[Any]) -> str | None:
-    row = _first_other(names)
-    return None if row is None else f"{name} {what} are not all of type str: row {row} is a {type(names[row]).__name__}"
 
 
 def _first_other(values: Iterable[Any]) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .html import Markup, escaped, quoted, table
+from .html import Markup, escaped, more, quoted, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 Method = Literal["exact", "gradients", "occlusion"]
-# Where a unit of features came from: which text of a pair (0 or 1), its first character, the one behind its last.
+# Where a unit of features comes from: the text of a pair (0 or 1), its first character, the one after its last.
 Span = tuple[int, int, int]
 
 
@@ -23,8 +23,8 @@ class Attributions:
     """What each unit of one text's features contributed to the logit of one label.
 
     units: int64[k], positions in the text's row of Tokens, or columns of a matrix: all that the model read of it.
-    values: float64[k]. logit, baseline: of the text, and of a text without any unit; the values add up to their
-    difference, but for an error. of: what the logit is. against: what the baseline is.
+    values: float64[k]; they add up to `logit` - `baseline`, but for an error. logit, baseline: of the text, and of a
+    text without any unit. of: what the logit is. against: what the baseline is.
     """
 
     units: NDArray[np.int64]
@@ -39,8 +39,8 @@ class Attributions:
 class Word:
     """A word of a text (part 0) or of the second text of a pair (part 1), and what it contributed.
 
-    start, end: its characters in the text. seen: whether the model knows and read it; what was cut off, or is no
-    word of the model's vocabulary, contributed nothing.
+    start, end: its characters in the text. seen: whether the model knows and read it; a word that was cut off, or is
+    not in the model's vocabulary, contributed nothing.
     """
 
     text: str
@@ -52,12 +52,12 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Contributions:
-    """What each word of a text contributed to the logit of a label.
+class Explanation:
+    """What each word of a text contributed to the logit of a label: a page of its own, or shown in a notebook.
 
     text, pair: as the classifier reads them, after its cleaning. score: the label's probability. of: what `logit` is.
     against: what `baseline` is. remainder: contributions of what is in no word, such as spaces. why: what a network's
-    encoder or trainer lacks, where words were deleted for want of it.
+    encoder or trainer is missing, where words were deleted because of that.
     """
 
     text: str
@@ -77,14 +77,14 @@ class Contributions:
     def error(self) -> float:
         """Return by how much the contributions miss the difference between logit and baseline.
 
-        Exact weights and integrated gradients are complete, so it says how well they were computed; words that were
-        deleted one by one need not add up, so there it is a gap that says how much words work together.
+        Exact weights and integrated gradients are complete (Sundararajan et al. 2017, axiom 1), so this is the error of
+        their computation. Words that are deleted one by one need not add up: there it is how much words interact.
         """
         return self.logit - self.baseline - self.remainder - sum(word.contribution for word in self.words)
 
     @property
     def tolerable(self) -> bool:
-        """Tell whether the error is at most a hundredth of the difference (or of 1); of occlusion it says nothing."""
+        """Tell whether the error is at most a hundredth of the difference (or of 1); always true of occlusion."""
         return self.method == "occlusion" or abs(self.error) <= 0.01 * max(abs(self.logit - self.baseline), 1.0)
 
     @property
@@ -97,8 +97,8 @@ class Contributions:
 
     def top(self, count: int) -> list[Word]:
         """Return the words that contributed most, for or against the label."""
-        telling = [word for word in self.words if word.contribution]
-        return sorted(telling, key=lambda word: -abs(word.contribution))[:count]
+        contributing = [word for word in self.words if word.contribution]
+        return sorted(contributing, key=lambda word: -abs(word.contribution))[:count]
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation's stable JSON form."""
@@ -106,14 +106,6 @@ class Contributions:
         parts = ("text", "part", "start", "end", "contribution", "seen")
         words = [{name: getattr(word, name) for name in parts} for word in self.words]
         return {**{name: getattr(self, name) for name in (*names, "why")}, "words": words}
-
-
-_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation(Contributions):
-    """What each word of a text contributed to the logit of a label: a page of its own, or shown in a notebook."""
 
     def to_html(self) -> str:
         """Return a page of its own, which needs no network and runs no script."""
@@ -131,13 +123,11 @@ class Explanations(list[Explanation]):
         return page(self)
 
     def _repr_html_(self) -> str:
-        rest = len(self) - _SHOWN
-        more = f"… and {rest:,} {'explanation' if rest == 1 else 'explanations'} more" if rest > 0 else ""
-        return Markup("".join([*map(fragment, self[:_SHOWN]), escaped(more)]))
+        return Markup("".join([*map(fragment, self[:_SHOWN]), more(len(self) - _SHOWN, "explanation")]))
 
 
-_TOP = 10
-# Blue and orange are told apart by all who see colours otherwise; underlines say it without any colour.
+_SHOWN, _TOP = 20, 10
+# Blue and orange differ for colour-blind readers too; solid and dotted lines differ without any colour.
 _STYLE = """
 .textclf-explanation { font: 1rem/1.9 system-ui, sans-serif; max-width: 50rem; overflow-wrap: anywhere; }
 .textclf-explanation p { margin: .6rem 0; }
@@ -152,29 +142,27 @@ _STYLE = """
 """
 _PAGE_STYLE = "body { margin: 2rem auto; padding: 0 1rem; max-width: 52rem; } :root { color-scheme: light dark; }"
 _TITLE = "<title>textclf: what each word contributed</title>"
-# The weakest that is marked, and how deep the deepest is: text on it must still be read, in the light and in the dark.
+# The least share that is marked, and the opacity of the largest: the text must be readable on light and dark pages.
 _FAINT, _DEEPEST = 0.05, 0.55
 
 
-def page(explanations: Sequence[Contributions]) -> str:
+def page(explanations: Sequence[Explanation]) -> str:
     """Return a whole page; nothing in it is fetched or run."""
     return (
         '<!DOCTYPE html>\n<html lang="und"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"{_TITLE}<style>{_PAGE_STYLE}</style></head><body>"
-        + "".join(map(fragment, explanations))
-        + "</body></html>\n"
+        f"{_TITLE}<style>{_PAGE_STYLE}</style></head><body>" + "".join(map(fragment, explanations)) + "</body></html>\n"
     )
 
 
 def is_page(beginning: bytes) -> bool:
-    """Tell whether a file that begins so is such a page."""
+    """Tell whether a file with this beginning is such a page."""
     return beginning.startswith(b"<!DOCTYPE html>") and _TITLE.encode() in beginning
 
 
-def fragment(explanation: Contributions) -> Markup:
-    """Return one explanation as an element that stands in any page, as in a notebook."""
+def fragment(explanation: Explanation) -> Markup:
+    """Return one explanation as an element for any page, such as a notebook."""
     texts = [explanation.text] if explanation.pair is None else [explanation.text, explanation.pair]
     most = max((abs(word.contribution) for word in explanation.words), default=0.0)
     marked = (_marked(text, (w for w in explanation.words if w.part == part), most) for part, text in enumerate(texts))
@@ -189,7 +177,7 @@ def fragment(explanation: Contributions) -> Markup:
     )
 
 
-def legend(explanation: Contributions) -> str:
+def legend(explanation: Explanation) -> str:
     """Return what colours and lines mean."""
     label = quoted(explanation.label)
     unseen = any(not word.seen for word in explanation.words)
@@ -197,20 +185,20 @@ def legend(explanation: Contributions) -> str:
     return f"blue and underlined speaks for {label}, orange and dotted against it{more}"
 
 
-def account(explanation: Contributions) -> str:
-    """Return in one sentence or two what was computed, and how far it adds up."""
-    told = {
+def account(explanation: Explanation) -> str:
+    """Describe in one line what was computed, and how far it adds up."""
+    method = {
         "exact": "exact weights of a linear model",
         "gradients": "integrated gradients (Sundararajan et al. 2017)",
         "occlusion": "occlusion: the change when a word is deleted",
     }[explanation.method]
-    told += f", since {explanation.why}" if explanation.why else ""
+    reason = f", since {explanation.why}" if explanation.why else ""
     gap = "they need not add up; gap" if explanation.method == "occlusion" else "completeness error"
     rest = f", of what is in no word {explanation.remainder:+.4f}" if explanation.remainder else ""
-    return (
-        f"{told}; {explanation.of}: {explanation.logit:+.4f}; of {explanation.against}: {explanation.baseline:+.4f}"
-        f"{rest}; {gap} {explanation.error:.2g}; the text as it is after cleaning"
-    )
+    logit = f"{explanation.of}: {explanation.logit:+.4f}"
+    baseline = f"of {explanation.against}: {explanation.baseline:+.4f}{rest}"
+    error = f"{gap} {explanation.error:.2g}"
+    return f"{method}{reason}; {logit}; {baseline}; {error}; the text as it is after cleaning"
 
 
 def _marked(text: str, words: Iterable[Word], most: float) -> Markup:
@@ -224,7 +212,7 @@ def _marked(text: str, words: Iterable[Word], most: float) -> Markup:
 
 def _word(word: Word, most: float) -> str:
     if not word.seen:
-        # Signs that are struck through cannot be read.
+        # Punctuation that is struck through cannot be read.
         kind = ' class="unseen"' if any(map(str.isalnum, word.text)) else ""
         return f'<span{kind} title="unknown or not read">{escaped(word.text)}</span>'
     share = abs(word.contribution) / most if most else 0.0

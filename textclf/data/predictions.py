@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import counted
 from .dataset import Labels, Texts
-from .html import Markup, escaped, quoted, table
+from .html import more, quoted, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ class Predictions:
         import numpy as np
 
         scores = self.scores.astype(np.float64)
-        # As scikit-learn: probabilities at the ends are moved in by the resolution of the scores' own type.
+        # As in scikit-learn, 0 and 1 are clipped by the resolution of the scores' own type.
         edge = float(np.finfo(self.scores.dtype).eps)
         truth = self.truth_matrix()
         if self.labels.task == "multi-label":
@@ -127,13 +127,13 @@ def named(values: NDArray[np.int64] | NDArray[np.bool_], labels: Labels) -> list
 
 
 def shortest(score: np.float32) -> float:
-    """Return the float of fewest digits that a float32 reads back from: 0.5463902 and not 0.5463902354240417."""
+    """Return the float with the fewest digits that is the same float32: 0.5463902, not 0.5463902354240417."""
     return float(str(score))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How scores become labels: the one place where a score is cut.
+    """How scores become labels: the only place where a score is compared with a threshold.
 
     threshold: for multi-label tasks, what each label's score must reach; with two single labels, what the positive
     label's score must reach; None is the most probable label. abstain_below: with a best score below it, no label.
@@ -167,7 +167,7 @@ def _membership(values: NDArray[np.int64] | NDArray[np.bool_], labels: int) -> N
 
 
 def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide; nothing of nothing is 0, as in scikit-learn's `zero_division=0`."""
+    """Divide; 0 / 0 is 0, as with scikit-learn's `zero_division=0`."""
     import numpy as np
 
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
@@ -178,7 +178,7 @@ _ROWS, _LABELS = 20, 8
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a classifier says of one text.
+    """The prediction for one text.
 
     label: the decided label, None for an abstention; for multi-label tasks a tuple of labels. score: the probability
     of the decided label (of the best one for an abstention; None for multi-label tasks).
@@ -191,7 +191,7 @@ class Prediction:
     def _repr_html_(self) -> str:
         best = sorted(self.scores.items(), key=lambda item: -item[1])
         rows = [(quoted(name), f"{score:.4f}", "✓" if self._holds(name) else "") for name, score in best[:_ROWS]]
-        return table(("label", "score", "decided"), rows) + _more(len(best) - _ROWS, "labels")
+        return table(("label", "score", "decided"), rows) + more(len(best) - _ROWS, "label")
 
     def decided(self) -> str:
         """Return the decided label, or labels, as a person reads them."""
@@ -210,19 +210,20 @@ class Answers(list[Prediction]):
     def _repr_html_(self) -> str:
         names = list(self[0].scores) if self else []
         shown = names if len(names) <= _LABELS else []
-        headers = ("", "label", *(() if shown else ("score",)), *map(quoted, shown))
-        rows = [
-            (str(row), answer.decided(), *(() if shown else (_number(answer.score),)),
-             *(f"{answer.scores[name]:.4f}" for name in shown))
-            for row, answer in enumerate(self[:_ROWS])
-        ]  # fmt: skip
-        return table(headers, rows) + _more(len(self) - _ROWS, "predictions")
+        rows = []
+        for row, answer in enumerate(self[:_ROWS]):
+            best = "" if answer.score is None else f"{answer.score:.4f}"
+            scores = [f"{answer.scores[name]:.4f}" for name in shown] if shown else [best]
+            rows.append((str(row), answer.decided(), *scores))
+        return table(("", "label", *(map(quoted, shown) if shown else ["score"])), rows) + more(
+            len(self) - _ROWS, "prediction"
+        )
 
 
 def answers(
     scores: NDArray[np.float32], decided: NDArray[np.int64] | NDArray[np.bool_], labels: Labels
 ) -> Iterable[Prediction]:
-    """Yield what scores, float32[texts, labels], and the columns decided by them say of each text."""
+    """Yield the prediction for each text from scores, float32[texts, labels], and the columns decided from them."""
     for row, label, column in zip(scores, named(decided, labels), decided, strict=True):
         by_name = {name: shortest(score) for name, score in zip(labels.names, row, strict=True)}
         if not isinstance(label, str):
@@ -231,11 +232,3 @@ def answers(
             yield Prediction(None, shortest(row.max()), by_name)
         else:
             yield Prediction(label, shortest(row[column]), by_name)
-
-
-def _number(score: float | None) -> str:
-    return "" if score is None else f"{score:.4f}"
-
-
-def _more(count: int, what: str) -> Markup:
-    return escaped(f"… and {count:,} {what} more" if count > 0 else "")

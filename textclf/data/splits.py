@@ -1,7 +1,8 @@
-"""Owns splitting: deterministic, stratified, and leak-free, since what must stay together is one unit.
+"""Deterministic, stratified splits without leaks.
 
-A unit is all rows that are joined by an equal normal form or by a shared group. Units are ranked by a keyed digest of
-their texts, so a split depends on the seed and the texts alone: not on row order, platform or library versions.
+A unit is all rows that are connected by an equal normal form of their texts or by a shared group. A split assigns whole
+units, so that no text and no group stands on both sides. Units are ranked by a digest of seed and text: a split depends
+on these alone, not on the order of rows, the platform or the version of a library's random generator.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class Units:
     """Which rows belong together.
 
-    of_row: int64[n], the unit of each row. keys: each unit's own 16 bytes. row_keys: those of each row's text.
-    repeated: rows whose text stands earlier. contradicted: further labels that texts carry beside their first.
+    of_row: int64[n], the unit of each row. keys: 16 bytes for each unit, the least of its rows' keys. sizes: int64,
+    rows of each unit. row_keys: 16 bytes for the text of each row. repeated: rows whose text stands in an earlier row.
+    contradicted: further labels of equal texts, beside the first label of each.
     """
 
     of_row: NDArray[np.int64]
@@ -39,7 +41,7 @@ class Units:
 
 
 def text_keys(split: Split) -> list[bytes]:
-    """Return for each row the key that texts of equal normal form share."""
+    """Return a key for each row; texts of equal normal form have equal keys."""
     second = split.texts.second
     if second is None:
         return [normal_key(text) for text in split.texts.first]
@@ -47,16 +49,17 @@ def text_keys(split: Split) -> list[bytes]:
 
 
 def find_units(split: Split, *, by_group: bool = True) -> Units:
-    """Join the rows of equal texts, and of equal groups, into units."""
+    """Join the rows of equal texts, and with `by_group` those of equal groups, into units."""
     import numpy as np
 
     keys = text_keys(split)
     groups = split.groups if by_group else None
+    # Union-find: rows that are connected through any chain of equal texts and groups get one root.
     parent = list(range(len(keys)))
 
     def root(row: int) -> int:
         while parent[row] != row:
-            parent[row] = parent[parent[row]]
+            parent[row] = parent[parent[row]]  # halves the path, so that all searches together stay almost linear
             row = parent[row]
         return row
 
@@ -66,6 +69,7 @@ def find_units(split: Split, *, by_group: bool = True) -> Units:
             other = root(first_seen.setdefault(name, row))
             parent[root(row)] = other
     roots, of_row = np.unique([root(row) for row in range(len(keys))], return_inverse=True)
+    # The least key of a unit's rows, and not that of its first row: the order of rows must not matter.
     unit_keys = [b"\xff" * 17] * len(roots)
     for row, unit in enumerate(of_row):
         unit_keys[unit] = min(unit_keys[unit], keys[row])
@@ -76,7 +80,11 @@ def find_units(split: Split, *, by_group: bool = True) -> Units:
 
 
 def strata(split: Split, labels: Labels, units: Units) -> NDArray[np.int64]:
-    """Return the stratum of each unit: its commonest label; for multi-label rows, the rarest label they carry."""
+    """Return the stratum of each unit, int64[units]: the commonest label of its rows.
+
+    A multi-label row counts as its rarest label: the rare labels are those that a split misses first (in the sense of
+    Sechidis et al. 2011, who also place rare labels first). Rows without any label are a stratum of their own.
+    """
     import numpy as np
 
     if labels.task == "multi-label":
@@ -93,9 +101,10 @@ def strata(split: Split, labels: Labels, units: Units) -> NDArray[np.int64]:
 
 
 def ranks(units: Units, seed: int, purpose: str) -> NDArray[np.int64]:
-    """Return the units in the order in which they are drawn for a purpose."""
+    """Return the units in the order in which they are drawn; purpose: such as "test", an order for each."""
     import numpy as np
 
+    # The digest of a unit does not depend on the other units: with a row more or less, the others keep their order.
     salt = f"{seed}:{purpose}:".encode()
     drawn = [hashlib.blake2b(salt + key, digest_size=8).digest() for key in units.keys]
     return np.array(sorted(range(len(drawn)), key=lambda u: (drawn[u], units.keys[u])), np.int64)
@@ -104,9 +113,9 @@ def ranks(units: Units, seed: int, purpose: str) -> NDArray[np.int64]:
 def draw(
     units: Units, stratum: NDArray[np.int64], available: NDArray[np.bool_], rows: int, seed: int, purpose: str
 ) -> NDArray[np.bool_]:
-    """Choose units of about `rows` rows in all from the available ones, each stratum in its proportion.
+    """Choose about `rows` rows from the available units, each stratum in its proportion; return bool[units].
 
-    Every stratum keeps at least one unit that is not chosen. Returns bool[units].
+    Every stratum keeps at least one unit that is not chosen, so that no label is missing from what is left to train on.
     """
     import numpy as np
 
@@ -119,7 +128,7 @@ def draw(
         members = ranked[stratum[ranked] == name]
         missing = quotas[name]
         for unit in members:
-            # A large group is taken only where it brings the count nearer to the quota.
+            # A large group is chosen only where that brings the count nearer to the quota.
             if abs(missing - units.sizes[unit]) < abs(missing):
                 chosen[unit] = True
                 missing -= units.sizes[unit]
@@ -131,7 +140,10 @@ def draw(
 
 
 def deal(units: Units, stratum: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each unit: each stratum is dealt out, always to the fold that has fewest rows."""
+    """Return the fold of each unit, int64[units]: each goes to the fold with the fewest rows of its stratum so far.
+
+    Where folds have equally many rows of the stratum, the fold with the fewest rows of all gets the unit.
+    """
     import numpy as np
 
     fold_of = np.zeros(len(units), np.int64)
@@ -140,7 +152,7 @@ def deal(units: Units, stratum: NDArray[np.int64], folds: int, seed: int) -> NDA
     for name in np.unique(stratum):
         held = np.zeros(folds, np.int64)
         for unit in ranked[stratum[ranked] == name]:
-            fold = int(np.lexsort((total, held))[0])
+            fold = int(np.lexsort((total, held))[0])  # by `held` first: lexsort's last key is its primary one
             fold_of[unit] = fold
             held[fold] += units.sizes[unit]
             total[fold] += units.sizes[unit]
@@ -158,7 +170,10 @@ def shared_rows(one: Split, other: Split) -> tuple[int, int]:
 
 
 def _largest_remainders(sizes: NDArray[np.float64], rows: int) -> NDArray[np.int64]:
-    """Divide `rows` among strata in proportion to their sizes, in whole numbers of that very sum."""
+    """Divide `rows` among strata in proportion to their sizes, in whole numbers that add up to `rows`.
+
+    This is the largest remainder method (Hare quota); ties go to the stratum with the lower number.
+    """
     import numpy as np
 
     share = sizes * (rows / max(1.0, sizes.sum()))

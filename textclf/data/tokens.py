@@ -1,4 +1,4 @@
-"""Owns Tokens: ragged token ids in flat arrays, untruncated, which may be memory-mapped."""
+"""Tokens: ragged token ids in flat arrays, untruncated, which may be memory-mapped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Tokens:
         return np.diff(self.offsets)
 
     def flaw(self) -> str:
-        """Say in which way the arrays break what is said above, or return an empty string; no id is looked at."""
+        """Return what is wrong with the types and shapes of the arrays, or ""; the ids themselves are not read."""
         import numpy as np
 
         known = (np.dtype(np.uint16), np.dtype(np.uint32))
@@ -56,10 +56,10 @@ class Tokens:
             return f"offsets decrease behind text {int((lengths < 0).argmax())}"
         if self.offsets[-1] != len(self.ids):
             return f"offsets end at {self.offsets[-1]}, but there are {len(self.ids)} ids"
-        return "" if self.cuts is None else _flaw_of_cuts(self.cuts, lengths)
+        return "" if self.cuts is None else _wrong_cuts(self.cuts, lengths)
 
     def take(self, rows: NDArray[np.int64]) -> Tokens:
-        """Return the given texts, in the given order, as arrays of their own."""
+        """Return the texts of these rows, in this order, as new arrays."""
         import numpy as np
 
         lengths = self.lengths()[rows]
@@ -68,19 +68,19 @@ class Tokens:
         return Tokens(ids, offsets, None if self.cuts is None else self.cuts[rows])
 
     def paired(self, second: Tokens) -> Tokens:
-        """Return pairs of texts: each of these, and behind it the one of `second` in its place."""
+        """Return pairs of texts: each of these, followed by the one of `second` in the same row."""
         import numpy as np
 
         cuts, others = self.lengths(), second.lengths()
         offsets = np.concatenate([[0], np.cumsum(cuts + others)]).astype(np.int64)
         ids = np.empty(int(offsets[-1]), self.ids.dtype)
-        # Where each id goes: as far behind its place in its own column as the other column has grown by then.
+        # An id moves right by the number of ids that the other column has put before it.
         ids[np.arange(len(self.ids)) + np.repeat(second.offsets[:-1], cuts)] = self.ids
         ids[np.arange(len(second.ids)) + np.repeat(self.offsets[1:], others)] = second.ids
         return Tokens(ids, offsets, cuts)
 
     def followed_by(self, more: Tokens) -> Tokens:
-        """Return these texts and then the others, as arrays of their own; both are pairs, or neither is."""
+        """Return these texts and then the others, as new arrays; both are pairs, or neither is."""
         import numpy as np
 
         offsets = np.concatenate([self.offsets, more.offsets[1:] + self.offsets[-1]])
@@ -90,7 +90,7 @@ class Tokens:
         return Tokens(np.concatenate([self.ids, more.ids]), offsets, cuts)
 
 
-def _flaw_of_cuts(cuts: Any, lengths: NDArray[np.int64]) -> str:
+def _wrong_cuts(cuts: Any, lengths: NDArray[np.int64]) -> str:
     import numpy as np
 
     if not _flat(cuts) or cuts.dtype != np.int64:

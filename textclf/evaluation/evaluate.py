@@ -11,7 +11,7 @@ from ..data.dataset import Split
 from ..data.predictions import Decision, Predictions
 from ..plugin.protocols import Metric
 from . import metrics
-from .metrics import Draws, judge
+from .metrics import BootstrapSamples, judge
 from .report import Estimate, Gate, Report
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 _CANDIDATES = 200
 
 
-def tune(
-    predictions: Predictions, metrics: Mapping[str, Metric], select: str, abstain_below: float
-) -> Decision:
+def tune(predictions: Predictions, metrics: Mapping[str, Metric], select: str, abstain_below: float) -> Decision:
     """Return the decision whose threshold makes `select` best on these (validation) predictions.
 
     Two single labels: the cut on the positive label's score. Multi-label: one cut for all labels. Of equal cuts the one
@@ -59,7 +57,7 @@ class Evaluation:
     """Predictions on test texts, and each metric with its bootstrap draws, headline first."""
 
     predictions: Predictions
-    draws: Mapping[str, Draws]
+    draws: Mapping[str, BootstrapSamples]
     baseline: Mapping[str, float]
 
 

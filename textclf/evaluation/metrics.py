@@ -71,7 +71,7 @@ _CHUNK = 12_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class BootstrapSamples:
     """A metric on the texts themselves, and on each bootstrap draw, float64[draws]."""
 
     value: float
@@ -100,7 +100,7 @@ def measure(metric: Metric, predictions: Predictions) -> float:
 
 def bootstrap(
     metrics: Mapping[str, Metric], predictions: Predictions, draws: int, seed: int = 0
-) -> dict[str, Draws]:
+) -> dict[str, BootstrapSamples]:
     """Measure each metric on the texts and on `draws` resamples of them, or of their groups where there are any.
 
     The same seed and number of texts give the same resamples, so that runs on the same test texts can be paired.
@@ -110,7 +110,7 @@ def bootstrap(
 
 def bootstrap_together(
     metrics: Mapping[str, Metric], several: Sequence[Predictions], draws: int, seed: int = 0
-) -> list[dict[str, Draws]]:
+) -> list[dict[str, BootstrapSamples]]:
     """As `bootstrap`, for several predictions of the same texts, whose resamples are drawn once."""
     import numpy as np
 
@@ -127,7 +127,7 @@ def bootstrap_together(
                 else:
                     found[name].append(metric(table.cells, in_cells))
     return [
-        {name: Draws(_value(metric, table), np.concatenate(found[name])) for name, metric in metrics.items()}
+        {name: BootstrapSamples(_value(metric, table), np.concatenate(found[name])) for name, metric in metrics.items()}
         for table, found in zip(tables, drawn, strict=True)
     ]
 
@@ -223,9 +223,7 @@ def label_rows(predictions: Predictions) -> tuple[LabelRow, ...]:
     """Return precision, recall, F1 and support of each label."""
     counts = predictions.counts()
     return tuple(
-        LabelRow(
-            name, float(counts.precision[i]), float(counts.recall[i]), float(counts.f1[i]), int(counts.support[i])
-        )
+        LabelRow(name, float(counts.precision[i]), float(counts.recall[i]), float(counts.f1[i]), int(counts.support[i]))
         for i, name in enumerate(predictions.labels.names)
     )
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from ..errors import PluginError, counted, kind_of, listing, said
 from ..files import disk_failures, manifest, no_file_in
-from ..plugin.component import Kind, failing_line
+from ..plugin.component import Kind, failing_line, new_names
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import BLOCK, DISTRIBUTION, Plugin, Registration, Registry, older, to_install
 from ..plugin.step import Step, validate_options
@@ -248,7 +248,7 @@ def migrated(offer: Registration, version: str, values: Mapping[str, Any]) -> di
     what = f"{offer.kind} '{offer.component.name}' ({offer.plugin})"
     hint = offer.plugin.hint(offer.component.name)
     try:
-        today = offer.component.options.migrate(version, dict(values))
+        today = offer.component.options.migrate(version, new_names(offer.component.options, values))
     except Exception as error:
         place = failing_line(error, offer.plugin.module, offer.component.options.__module__)
         raise PluginError(f"{what}: migrate() fails: {said(error)}{place}{hint}") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +32,22 @@ class Options(BaseModel):
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
     )
 
+    # Options that have another name now: {"hi": ("high", "textclf-band 0.3")} is read until that version, and warns.
+    renamed: ClassVar[Mapping[str, tuple[str, str]]] = {}
+
+    if not TYPE_CHECKING:  # type checkers know the options from their annotations
+
+        def __init__(self, **values: Any) -> None:
+            for old, (new, until) in self.renamed.items():
+                if old in values:
+                    what = f"option '{old}' of {type(self).__name__} is now '{new}'"
+                    warnings.warn(f"{what}; the old name goes in {until}", DeprecationWarning, stacklevel=2)
+            super().__init__(**new_names(type(self), values))
+
+        # Without this mark, which pydantic's own constructor has, pydantic reads JSON through the constructor, by the
+        # rules of Python: a list is then no tuple.
+        __init__.__pydantic_base_init__ = True
+
     def __init_subclass__(cls, **settings: Any) -> None:
         """Refuse an option that hides what every Options has: pydantic would only warn, and warn all users."""
         super().__init_subclass__(**settings)
@@ -45,9 +62,16 @@ class Options(BaseModel):
     def migrate(cls, version: str, values: dict[str, Any]) -> dict[str, Any]:
         """Return `values`, saved by this or an older version of the plugin, in today's terms; "" is no version.
 
-        Override where terms change, as a class method: it is asked about every model that is loaded.
+        Override as a class method where more changes than names: it is called for every model that is loaded, with
+        values that have the names in `renamed` already.
         """
-        return values
+        return new_names(cls, values)
+
+
+def new_names(options: type[Options], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with each option that was renamed under its new name, unless both names are there."""
+    renamed = {old: new for old, (new, _) in options.renamed.items() if new not in values}
+    return {renamed.get(name, name): value for name, value in values.items()}
 
 
 def _options_named_by(options: type[Options]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Owns `--set KEY=VALUE`: its grammar, and what setting a value does to a recipe's other values."""
+"""Overrides `--set KEY=VALUE`: their grammar, and what setting a value does to a recipe's other values."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import KeyPath, Location, Problem, RecipeError
-from . import yaml12
-from .yaml12 import nowhere
+from .settings import SINGLE_STEPS, STEP_LISTS
+from .yaml12 import load_value, nowhere
 
 _EXAMPLE = "write KEY=VALUE, such as trainer.epochs=1"
-# What YAML reads as something else than the beginning of a text.
+# What cannot begin a text in YAML, unless the text is in quotes.
 _MARKS = frozenset("!*#&%@`,]}")
-_STEPS = frozenset({"dataset", "encoder", "trainer"})
-_STEP_LISTS = frozenset({"metrics", "outputs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class _Nowhere(Exception):  # noqa: N818 - caught where it becomes a Problem
 
 
 def read(flags: Sequence[str]) -> tuple[list[Override], list[Problem]]:
-    """Return what the flags set, the general before the special so that their order does not matter."""
+    """Return what the flags set, the general before the special, so that their order does not matter."""
     overrides: list[Override] = []
     problems: list[Problem] = []
     for flag in flags:
@@ -46,25 +44,24 @@ def read(flags: Sequence[str]) -> tuple[list[Override], list[Problem]]:
             continue
         path = tuple(parts)
         try:
-            document = yaml12.load_value(text, place.source)
+            document = load_value(text, place.source)
         except RecipeError as error:
             found = [replace(problem, path=()) for problem in error.problems]
         else:
             found = list(document.problems)
-        told = [_quoting(problem, key, text) for problem in found]
-        problems += [replace(problem.under(*path), location=place) for problem in told]
+        problems += [replace(_quoting(problem, key, text).under(*path), location=place) for problem in found]
         if not found:
             overrides.append(Override(path, document.values, place))
     return sorted(overrides, key=_generality), problems
 
 
 def _quoting(problem: Problem, key: str, text: str) -> Problem:
-    """Add what to write for a text that begins with a mark of YAML's, in quotes that a shell leaves alone."""
+    """Add what to type for a text that begins with a mark of YAML, in quotes of the shell around those of YAML."""
     if text.strip()[:1] not in _MARKS:
         return problem
-    told = ", as in" if "quote" in problem.message else "; put text in quotes, as in"
+    hint = ", as in" if "quote" in problem.message else "; put text in quotes, as in"
     written = f"{key.strip()}={json.dumps(text.strip(), ensure_ascii=False)}"
-    return replace(problem, message=f"{problem.message}{told} {shlex.quote(written)}")
+    return replace(problem, message=f"{problem.message}{hint} {shlex.quote(written)}")
 
 
 def _generality(override: Override) -> int:
@@ -75,7 +72,7 @@ def _generality(override: Override) -> int:
 def apply(
     values: dict[str, Any], overrides: Sequence[Override]
 ) -> tuple[dict[str, Any], list[Override], list[Problem]]:
-    """Return a copy of `values` with the overrides set, those that were, and a problem for each that leads nowhere."""
+    """Return a copy of `values` with overrides set, the overrides that were set, and a problem for each other one."""
     values = copy.deepcopy(values)
     done: list[Override] = []
     problems: list[Problem] = []
@@ -122,4 +119,4 @@ def _step(holder: Any, part: str | int, path: KeyPath) -> str | int:
 
 
 def _is_step(path: KeyPath) -> bool:
-    return (len(path) == 1 and path[0] in _STEPS) or (len(path) == 2 and path[0] in _STEP_LISTS)
+    return (len(path) == 1 and path[0] in SINGLE_STEPS) or (len(path) == 2 and path[0] in STEP_LISTS.values())

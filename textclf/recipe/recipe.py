@@ -34,7 +34,7 @@ class Source:
 def locate(reference: str | Path, registry: Registry) -> Source:
     """Return an existing file; else, for STEM, STEM.yaml and recipes/STEM.yaml only, the bundled recipe of that stem.
 
-    A RecipeError says what was meant, or why the file is none; a PluginError where two plugins offer the stem.
+    A RecipeError where there is neither, or the file is no recipe; a PluginError where two plugins offer the stem.
     """
     name = os.fspath(reference)
     status = _status(name)
@@ -72,7 +72,7 @@ def _read(name: str, status: os.stat_result) -> bytes:
 
 
 def _suggestion(name: str, registry: Registry) -> str:
-    """Say which file beside it, or which bundled recipe, was most likely meant."""
+    """Return a hint at the file beside it, or the bundled recipe, that was most likely meant."""
     path = Path(name)
     try:
         beside = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
@@ -95,15 +95,12 @@ def _refusal(name: str, message: str) -> RecipeError:
     return RecipeError(f"{name}: {message}")
 
 
-MAPPING = "recipe"
-
-
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What somebody wants done: plain values, validated settings, and what was wrong with them so far.
+    """One experiment: plain values, validated settings, and the problems found so far.
 
-    values: with overrides applied and a name. settings: without the options of components, and without what is wrong.
-    unreadable: paths of values that already have a problem and mean nothing.
+    values: with overrides applied and a name. settings: without the options of components, and without wrong values.
+    unreadable: paths of values that have a problem already and are read as None.
     """
 
     source: str
@@ -116,16 +113,16 @@ class Recipe:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
-        """Return the recipe that a mapping of plain values is; its problems have a path but no position."""
+        """Make a recipe of a mapping of plain values; its problems have a path but no position."""
         problems: list[Problem] = []
-        plain = _plain(values, (), problems)
+        plain = _as_json(values, (), problems)
         if not isinstance(plain, dict):
             raise RecipeError("a recipe is a mapping, a file, or the name of a bundled recipe")
         unreadable = frozenset(problem.path for problem in problems)
-        return _recipe(MAPPING, plain, problems, unreadable, None, overrides)
+        return _recipe("recipe", plain, problems, unreadable, None, overrides)
 
     def locate(self, path: KeyPath, *, key: bool = False) -> Location | None:
-        """Return where the value at `path` stands, or its key; of what is absent, where the nearest above it stands.
+        """Return where the value at `path` stands, or its key; for an absent value, where the nearest above it stands.
 
         A value that came with a flag stands in the flag; None for a recipe that came as a mapping.
         """
@@ -137,33 +134,36 @@ class Recipe:
         for length in range(len(path), 0, -1):
             above = length < len(path) and not self.document.is_scalar(path[:length])
             place = self.document.locate(path[:length], key=key or above)
-            made = (override.place for override in self.overrides if override.path[:length] == path[:length])
-            place = place or next(made, None)
+            by_flag = (override.place for override in self.overrides if override.path[:length] == path[:length])
+            place = place or next(by_flag, None)
             if place is not None:
                 return place
         return nowhere(self.source)
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Return the problems with positions, in the file's order, without those of values that could not be read."""
-        placed = [p if p.location else replace(p, location=self._place(p)) for p in problems]
-        heard = [p for p in placed if p in self.problems or not self._is_unreadable(p.path)]
-        return sorted(dict.fromkeys(heard), key=self._order)
+        """Return the problems with positions, in the order of the file.
 
-    def _place(self, problem: Problem) -> Location | None:
-        return self.locate(problem.path, key=isinstance(problem, UnknownKey))
+        A value that could not be read has one problem already: what follows from it is left out.
+        """
 
-    def _is_unreadable(self, path: KeyPath) -> bool:
-        return any(path[: len(unread)] == unread for unread in self.unreadable)
+        def follows(problem: Problem) -> bool:
+            return any(problem.path[: len(unread)] == unread for unread in self.unreadable)
 
-    def _order(self, problem: Problem) -> tuple[bool, int, int]:
-        place = problem.location
-        return (place is None or place.source != self.source, place.line if place else 0, place.column if place else 0)
+        def order(problem: Problem) -> tuple[bool, int, int]:
+            place = problem.location or nowhere("")
+            return place.source != self.source, place.line, place.column
+
+        located = [
+            p if p.location else replace(p, location=self.locate(p.path, key=isinstance(p, UnknownKey)))
+            for p in problems
+        ]
+        return sorted(dict.fromkeys(p for p in located if p in self.problems or not follows(p)), key=order)
 
 
 def parse(source: Source, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe's text and apply `--set` overrides; a RecipeError where the text cannot be read to its end.
 
-    All else that is wrong is collected in `problems`, for `make_plan` to raise with what it finds.
+    All other problems are collected in `problems`: `make_plan` raises them with its own.
     """
     document = load(source.text, source.name)
     return _recipe(source.name, document.values, document.problems, document.unreadable, document, overrides)
@@ -178,36 +178,36 @@ def _recipe(
     overrides: Sequence[str],
 ) -> Recipe:
     wanted, malformed = flags.read(overrides)
-    values, done, nowhere_to = flags.apply(values, wanted)
+    values, done, misdirected = flags.apply(values, wanted)
     if values.get("name") is None and ("name",) not in unreadable:
         values["name"] = _name_of(source)
     settings, wrong = read_settings(values)
     unreadable -= {override.path for override in done}
     recipe = Recipe(source, values, settings, (), unreadable, document, tuple(done))
-    found = (*problems, *malformed, *nowhere_to)
+    found = (*problems, *malformed, *misdirected)
     return replace(recipe, problems=tuple(found) + tuple(p for p in recipe.located(wrong) if p not in found))
 
 
 def _name_of(source: str) -> str:
-    """Return the name of a recipe that has none: its file's, as far as a folder can be called so."""
+    """Return the name of a recipe that has none: that of its file, without what a folder cannot be called."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source).stem)[:100].lstrip(".-")
     return stem or "recipe"
 
 
-def _plain(value: Any, path: KeyPath, problems: list[Problem]) -> Any:
-    """Return a value as JSON would hold it; a problem for what it could not."""
+def _as_json(value: Any, path: KeyPath, problems: list[Problem]) -> Any:
+    """Return a value as JSON holds it; a problem for what JSON cannot hold."""
     if len(path) > MAX_DEPTH:
         problems.append(Problem(f"nests more than {MAX_DEPTH} levels deep", path[:3]))
         return None
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry, (*path, str(key)), problems) for key, entry in value.items()}
+        return {str(key): _as_json(entry, (*path, str(key)), problems) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry, (*path, index), problems) for index, entry in enumerate(value)]
+        return [_as_json(entry, (*path, index), problems) for index, entry in enumerate(value)]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if value is None or isinstance(value, bool | int):
         return value
-    message = _unfit(value)
+    message = _not_json(value)
     if message:
         problems.append(Problem(message, path))
         return None
@@ -216,8 +216,8 @@ def _plain(value: Any, path: KeyPath, problems: list[Problem]) -> Any:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def _unfit(value: Any) -> str:
-    """Say why a value cannot stand in a recipe, or nothing."""
+def _not_json(value: Any) -> str:
+    """Say why a value cannot stand in a recipe; "" where it can."""
     if isinstance(value, str):
         half = any("\ud800" <= character <= "\udfff" for character in value)
         return "contains half of a surrogate pair, which is no character" if half else ""

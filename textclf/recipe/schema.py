@@ -1,7 +1,8 @@
 """Options described for people, and the JSON Schema of recipes for editors.
 
-Its shape is what the YAML language server completes and complains best by: no alternatives of mappings, of which it
-would guess the one meant, but one mapping of a step to which the options of the component it names are added.
+Both read pydantic's schema of a component's options. The schema of recipes has the shape that the YAML language server
+handles best: no alternatives of mappings, among which it would guess, but one mapping for a step, to which the options
+of the component that it names are added.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pydantic.fields import FieldInfo
 
 from ..errors import PluginError, RecipeError
 from ..files import disk_errors, write_text
-from ..plugin.component import Component, Kind
+from ..plugin.component import KINDS, Component, Kind
 from ..plugin.registry import Registry
-from .settings import DEFAULT_METRICS, Settings
+from .settings import DEFAULT_METRICS, SINGLE_STEPS, STEP_LISTS, Settings
 from .yaml12 import write
 
 _TYPES = {
@@ -27,7 +28,6 @@ _TYPES = {
     "null": "null",
 }  # fmt: skip
 _MANY = {"whole number": "whole numbers", "number": "numbers", "text": "texts", "mapping": "mappings"}
-_LISTS: Mapping[Kind, str] = {"metric": "metrics", "output": "outputs"}
 _DEEPEST = 8
 
 
@@ -45,28 +45,43 @@ class Option:
 
 def options_of(component: Component[Any, Any]) -> list[Option]:
     """Return every option in the order of the plugin; those inside of an option follow it."""
-    try:
-        schema = component.options.model_json_schema()
+    schema = options_schema(component)
+    if schema is not None:
         return list(_walk(schema, schema.get("$defs", {}), ""))
-    except Exception:  # noqa: BLE001 - types of a plugin's own may have no schema, or a strange one
-        return [_plain(name, field) for name, field in component.options.model_fields.items()]
+    return [_without_schema(name, field) for name, field in component.options.model_fields.items()]
+
+
+def options_schema(component: Component[Any, Any]) -> dict[str, Any] | None:
+    """Return the JSON Schema of a component's options; None where a type of the plugin has none."""
+    try:
+        schema: dict[str, Any] = component.options.model_json_schema()
+        json.dumps(schema, allow_nan=False)
+    except Exception:  # noqa: BLE001 - types of a plugin may raise anything; they are checked when a recipe is
+        return None
+    if "$ref" in schema:  # options that hold themselves
+        schema = {**schema["$defs"][_model(schema["$ref"])], "$defs": schema["$defs"]}
+    return schema
+
+
+def _model(reference: str) -> str:
+    return reference.removeprefix("#/$defs/")
 
 
 def fragment(kind: Kind, component: Component[Any, Any]) -> str:
-    """Return a piece of a recipe that names the component: what must be said, and the rest as comments."""
+    """Return a piece of a recipe that names the component: required options, and the others as comments."""
     lines = [f"use: {component.name}"]
     for option in options_of(component):
         if option.required:
             lines.append(f"{option.name}: ...  # {option.type}: {option.description}")
         elif "." not in option.name:
             lines.append(f"# {option.name}: {option.default}")
-    if kind in _LISTS:
-        return "\n".join([f"{_LISTS[kind]}:", f"  - {lines[0]}", *(f"    {line}" for line in lines[1:])])
+    if kind in STEP_LISTS:
+        return "\n".join([f"{STEP_LISTS[kind]}:", f"  - {lines[0]}", *(f"    {line}" for line in lines[1:])])
     return "\n".join([f"{kind}:", *(f"  {line}" for line in lines)])
 
 
-def _plain(name: str, field: FieldInfo) -> Option:
-    """Return an option whose type has no schema, from what its field says."""
+def _without_schema(name: str, field: FieldInfo) -> Option:
+    """Describe an option whose type has no schema, by its field."""
     default = "" if field.is_required() else repr(field.get_default(call_default_factory=False))
     return Option(field.alias or name, "see the plugin", default, "", field.description or "", field.is_required())
 
@@ -86,9 +101,9 @@ def _walk(schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str
 
 
 def _branches(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give what a field may be, without references and unions."""
+    """Yield what a field may be: the branches of unions, with references resolved."""
     if "$ref" in field:
-        yield from _branches(definitions[field["$ref"].rsplit("/", 1)[-1]], definitions)
+        yield from _branches(definitions[_model(field["$ref"])], definitions)
         return
     inner = [*field.get("anyOf", ()), *field.get("oneOf", ())]
     for branch in inner:
@@ -118,7 +133,7 @@ def _bounds(branch: Mapping[str, Any]) -> str:
     }  # fmt: skip
     if "minItems" in branch and branch.get("maxItems") == branch["minItems"]:
         return f"{branch['minItems']} entries"
-    return ", ".join(said.format(branch[key]) for key, said in words.items() if key in branch)
+    return ", ".join(phrase.format(branch[key]) for key, phrase in words.items() if key in branch)
 
 
 def _written(value: Any) -> str:
@@ -134,8 +149,6 @@ def _written(value: Any) -> str:
 
 TITLE = "A recipe of textclf"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_SINGLE: tuple[Kind, ...] = ("dataset", "encoder", "trainer")
-_SEVERAL: dict[str, Kind] = {"metrics": "metric", "outputs": "output"}
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
@@ -146,11 +159,11 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     for name, definition in definitions.items():
         definition["title"] = name.removesuffix("Settings").lower()
     properties = schema["properties"]
-    for kind in (*_SINGLE, *_SEVERAL.values()):
+    for kind in KINDS:
         definitions[kind] = _step(kind, registry, definitions)
-    for kind in _SINGLE:
+    for kind in SINGLE_STEPS:
         properties[kind] = {"description": properties[kind]["description"], "$ref": f"#/$defs/{kind}"}
-    for key, kind in _SEVERAL.items():
+    for kind, key in STEP_LISTS.items():
         properties[key]["items"] = {"$ref": f"#/$defs/{kind}"}
     properties["metrics"]["default"] = list(DEFAULT_METRICS)
     metrics = _found("metric", registry)
@@ -171,23 +184,23 @@ def _step(kind: Kind, registry: Registry, definitions: dict[str, Any]) -> dict[s
             bare.append(component)
         reference = f"{kind}.{component.name}"
         definitions[reference] = _with_use(kind, component, options)
-        # Not `const`: while one types, the server takes any beginning of a constant for the whole of it.
+        # Not `const`: the server takes the beginning of a constant, while it is typed, for the whole.
         named = {"type": "string", "pattern": f"^{component.name}$"}
         chosen = {"type": "object", "properties": {"use": named}, "required": ["use"]}
         branches.append({"if": chosen, "then": {"$ref": f"#/$defs/{reference}"}})
-    said = f"which {kind}; everything beside it is an option of that {kind}"
+    described = f"which {kind}; everything beside it is an option of that {kind}"
     return {
         "title": kind,
-        "properties": {"use": {"title": kind, "description": said, "type": "string", **_one_of(found)}},
+        "properties": {"use": {"title": kind, "description": described, "type": "string", **_one_of(found)}},
         "required": ["use"],
-        # The mapping first: of two that fail alike, the server complains of the first, unless that is of another type.
+        # The mapping first: where both fail, the server reports the first, unless that is of another type.
         "oneOf": [{"type": "object"}, {"type": "string", **_one_of(bare)}],
         "allOf": branches,
     }
 
 
 def _found(kind: Kind, registry: Registry) -> list[Component[Any, Any]]:
-    """Return the components that a recipe can use, which are those whose name is offered once."""
+    """Return the components that a recipe can use: those whose name is offered once."""
     found = []
     for name in registry.names(kind):
         try:
@@ -210,17 +223,13 @@ def _with_use(kind: Kind, component: Component[Any, Any], options: dict[str, Any
 
 def _options(kind: Kind, component: Component[Any, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a component's options; the models inside them move to the recipe's definitions."""
-    prefix = f"{kind}.{component.name}."
-    try:
-        schema: dict[str, Any] = component.options.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
-        json.dumps(schema, allow_nan=False)
-    except Exception:  # noqa: BLE001 - types of a plugin's own may have no schema; they are checked when the recipe is
+    schema = options_schema(component)
+    if schema is None:
         return {"type": "object"}
-    for model, definition in schema.pop("$defs", {}).items():
-        definitions[prefix + model] = definition
-    if "$ref" in schema:  # options that hold themselves
-        schema = dict(definitions[schema["$ref"].removeprefix("#/$defs/")])
-    return schema
+    prefix = f"{kind}.{component.name}."
+    moved: dict[str, Any] = json.loads(json.dumps(schema).replace('"#/$defs/', f'"#/$defs/{prefix}'))
+    definitions |= {prefix + model: definition for model, definition in moved.pop("$defs", {}).items()}
+    return moved
 
 
 FILE = "textclf.schema.json"
@@ -233,7 +242,7 @@ def modeline(schema: str) -> str:
 
 
 def is_modeline(line: str) -> bool:
-    """Tell whether a line speaks to the editor, and not to the reader."""
+    """Tell whether a line is for the editor, not for the reader."""
     return _MODELINE.match(line) is not None
 
 
@@ -244,7 +253,7 @@ def names_schema(recipe: str) -> bool:
 
 
 def is_schema(path: Path) -> bool:
-    """Tell whether a file is a schema that textclf wrote, so that it may be written anew."""
+    """Tell whether a file is a schema that textclf wrote, so that it may be replaced."""
     try:
         if not path.is_file():
             return False
@@ -265,7 +274,7 @@ def write_schema(target: Path, registry: Registry) -> None:
 
 
 def stale_schema(recipe: Path, registry: Registry) -> Path | None:
-    """Return the schema beside a recipe where it is not that of the plugins installed now, and an editor goes wrong."""
+    """Return the schema file beside a recipe where it is not that of the plugins installed now."""
     beside = recipe.parent / FILE
     if not recipe.is_file() or not is_schema(beside):
         return None

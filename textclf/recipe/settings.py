@@ -1,4 +1,4 @@
-"""Owns what a recipe may say beside the options of its components: the settings of the core, bounded and described."""
+"""The settings of a recipe: all it may say beside the options of its components, bounded and described."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from ..data.cleaning import CLEANERS
 from ..errors import KeyPath, Problem, did_you_mean, listing
-from ..plugin.component import Options
+from ..plugin.component import Kind, Options
 from ..plugin.options import explain
 
 DEFAULT_METRICS = ("accuracy", "f1_macro")
+# The steps of a recipe, by their keys: one of a kind, or a list of them.
+SINGLE_STEPS: tuple[Kind, ...] = ("dataset", "encoder", "trainer")
+STEP_LISTS: dict[Kind, str] = {"metric": "metrics", "output": "outputs"}
 SEED_LIMIT = 2**32 - 1
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9._\-]{0,99}$"
 _NAMES_A_FOLDER = (
@@ -45,7 +48,7 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-# Editors say what is behind `patternErrorMessage` where the pattern itself would tell nobody anything.
+# Editors show `patternErrorMessage` in place of a pattern that few can read.
 Name = Annotated[
     str,
     AfterValidator(_run_name),
@@ -69,7 +72,7 @@ class StepSettings(Options):
 
 
 class SplitSettings(Options):
-    """How the texts are parted: deterministic, stratified, equal texts and groups on one side. Shares of the whole."""
+    """How the texts are split: deterministic, stratified, equal texts and groups on one side. Shares of the whole."""
 
     test: float | None = Field(None, gt=0, lt=1, description="share held out for test; default 0.2 or the dataset's")
     validation: float | None = Field(
@@ -103,7 +106,7 @@ class ReportSettings(Options):
 
 
 class Settings(Options):
-    """A recipe: which data, encoder and trainer, and how the result is judged."""
+    """A recipe: which data, encoder and trainer, and how the result is evaluated."""
 
     version: Literal[1] = Field(1, description="version of the recipe format")
     name: Name = Field("recipe", description="names the folder of the runs: runs/NAME/...")
@@ -113,13 +116,13 @@ class Settings(Options):
     )
     dataset: StepSettings | None = Field(None, description="where the texts come from")
     clean: tuple[Cleaner, ...] = Field((), description="cleaning steps, applied in order in training and prediction")
-    split: SplitSettings = Field(default_factory=SplitSettings, description="how the texts are parted")
+    split: SplitSettings = Field(default_factory=SplitSettings, description="how the texts are split")
     encoder: StepSettings | None = Field(None, description="what turns texts into features")
     trainer: StepSettings | None = Field(None, description="what learns from features")
     metrics: tuple[StepSettings, ...] = Field(
         tuple(StepSettings(use=name) for name in DEFAULT_METRICS),
         min_length=1,
-        description="how predictions are judged",
+        description="how predictions are evaluated",
     )
     select: str | None = Field(None, description="metric that picks the best epoch on validation; default: the first")
     decide: DecideSettings = Field(default_factory=DecideSettings, description="how scores become labels")
@@ -144,20 +147,20 @@ def read_settings(values: Mapping[str, Any]) -> tuple[Settings, list[Problem]]:
 
 
 def _expanded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy in which bare names are mappings; null is as good as absent."""
+    """Return a copy in which bare names are mappings, and null is left out."""
     copied = {key: copy.deepcopy(value) for key, value in values.items() if value is not None}
-    for kind in ("dataset", "encoder", "trainer"):
+    for kind in SINGLE_STEPS:
         if isinstance(copied.get(kind), str):
             copied[kind] = {"use": copied[kind]}
-    for kind in ("metrics", "outputs"):
-        if isinstance(copied.get(kind), list):
-            copied[kind] = [{"use": step} if isinstance(step, str) else step for step in copied[kind]]
+    for key in STEP_LISTS.values():
+        if isinstance(copied.get(key), list):
+            copied[key] = [{"use": step} if isinstance(step, str) else step for step in copied[key]]
     return copied
 
 
 def _remove(values: dict[str, Any], paths: Sequence[KeyPath]) -> None:
-    """Drop the values at `paths`, or what stands above a value that is missing; last entries of a list first."""
-    # Only the order within a list matters.
+    """Remove the values at `paths`, or what stands above a value that is missing."""
+    # The last entries of a list go first, so that the indexes of the others stay right.
     for path in sorted(set(paths), key=lambda p: [step if isinstance(step, int) else 0 for step in p], reverse=True):
         holder: Any = values
         above: list[tuple[Any, str | int]] = []

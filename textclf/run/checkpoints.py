@@ -1,7 +1,8 @@
 """The crash-safe store behind `context.checkpoints`.
 
-A checkpoint is a folder `ck-000400` with a manifest of digests that is written last. It is filled under a temporary
-name, synced and renamed; older ones are pruned only afterwards. A kill between any two writes leaves the last good one.
+A checkpoint is a folder `ck-000400` with a manifest of digests, which is written last. The folder is filled under a
+temporary name, synced to the disk and renamed; older checkpoints are removed only afterwards. So a kill between any two
+writes leaves the last good checkpoint.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..files import MANIFEST, clear_parts, disk_errors, invalid, manifest, no_fi
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
-    """Checkpoints of one run. `keep` is how many complete ones are kept, so that a torn newest one is survivable."""
+    """The checkpoints of one run. keep: how many there are at most; two, in case the newest is damaged."""
 
     folder: Path
     warn: Callable[[str], None]
@@ -33,9 +34,10 @@ class CheckpointStore:
 
         def fill(part: Path) -> None:
             write(part)
-            odd = no_file_in(part)
-            if odd:
-                raise ValueError(f"the checkpoint holds {odd}; write plain files")
+            other = no_file_in(part)
+            if other:
+                # A digest says nothing about a link: what it points to may change.
+                raise ValueError(f"the checkpoint holds {other}; write plain files")
             (part / MANIFEST).write_text(json.dumps(manifest(part), indent=1), encoding="utf-8")
 
         write_folder(target, fill)
@@ -46,15 +48,15 @@ class CheckpointStore:
     def latest(self) -> Path | None:
         self._mend()
         found = self._newest_first()
-        torn: list[Path] = []
+        damaged: list[Path] = []
         for folder in found:
             reason = invalid(folder) or unlisted(folder)
             if reason is None:
-                # A torn checkpoint must not count among those that are kept, or take the place of a whole one.
-                for each in torn:
+                # A damaged checkpoint would count among the `keep` newest, and a valid one be removed instead.
+                for each in damaged:
                     shutil.rmtree(each, ignore_errors=True)
                 return folder
-            torn.append(folder)
+            damaged.append(folder)
             self.warn(f"checkpoint {folder.name} is not used: {reason}")
         if found:
             raise ArtefactError(
@@ -63,7 +65,10 @@ class CheckpointStore:
         return None
 
     def _mend(self) -> None:
-        """Put back what a kill left aside while its step was saved again, and clear what was half-written."""
+        """Restore the checkpoint of a step that was being saved again, and remove what was half-written.
+
+        `write_folder` moves an existing folder aside before it renames the new one, and a kill may come in between.
+        """
         for aside in self.folder.glob(".ck-*.old.part"):
             place = self.folder / aside.name[1:].partition(".")[0]
             if not place.exists():

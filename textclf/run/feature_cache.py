@@ -28,19 +28,14 @@ def default_folder() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("textclf"))
 
 
-def believed(kept: Any) -> bool:
-    """Tell nothing against features that were kept."""
-    return True
-
-
 def features(
     folder: Path | None, fingerprint: str, texts: Texts, make: Callable[[], Any],
-    sound: Callable[[Any], bool] = believed,
+    valid: Callable[[Any], bool] = lambda cached: True,
 ) -> Any:  # fmt: skip
-    """Return the features made before for the same encoder and texts, or make and keep them.
+    """Return the cached features of the same encoder and texts, or make and cache them.
 
-    sound: whether features that were kept are to be used; else they are made and kept anew.
-    Features of a kind the cache does not know (anything but Tokens, arrays and sparse matrices) are not kept.
+    valid: whether cached features are to be used; where not, they are made and cached again.
+    Only Tokens, arrays and sparse matrices are cached.
     """
     if folder is None or not fingerprint:
         return make()
@@ -52,29 +47,30 @@ def features(
         lock = FileLock(f"{entry}.lock")
         lock.acquire()
     except (OSError, NotImplementedError):
-        # A cache that cannot be written saves no time, and costs no result.
+        # A cache that cannot be written costs time, and no result.
         return make()
     try:
-        return _through(entry, make, sound)
+        return _cached_or_made(entry, make, valid)
     finally:
         lock.release()
 
 
-def _through(entry: Path, make: Callable[[], Any], sound: Callable[[Any], bool]) -> Any:
-    kept = _kept(entry)
-    if kept is not None and sound(kept):
-        return kept
+def _cached_or_made(entry: Path, make: Callable[[], Any], valid: Callable[[Any], bool]) -> Any:
+    cached = _cached(entry)
+    if cached is not None and valid(cached):
+        return cached
     made = make()
     if _kind(made) is None:
         return made
     with suppress(OSError, ResourceError):
+        # Read back, so that the features are memory-mapped in this run as they are in the next.
         write_folder(entry, lambda part: _write(part, made))
         return _read(entry)
     return made
 
 
-def _kept(entry: Path) -> Any:
-    """Return the features of an entry, or None where there are none that are whole."""
+def _cached(entry: Path) -> Any:
+    """Return the features of an entry, or None where there are none or its files are damaged."""
     if not entry.exists():
         return None
     with suppress(OSError, ValueError):

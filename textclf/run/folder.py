@@ -1,7 +1,12 @@
-"""Run folders: created, locked, recorded, found and listed."""
+"""Run folders: created, locked, recorded, found and listed.
+
+`record.json` is written when a run begins and when it ends, finished or not. In between, the journal `events.jsonl`
+grows; a run that is killed is resumed from that.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -13,31 +18,32 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
 from .. import __version__
 from ..errors import ArtefactError, RecipeError, ResourceError, TextclfError, did_you_mean, listing
-from ..evaluation.report import Estimate, Report, finite
+from ..evaluation.report import FILE, Estimate, Report
 from ..files import clear_parts, digest, disk_errors, read_json, write_file, write_text
-from ..plugin.events import Event
 from ..recipe.yaml12 import write
 
 RECIPE, RECORD, EVENTS, MODEL = "recipe.yaml", "record.json", "events.jsonl", "model"
-# 16 bytes for each distinct training text, in order: tells later which texts a classifier has seen.
+# 16 bytes for each distinct training text, in order: which texts a classifier has seen.
 TRAINED_ON, _KEY = "trained_on.bin", 16
 CHECKPOINTS, WORK = "checkpoints", "work"
-_LOCK, _HOLDER = ".lock", ".holder"
-_PATIENCE = 0.5  # seconds, since who lists the runs looks at the lock for a moment
 STUDY = "study"
+_LOCK, _HOLDER = ".lock", ".holder"
+_PATIENCE = 0.5  # seconds, since a process that lists the runs holds the lock for a moment
 # What decides a result beside the plugins themselves.
 _LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pandas", "pydantic")
+
+Wanted: TypeAlias = Literal["finished", "study", "any"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run's folder. `record` is what is known of it so far; `update` writes it anew, whole."""
+    """One run's folder. `record` is the content of its record.json, which `update` writes."""
 
     path: Path
     record: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +51,19 @@ class RunFolder:
     @property
     def name(self) -> str:
         return str(self.record.get("name", self.path.parent.name))
+
+    @property
+    def state(self) -> str:
+        return str(self.record.get("state", "unknown"))
+
+    @property
+    def is_study(self) -> bool:
+        return self.record.get("kind") == STUDY
+
+    @property
+    def study(self) -> str:
+        """Return the id of the study that the run belongs to, or an empty string."""
+        return str(self.record.get("study", ""))
 
     @property
     def model(self) -> Path:
@@ -58,87 +77,49 @@ class RunFolder:
     def work(self) -> Path:
         return self.path / WORK
 
-    @property
-    def state(self) -> str:
-        return str(self.record.get("state", "unknown"))
+    def members(self) -> list[Path]:
+        """Return the folders of a study's runs, which lie beside its own; of a single run, that folder."""
+        if not self.is_study:
+            return [self.path]
+        return [self.path.with_name(str(name)) for name in self.record.get("members", {}).values()]
 
     def update(self, **values: Any) -> None:
+        """Change the record, and write it whole."""
         self.record.update(values)
         write_text(self.path / RECORD, json.dumps(self.record, indent=1, ensure_ascii=False, default=str) + "\n")
 
-    def observe(self, event: Event) -> None:
-        """Append an event to the run's journal."""
-        with disk_errors(self.path / EVENTS), (self.path / EVENTS).open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(finite(event.to_json()), ensure_ascii=True, default=str) + "\n")
+    def replace_recipe(self, recipe: Mapping[str, Any]) -> None:
+        """Write another recipe; the record names both before, so that a run that is killed in between can resume."""
+        text = write(recipe)
+        self.update(recipe_sha256=_digest(text), recipe_asked_sha256=digest(self.path / RECIPE))
+        write_text(self.path / RECIPE, text)
 
-    def history(self) -> list[dict[str, Any]]:
-        """Return the journal's epochs, each objective's in order, those of the labels last."""
-        events = self._events("EpochFinished")
-        found = {(event.get("objective", ""), event["epoch"]): event for event in events}
-        learned = list(dict.fromkeys(objective for objective, _ in found if objective))
-        return [found[key] for name in (*learned, "") for key in sorted(found) if key[0] == name]
-
-    def choices(self) -> dict[str, Any]:
-        """Return what was chosen so far, also before an interruption."""
-        return {event["what"]: event["choice"] for event in self._events("Chosen")}
-
-    def warnings(self) -> list[str]:
-        """Return what was warned of so far, each once, also before an interruption."""
-        return list(dict.fromkeys(event["message"] for event in self._events("Warned")))
-
-    def accounts(self) -> dict[str, Any]:
-        """Return where the time of each stage went, also before an interruption."""
-        named = ("event", "time", "stage")
-        return {e["stage"]: {k: v for k, v in e.items() if k not in named} for e in self._events("Accounted")}
-
-    def fixing(self) -> dict[str, Any]:
-        """Return the options of the recipe that fix what was chosen so far, by their place in it."""
-        return {place: value for event in self._events("Chosen") for place, value in event.get("options", {}).items()}
-
-    def _events(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yield the journal's events of a kind; a line that a kill has cut is left out."""
-        path = self.path / EVENTS
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if event.get("event") == kind:
-                yield event
-
-    def mend(self) -> None:
-        """Clear away what a killed process left half-written; only for the process that holds the run."""
-        clear_parts(self.path)
-        events = self.path / EVENTS
-        if events.exists() and not events.read_bytes().endswith(b"\n"):
-            with disk_errors(events), events.open("ab") as journal:
-                journal.write(b"\n")
-
-    def keep_training_keys(self, keys: Iterable[bytes]) -> None:
+    def write_training_keys(self, keys: Iterable[bytes]) -> None:
         write_file(self.path / TRAINED_ON, lambda part: part.write_bytes(b"".join(sorted(keys))))
 
     def training_keys(self) -> frozenset[bytes]:
-        """Return what the training texts count as the same by; nothing where the run did not keep them."""
+        """Return what the training texts count as the same by; empty where the run did not write them."""
         path = self.path / TRAINED_ON
-        kept = path.read_bytes() if path.is_file() else b""
-        return frozenset(kept[start : start + _KEY] for start in range(0, len(kept), _KEY))
-
-    def tidy(self) -> None:
-        """Clear away what is left of a finished run that was killed at its very end."""
-        if self.checkpoints.exists() or (self.path / _HOLDER).exists():
-            with suppress(TextclfError), self.locked():
-                self.mend()
-                self.clear_work()
-                shutil.rmtree(self.checkpoints, ignore_errors=True)
+        keys = path.read_bytes() if path.is_file() else b""
+        return frozenset(keys[start : start + _KEY] for start in range(0, len(keys), _KEY))
 
     def clear_work(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def tidy(self) -> None:
+        """Remove what is left of a finished run that was killed at its very end."""
+        if self.checkpoints.exists() or (self.path / _HOLDER).exists():
+            with suppress(TextclfError), self.locked():
+                clear_parts(self.path)
+                self.clear_work()
+                shutil.rmtree(self.checkpoints, ignore_errors=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run: a second process is told who holds it."""
-        lock = FileLock(self.path / _LOCK, timeout=_PATIENCE)
-        holder = self.path / _HOLDER
+        """Hold the run; where another process does, raise a ResourceError that names it."""
+        # A plugin may change the current folder while the run is held.
+        lock = FileLock((self.path / _LOCK).absolute(), timeout=_PATIENCE)
+        holder = (self.path / _HOLDER).absolute()
         with disk_errors(self.path):
             try:
                 lock.acquire()
@@ -163,43 +144,64 @@ def create(runs: Path, name: str, recipe: Mapping[str, Any], *, suffix: str = ""
     path = runs / name / identity
     with disk_errors(path):
         path.mkdir(parents=True)
-    folder = RunFolder(path, {"format": 1, "name": name, "id": identity, "state": "running"})
-    write_text(path / RECIPE, write(recipe))
+    folder = RunFolder(path, {"format": 1, "name": name, "id": identity, "state": "running", "error": None})
+    started_at = started.isoformat(timespec="milliseconds")
+    text = write(recipe)
+    write_text(path / RECIPE, text)
     folder.update(
-        started=started.isoformat(timespec="milliseconds"), machine=machine(), versions=versions(),
-        recipe_sha256=digest(path / RECIPE), **record,
+        started=started_at, machine=machine(), versions=versions(), recipe_sha256=_digest(text), **record
     )  # fmt: skip
     return folder
+
+
+def _digest(text: str) -> str:
+    """Return the sha256 of a text as `write_text` writes it."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def open_run(path: Path) -> RunFolder:
     record = read_json(path / RECORD)
     if not isinstance(record, dict) or not {"state", "started", "versions"} <= set(record):
-        raise ArtefactError(f"{path / RECORD} is damaged: it is no record of a run; run the recipe anew")
+        raise ArtefactError(f"{path / RECORD} is damaged: it is no record of a run; run the recipe again")
     return RunFolder(path, record)
 
 
 def look_at(path: Path) -> RunFolder:
-    """As `open_run`, changing nothing: a run whose process is gone is interrupted, whatever its record still says."""
-    run = open_run(path)
-    if run.state != "running" or _is_held(path):
-        return run
-    run = open_run(path)  # it may have ended between the two looks
-    return replace(run, record={**run.record, "state": "interrupted"}) if run.state == "running" else run
+    """Open a run in whatever state it is, changing nothing.
+
+    A run whose process is gone is interrupted, whatever its record still says; one that cannot be read is damaged.
+    """
+    try:
+        run = open_run(path)
+        if run.state == "running" and not _is_held(path):
+            run = open_run(path)  # it may have ended since it was opened
+            return replace(run, record={**run.record, "state": "interrupted"}) if run.state == "running" else run
+    except TextclfError:
+        return RunFolder(path, {"name": path.parent.name, "state": "damaged", "started": ""})
+    lost = run.state == "finished" and not run.is_study and not (path / FILE).is_file()
+    return replace(run, record={**run.record, "state": "damaged"}) if lost else run
 
 
 def _is_held(path: Path) -> bool:
-    """Tell whether a process holds the run; True where that cannot be told. Several may ask at once."""
+    """Tell whether a process holds the run; True where that cannot be known."""
+    lock = path / _LOCK
+    if not lock.exists():
+        return False
     try:
         import fcntl
-    except ImportError:  # not every system has such locks
-        return True
+    except ImportError:  # Windows
+        try:
+            with FileLock(lock, timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+    # A FileLock is exclusive and touches the file; by a shared lock, several processes may look at once.
     try:
-        with (path / _LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
-    except OSError as error:
-        return not isinstance(error, FileNotFoundError)
+    except OSError:
+        return True
 
 
 def machine() -> dict[str, Any]:
@@ -210,11 +212,82 @@ def versions() -> dict[str, str]:
     """Return the versions of textclf and of those libraries that are installed, without importing them."""
     found = {"textclf": __version__}
     for name in _LIBRARIES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
+
+
+def find(runs: Path, reference: str | Path, wanted: Wanted = "finished") -> RunFolder:
+    """Return the run that a reference means: a path, its model folder, NAME, NAME/ID, or `latest`.
+
+    Of several, the newest that is wanted. "finished": a single run that is finished. "study": the same, but a finished
+    study in place of its runs. "any": in whatever state, one that can be resumed first.
+    """
+    candidates = _candidates(runs, reference)
+    newest = candidates[0]
+    if wanted == "any":
+        unfinished = [run for run in candidates if run.state not in ("finished", "damaged")]
+        return [*(run for run in unfinished if not run.study), *unfinished, newest][0]
+    finished = [run for run in candidates if run.state == "finished"]
+    if wanted == "study":
+        whole = [run for run in finished if not run.study or len(candidates) == 1]
+        studies = [run for run in candidates if run.is_study]
+        if whole:
+            return whole[0]
+        if studies:
+            raise ArtefactError(f"{studies[0].path} is a study that is {studies[0].state}: {_hint(studies[0])}")
+    single = [run for run in finished if not run.is_study]
+    if not single and newest.is_study:
+        raise _not_single(newest)
+    if not single:
+        found = f"{newest.path} ({newest.state}): {_hint(newest)}"
+        raise ArtefactError(f"'{reference}' has no finished run; the newest is {found}")
+    return single[0]
+
+
+def _hint(run: RunFolder) -> str:
+    """Say what to do about a run that is not finished."""
+    if run.state == "running":
+        return "wait for it"
+    return "run the recipe again" if run.state == "damaged" else f"`textclf resume {run.path}`"
+
+
+def _not_single(study: RunFolder) -> TextclfError:
+    """Return the error where a study is named in place of one of its runs."""
+    members = study.members()
+    finished = [str(member) for member in members if look_at(member).state == "finished"]
+    if not finished:
+        hint = "run the recipe again" if study.state == "finished" else _hint(study)
+        return ArtefactError(f"{study.path} is a study, and none of its {len(members)} runs is finished: {hint}")
+    return RecipeError(f"{study.path} is a study, not a single run; name one of its runs: {listing(finished)}")
+
+
+def _candidates(runs: Path, reference: str | Path) -> list[RunFolder]:
+    """Return the runs that a reference can mean, the newest first; there is at least one."""
+    text = str(reference).rstrip("/") or "/"
+    for path in (Path(text), runs / text):
+        if (path / RECORD).is_file():
+            return [look_at(path)]
+        if path.name == MODEL and (path.parent / RECORD).is_file():
+            return [look_at(path.parent)]
+    folders = _folders(runs)
+    # The folder of all runs of a name, as a shell completes it, means the name.
+    named = [path for path in folders if text in ("latest", path.parent.name) or Path(text) == path.parent]
+    if not named:
+        if any((place / MODEL).is_dir() or (place / RECIPE).is_file() for place in (Path(text), runs / text)):
+            raise ArtefactError(f"'{text}' is a run without its {RECORD}: it is damaged; run the recipe again")
+        known = sorted({path.parent.name for path in folders})
+        listed = f" (runs here: {', '.join(known)})" if known else f" (there are no runs in '{runs}')"
+        raise RecipeError(f"no run is called '{text}'{did_you_mean(text, known)}{listed}")
+    return _newest_first(map(look_at, named))
+
+
+def _folders(runs: Path) -> list[Path]:
+    return [record.parent for record in runs.glob(f"*/*/{RECORD}")]
+
+
+def _newest_first(found: Iterable[RunFolder]) -> list[RunFolder]:
+    return sorted(found, key=lambda run: (str(run.record["started"]), run.path.name), reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,96 +309,17 @@ class RunInfo:
     study: str = ""
 
 
-def find(runs: Path, reference: str | Path) -> Path:
-    """Return the folder of the finished run that RUN means: a path, its model folder, NAME, NAME/ID, or `latest`."""
-    candidates = _candidates(runs, reference)
-    finished = [i for i in candidates if i.state == "finished" and i.kind != STUDY]
-    if not finished:
-        newest = candidates[0]
-        if newest.kind == STUDY:
-            raise _no_single_run(newest)
-        found = f"{newest.folder} ({newest.state})"
-        raise ArtefactError(f"'{reference}' has no finished run; the newest is {found}: {_way(newest)}")
-    return finished[0].folder
-
-
-def _way(info: RunInfo) -> str:
-    """Say what to do about a run that is not finished."""
-    if info.state == "running":
-        return "wait for it"
-    return "run the recipe anew" if info.state == "damaged" else f"`textclf resume {info.folder}`"
-
-
-def _no_single_run(study: RunInfo) -> TextclfError:
-    """Return what is to be said where a study is named in place of one of its runs."""
-    members = open_run(study.folder).record.get("members", {}).values()
-    folders = [study.folder.with_name(str(name)) for name in members]
-    finished = [str(folder) for folder in folders if _info(folder).state == "finished"]
-    if not finished:
-        way = "run the recipe anew" if study.state == "finished" else _way(study)
-        return ArtefactError(f"{study.folder} is a study, and none of its {len(folders)} runs is finished: {way}")
-    return RecipeError(f"{study.folder} is a study, not a single run; name one of its runs: {listing(finished)}")
-
-
-def find_whole(runs: Path, reference: str | Path) -> list[Path]:
-    """Return the folders of the finished run, or of all runs of the finished study, that RUN means.
-
-    NAME and `latest` mean the newest that is whole: the study, and not a run that is a part of it.
-    """
-    candidates = _candidates(runs, reference)
-    whole = [i for i in candidates if i.state == "finished" and (not i.study or len(candidates) == 1)]
-    if whole and whole[0].kind == STUDY:
-        study = open_run(whole[0].folder)
-        return [study.path.with_name(str(name)) for name in study.record.get("members", {}).values()]
-    begun = next((i for i in candidates if i.kind == STUDY), None)
-    if not whole and begun:
-        raise ArtefactError(f"{begun.folder} is a study that is {begun.state}: {_way(begun)}")
-    return [whole[0].folder if whole else find(runs, reference)]
-
-
-def locate(runs: Path, reference: str | Path) -> Path:
-    """Return the run folder that RUN means, in whatever state: the newest one of a name that is not finished first."""
-    candidates = _candidates(runs, reference)
-    whole = [i for i in candidates if i.state not in ("finished", "damaged") and not i.study]
-    unfinished = whole or [i for i in candidates if i.state not in ("finished", "damaged")]
-    return (unfinished or candidates)[0].folder
-
-
-def _candidates(runs: Path, reference: str | Path) -> list[RunInfo]:
-    """Return the runs that a reference can mean, the newest first; there is at least one."""
-    text = str(reference).rstrip("/") or "/"
-    for path in (Path(text), runs / text):
-        if (path / RECORD).is_file():
-            return [_info(path)]
-        if path.name == MODEL and (path.parent / RECORD).is_file():
-            return [_info(path.parent)]
-    everything = infos(runs)
-    # The folder of all runs of a name, as a shell completes it, means the name.
-    candidates = [i for i in everything if text in ("latest", i.name) or Path(text) == i.folder.parent]
-    if not candidates:
-        if any((place / "model").is_dir() or (place / RECIPE).is_file() for place in (Path(text), runs / text)):
-            raise ArtefactError(f"'{text}' is a run without its {RECORD}: it is damaged; run the recipe anew")
-        known = sorted({info.name for info in everything})
-        listed = f" (runs here: {', '.join(known)})" if known else f" (there are no runs in '{runs}')"
-        raise RecipeError(f"no run is called '{text}'{did_you_mean(text, known)}{listed}")
-    return candidates
-
-
-def infos(runs: Path) -> list[RunInfo]:
+def list_runs(runs: Path) -> list[RunInfo]:
     """List all runs, the newest first; a folder that cannot be read is listed as damaged."""
-    found = [_info(record.parent) for record in runs.glob(f"*/*/{RECORD}")]
-    return sorted(found, key=lambda info: (info.started, info.id), reverse=True)
+    return [_info(run) for run in _newest_first(map(look_at, _folders(runs)))]
 
 
-def _info(path: Path) -> RunInfo:
-    try:
-        values = look_at(path).record
-        headline: dict[str, Estimate] = {}
-        if values["state"] == "finished" and values.get("kind") != STUDY:
-            headline = dict(Report.load(path).metrics)
-        return RunInfo(
-            path.parent.name, path.name, path, str(values["state"]), str(values["started"]), headline,
-            str(values.get("source", "")), str(values.get("kind", "run")), str(values.get("study", "")),
-        )  # fmt: skip
-    except (TextclfError, KeyError):
-        return RunInfo(path.parent.name, path.name, path, "damaged", "")
+def _info(run: RunFolder) -> RunInfo:
+    state, headline = run.state, dict[str, Estimate]()
+    if state == "finished" and not run.is_study:
+        try:
+            headline = dict(Report.load(run.path).metrics)
+        except TextclfError:
+            state = "damaged"
+    about = {name: str(run.record[name]) for name in ("source", "kind", "study") if name in run.record}
+    return RunInfo(run.path.parent.name, run.path.name, run.path, state, str(run.record["started"]), headline, **about)

@@ -8,50 +8,69 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..data.cleaning import clean, strings_digest, texts_digest
-from ..data.dataset import Dataset, Labels, Split, Texts, unlike_traits, unsound
+from ..data.dataset import Dataset, Labels, Split, Texts, check_dataset, check_pairs
 from ..data.predictions import Decision, Encoded, Predictions
 from ..errors import DataError, PluginError, RecipeError, kind_of
-from ..evaluation import metrics
 from ..evaluation.evaluate import tune
-from ..model.classifier import Classifier, silent
+from ..evaluation.metrics import CheckedMetric, judge
+from ..model.classifier import Classifier
 from ..model.self_check import same_as_kept
 from ..plugin.context import Judge, RunContext
-from ..plugin.protocols import Encoder, Judgement, Metric, Model
+from ..plugin.protocols import DatasetProvider, Encoder, Judgement, Metric, Model, Output, Trainer
 from ..plugin.step import MODEL
 from ..plugin.validation import check_features, check_scores
 from ..recipe.plan import Plan
 from . import feature_cache
-from .splitting import Parts
+from .splitting import DataSplits
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-def load(plan: Plan, data: Dataset | None, context: RunContext) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The objects that the steps of a plan build. dataset: None where the caller passes the data."""
+
+    dataset: DatasetProvider | None
+    encoder: Encoder
+    trainer: Trainer
+    metrics: Mapping[str, Metric]
+    outputs: tuple[Output, ...]
+
+
+def build(plan: Plan) -> Components:
+    """Build every component of a plan, each once."""
+    dataset = None if plan.dataset is None else plan.dataset.build()
+    checked = {step.name: CheckedMetric(step) for step in plan.metrics}
+    outputs = tuple(step.build() for step in plan.outputs)
+    trainer = plan.trainer.build()
+    return Components(dataset, plan.encoder.build(), trainer, checked, outputs)
+
+
+def load(plan: Plan, components: Components, data: Dataset | None, context: RunContext) -> Dataset:
     """Return the dataset, checked, with its texts cleaned."""
     if data is None:
-        if plan.dataset is None:
-            raise RecipeError("the recipe has no dataset step, and no data was given in its place")
-        step = plan.dataset
-        provider = step.build()
+        step, provider = plan.dataset, components.dataset
+        if step is None or provider is None:
+            raise RecipeError("the recipe has no dataset step, and no data was passed in its place")
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
             raise step.error(f"load returned {kind_of(data)}, not a textclf.Dataset")
-        reason = step.call("load", partial(unsound, data)) or unlike_traits(data, step.traits.pairs)
+        reason = step.call("load", partial(check_dataset, data)) or check_pairs(data, step.traits.pairs)
         if reason:
             raise step.error(f"load returned a dataset whose {reason}")
     else:
-        reason = unsound(data)
+        reason = check_dataset(data)
         if reason:
-            raise DataError(f"the given dataset's {reason}")
+            raise DataError(f"the dataset's {reason}")
     plan.check_data(data.labels.task, data.train.texts.pairs)
     _check_decision(plan, data.labels)
     return clean_dataset(data, plan.settings.clean)
 
 
 def _check_decision(plan: Plan, labels: Labels) -> None:
-    """Refuse a decision that the data's labels would silently leave without effect."""
+    """Refuse a decision that would silently have no effect on the data's labels."""
     settings = plan.settings.decide
     if settings.threshold is not None and labels.task == "single-label" and len(labels) != 2:
         raise RecipeError(
@@ -63,7 +82,7 @@ def _check_decision(plan: Plan, labels: Labels) -> None:
 
 
 def clean_dataset(dataset: Dataset, steps: tuple[str, ...]) -> Dataset:
-    """Clean every text of every split in the same way."""
+    """Clean every text of every split by the same steps."""
     changed: dict[str, Any] = {
         name: replace(split, texts=clean(split.texts, steps), labels=_labels(split))
         for name, split in dataset.splits().items()
@@ -80,74 +99,72 @@ def _labels(split: Split) -> NDArray[np.int64] | NDArray[np.bool_]:
     return split.labels if split.labels.dtype == np.bool_ else split.labels.astype(np.int64)
 
 
-def digests(parts: Parts) -> dict[str, str]:
-    """Return what tells one split from another: a digest of each split's texts, labels and ids."""
+def digests(splits: DataSplits) -> dict[str, str]:
+    """Return a digest of each split's texts, labels and ids."""
     found = {
         name: strings_digest([texts_digest(split.texts), split.labels.tobytes().hex(), *split.ids])
-        for name, split in parts.splits().items()
+        for name, split in splits.splits().items()
     }
-    return found if parts.unlabelled is None else {**found, "unlabelled": texts_digest(parts.unlabelled)}
+    return found if splits.unlabelled is None else {**found, "unlabelled": texts_digest(splits.unlabelled)}
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedParts:
+class EncodedSplits:
     """The fitted encoder and the features of each split."""
 
     encoder: Encoder
     splits: Mapping[str, Encoded]
 
 
-def encode(plan: Plan, parts: Parts, context: RunContext) -> EncodedParts:
+def encode(plan: Plan, components: Components, splits: DataSplits, context: RunContext) -> EncodedSplits:
     """Fit the encoder on the training split and encode every split, from the cache where that was done before."""
-    step = plan.encoder
-    encoder: Encoder = step.build()
-    # Of labels each plugin gets its own: one that writes into them changes what no other sees.
-    own = replace(parts.train, labels=parts.train.labels.copy())
+    step, encoder = plan.encoder, components.encoder
+    # Each plugin gets labels of its own: one that writes into them changes nothing for the others.
+    own = replace(splits.train, labels=splits.train.labels.copy())
     step.call("fit", lambda: encoder.fit(own, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
         raise step.error(f"fingerprint returned {kind_of(fingerprint)}, not a str")
-    # Two plugins may well use the same words for different features, and so may a file that is being written.
+    # Two plugins may use the same fingerprint for different features, and so may two versions of one plugin file.
     plugin = step.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
-
-    doubt = _Doubt(plan, encoder, context, fingerprint)
+    check = CacheCheck(plan, encoder, context, fingerprint)
 
     def features(texts: Texts) -> Any:
         make = partial(_encode, plan, encoder, texts, context)
-        return feature_cache.features(context.cache, key, texts, make, partial(doubt.sound, texts))
+        return feature_cache.features(context.cache, key, texts, make, partial(check.passes, texts))
 
-    encoded = {name: Encoded(features(split.texts), split.labels) for name, split in parts.splits().items()}
-    if parts.unlabelled is not None:
-        encoded["train"] = replace(encoded["train"], unlabelled=features(parts.unlabelled))
-    return EncodedParts(encoder, encoded)
+    encoded = {name: Encoded(features(split.texts), split.labels) for name, split in splits.splits().items()}
+    if splits.unlabelled is not None:
+        encoded["train"] = replace(encoded["train"], unlabelled=features(splits.unlabelled))
+    return EncodedSplits(encoder, encoded)
 
 
 @dataclass(slots=True)
-class _Doubt:
-    """Whether the features that other runs kept are those of this encoder; told: whether it was said that not."""
+class CacheCheck:
+    """Whether cached features are those that this encoder makes; that they are not is warned of once."""
 
     plan: Plan
     encoder: Encoder
     context: RunContext
     fingerprint: str
-    told: bool = False
+    warned: bool = False
 
-    def sound(self, texts: Texts, kept: Any) -> bool:
+    def passes(self, texts: Texts, cached: Any) -> bool:
         step = self.plan.encoder
-        quiet = replace(self.context, emit=silent)
+        quiet = replace(self.context, emit=lambda event: None)
         try:
-            sound = same_as_kept(kept, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
+            same = same_as_kept(cached, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
         except PluginError:
-            sound = False  # what fails for a few texts may be said of all of them
-        if not sound and not self.told:
-            self.told = True
+            same = False  # what fails for a few texts may not fail for all of them
+        if not same and not self.warned:
+            self.warned = True
             self.context.warn(
                 f"{step}: the features in the cache are not those that encode makes of the same texts, though its "
-                f"fingerprint is the same, '{self.fingerprint[:40]}'; they are made anew, but name in fingerprint() "
+                f"fingerprint is the same, '{self.fingerprint[:40]}'; they are made again, but name in fingerprint() "
                 f"all that they depend on, also the seed{step.plugin.hint(step.name)}"
             )
-        return sound
+        return same
 
 
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
@@ -156,31 +173,26 @@ def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> 
     return check_features(features, len(texts), step)
 
 
-def build_metrics(plan: Plan) -> dict[str, Metric]:
-    return {step.name: metrics.CheckedMetric(step) for step in plan.metrics}
-
-
-def judge_of(plan: Plan, parts: Parts, found: Mapping[str, Metric]) -> Judge | None:
-    """Return what `context.judge` answers with: the recipe's metrics on the validation split, or None without one."""
-    split = parts.validation
+def judge_of(plan: Plan, splits: DataSplits, metrics: Mapping[str, Metric]) -> Judge | None:
+    """Return the function behind `context.judge`: the recipe's metrics on the validation split; None without one."""
+    split = splits.validation
     if split is None:
         return None
     decision = fixed_decision(plan)
 
     def judging(scores: NDArray[np.float32]) -> Judgement:
-        checked = check_scores(scores, len(split), parts.labels, plan.trainer)
-        return metrics.judge(found, plan.select, predictions(parts, split, checked, decision))
+        checked = check_scores(scores, len(split), splits.labels, plan.trainer)
+        return judge(metrics, plan.select, predictions(splits, split, checked, decision))
 
     return judging
 
 
-def train(plan: Plan, parts: Parts, encoded: EncodedParts, context: RunContext) -> Model:
-    """Train a model on the training split; the validation split is there only where somebody reads it."""
-    step = plan.trainer
-    trainer = step.build()
+def train(plan: Plan, components: Components, splits: DataSplits, encoded: EncodedSplits, context: RunContext) -> Model:
+    """Train a model on the training split; there is a validation split only where something reads it."""
+    step, trainer = plan.trainer, components.trainer
     own = {name: replace(split, labels=split.labels.copy()) for name, split in encoded.splits.items()}
     model: Model = step.call(
-        "train", lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), parts.labels, context)
+        "train", lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), splits.labels, context)
     )
     step.require("train", model, MODEL, "Model")
     return model
@@ -193,39 +205,39 @@ def fixed_decision(plan: Plan) -> Decision:
 
 
 def decide(
-    plan: Plan, parts: Parts, validation_scores: NDArray[np.float32] | None, found: Mapping[str, Metric]
+    plan: Plan, splits: DataSplits, validation_scores: NDArray[np.float32] | None, metrics: Mapping[str, Metric]
 ) -> Decision:
     """Return the decision: as the recipe says it, or tuned on the validation split."""
-    if plan.settings.decide.threshold != "tuned" or parts.validation is None or validation_scores is None:
+    if plan.settings.decide.threshold != "tuned" or splits.validation is None or validation_scores is None:
         return fixed_decision(plan)
-    undecided = predictions(parts, parts.validation, validation_scores, Decision())
-    return tune(undecided, found, plan.select, plan.settings.decide.abstain_below)
+    undecided = predictions(splits, splits.validation, validation_scores, Decision())
+    return tune(undecided, metrics, plan.select, plan.settings.decide.abstain_below)
 
 
 def score(
-    plan: Plan, parts: Parts, encoded: EncodedParts, name: str, model: Model, context: RunContext
+    plan: Plan, splits: DataSplits, encoded: EncodedSplits, name: str, model: Model, context: RunContext
 ) -> NDArray[np.float32]:
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
     scores = step.call("scores", lambda: model.scores(split.features, context))
-    return check_scores(scores, len(split.labels), parts.labels, step)
+    return check_scores(scores, len(split.labels), splits.labels, step)
 
 
-def predictions(parts: Parts, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:
-    truth, decided, scored = map(_fixed, (split.labels, decision.decide(scores, parts.labels), scores))
-    return Predictions(parts.labels, truth, decided, scored, split.texts, split.ids, split.groups)
+def predictions(splits: DataSplits, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:
+    truth, decided, scored = map(_fixed, (split.labels, decision.decide(scores, splits.labels), scores))
+    return Predictions(splits.labels, truth, decided, scored, split.texts, split.ids, split.groups)
 
 
 def _fixed(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that no metric or output can write into: all read the same."""
+    """Return a view that no metric or output can write into, since all of them read it."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def classifier(plan: Plan, parts: Parts, encoded: EncodedParts, model: Model, decision: Decision) -> Classifier:
+def classifier(plan: Plan, splits: DataSplits, encoded: EncodedSplits, model: Model, decision: Decision) -> Classifier:
     steps: Any = {"encoder": plan.encoder, "trainer": plan.trainer}
-    pairs = parts.train.texts.pairs
-    judged_by = tuple(step.to_json() for step in plan.metrics)
+    pairs = splits.train.texts.pairs
+    evaluated_by = tuple(step.to_json() for step in plan.metrics)
     cleaning = plan.settings.clean
-    return Classifier(parts.labels, encoded.encoder, model, steps, cleaning, decision, pairs, metrics=judged_by)
+    return Classifier(splits.labels, encoded.encoder, model, steps, cleaning, decision, pairs, metrics=evaluated_by)

@@ -26,7 +26,7 @@ from ..recipe.plan import Plan
 from ..recipe.settings import DEFAULT_METRICS
 from ..tables.reader import Row, read_table
 from ..tables.writer import write_table
-from .folder import open_run
+from .folder import RunFolder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,64 +73,12 @@ def _cell(names: str | list[str]) -> str:
     return names if isinstance(names, str) else json.dumps(names, ensure_ascii=False)
 
 
-def usual_metrics(registry: Registry) -> dict[str, Metric]:
-    """Return the metrics of a recipe that names none."""
-    return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
-
-
-def metrics_of(
-    classifier: Classifier, registry: Registry, files: Callable[[], Mapping[str, str]] = dict
-) -> tuple[dict[str, Metric], tuple[str, ...]]:
-    """Return the metrics that a classifier's run was judged by, or the usual ones, and warnings of those missing.
-
-    files: as for `restored_step`.
-    """
-    found: dict[str, Metric] = {}
-    warnings = []
-    for saved in classifier.metrics:
-        try:
-            step = restored_step("metric", saved, registry, files)
-            found[step.name] = CheckedMetric(step)
-        except PluginError as error:
-            warnings.append(f"metric '{saved.get('use')}' is left out: {error}")
-    return found or usual_metrics(registry), tuple(warnings)
-
-
-def predict(classifier: Classifier, split: Split) -> Predictions:
-    """Return a classifier's predictions of labelled texts."""
-    if classifier.pairs and not split.texts.pairs:
-        raise DataError("this classifier was trained on pairs of texts; give (texts, pairs, labels)")
-    scores = classifier.scores(split.texts)
-    decided = classifier.decide(scores)
-    return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
-
-
-def seen_in_training(folder: Path, classifier: Classifier, split: Split) -> tuple[str, ...]:
-    """Warn of texts that the run of a classifier was trained on: their score says nothing."""
-    known = open_run(folder).training_keys()
-    cleaned = replace(split, texts=clean(split.texts, classifier.cleaning))
-    seen = sum(key in known for key in text_keys(cleaned))
-    if not seen:
-        return ()
-    were = "was" if seen == 1 else "were"
-    return (f"{seen} of these {len(split)} texts {were} trained on: the score is too good by that; evaluate others",)
-
-
-def evaluation_of(folder: Path, registry: Registry, plan: Plan) -> Evaluation:
-    """Measure a finished run again from its folder, by the plan's metrics; the draws are those of its report."""
-    predictions = read_predictions(folder)
-    report = Report.load(folder)
-    found = {step.name: CheckedMetric(step) for step in plan.metrics}
-    ordered = {name: found[name] for name in report.metrics}
-    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
-
-
-def read_predictions(folder: Path) -> Predictions:
-    """Read what a run predicted for its test texts; the texts themselves are left out."""
+def read_predictions(run: RunFolder, report: Report | None = None) -> Predictions:
+    """Read what a run predicted for its test texts; the texts themselves are left out. report: where it is read."""
     try:
-        return _predictions(folder, Report.load(folder), open_run(folder).record.get("positive"))
+        return _predictions(run.path, report or Report.load(run.path), run.record.get("positive"))
     except (ArtefactError, DataError) as error:
-        raise ArtefactError(f"{folder} is damaged, run the recipe anew: {error}") from None
+        raise ArtefactError(f"{run.path} is damaged, run the recipe again: {error}") from None
 
 
 def _predictions(folder: Path, report: Report, positive: str | None) -> Predictions:
@@ -158,7 +106,7 @@ def _scores(path: Path) -> NDArray[Any]:
     except OSError as error:
         raise ArtefactError(f"{path.name} cannot be read: {error.strerror}") from None
     except (ValueError, EOFError, MemoryError):
-        raise ArtefactError(f"{path.name} is cut off or none of textclf's") from None
+        raise ArtefactError(f"{path.name} is cut off, or no file of textclf's") from None
     return found
 
 
@@ -172,15 +120,15 @@ def _columns(rows: Sequence[Row], column: str, labels: Labels) -> NDArray[Any]:
     columns = {name: i for i, name in enumerate(labels.names)} | {"": ABSTAINED}
     if "" in labels.names:
         columns[""] = labels.names.index("")
-    named = [_bare(cell, labels.names) for cell in cells]
-    strange = sorted(set(named) - set(columns))
-    if strange:
-        raise ArtefactError(f"{PREDICTIONS} has the {column} '{strange[0]}', which is none of the run's labels")
-    return np.array([columns[name] for name in named], np.int64)
+    names = [_bare(cell, labels.names) for cell in cells]
+    unknown = sorted(set(names) - set(columns))
+    if unknown:
+        raise ArtefactError(f"{PREDICTIONS} has the {column} '{unknown[0]}', which is none of the run's labels")
+    return np.array([columns[name] for name in names], np.int64)
 
 
 def _listed(cell: str, column: str) -> list[str]:
-    """Return the labels of a cell that `execution` wrote as JSON."""
+    """Return the labels of a cell that `_cell` wrote as JSON."""
     try:
         names = json.loads(cell)
     except ValueError:
@@ -191,5 +139,57 @@ def _listed(cell: str, column: str) -> list[str]:
 
 
 def _bare(cell: str, names: Sequence[str]) -> str:
-    """Undo the apostrophe that keeps spreadsheets from running a cell."""
+    """Remove the apostrophe that prevents spreadsheets from running a cell as a formula."""
     return cell[1:] if cell.startswith("'") and cell not in names else cell
+
+
+def usual_metrics(registry: Registry) -> dict[str, Metric]:
+    """Return the metrics of a recipe that names none."""
+    return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
+
+
+def metrics_of(
+    classifier: Classifier, registry: Registry, files: Callable[[], Mapping[str, str]] = dict
+) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Return the metrics of a classifier's recipe, or the usual ones, and a warning for each that is missing.
+
+    files: as for `restored_step`.
+    """
+    found: dict[str, Metric] = {}
+    warnings = []
+    for saved in classifier.metrics:
+        try:
+            step = restored_step("metric", saved, registry, files)
+            found[step.name] = CheckedMetric(step)
+        except PluginError as error:
+            warnings.append(f"metric '{saved.get('use')}' is left out: {error}")
+    return found or usual_metrics(registry), tuple(warnings)
+
+
+def predict(classifier: Classifier, split: Split) -> Predictions:
+    """Return a classifier's predictions of labelled texts."""
+    if classifier.pairs and not split.texts.pairs:
+        raise DataError("this classifier was trained on pairs of texts; give (texts, pairs, labels)")
+    scores = classifier.scores(split.texts)
+    decided = classifier.decide(scores)
+    return Predictions(classifier.labels, split.labels, decided, scores, split.texts, split.ids, split.groups)
+
+
+def seen_in_training(folder: Path, classifier: Classifier, split: Split) -> tuple[str, ...]:
+    """Warn of texts that the run of a classifier was trained on: their score says nothing."""
+    known = RunFolder(folder).training_keys()
+    cleaned = replace(split, texts=clean(split.texts, classifier.cleaning))
+    seen = sum(key in known for key in text_keys(cleaned))
+    if not seen:
+        return ()
+    were = "was" if seen == 1 else "were"
+    return (f"{seen} of these {len(split)} texts {were} trained on: the score is too good by that; evaluate others",)
+
+
+def evaluation_of(run: RunFolder, plan: Plan) -> Evaluation:
+    """Measure a finished run again from its files, by the plan's metrics; the draws are those of its report."""
+    report = Report.load(run.path)
+    predictions = read_predictions(run, report)
+    found = {step.name: CheckedMetric(step) for step in plan.metrics}
+    ordered = {name: found[name] for name in report.metrics}
+    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)

@@ -8,46 +8,45 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import ArtefactError, PluginError, Problem
 from ..files import digest, write_file
 from ..model.folder import migrated
-from ..plugin.component import Kind
+from ..plugin.component import Kind, new_names
 from ..plugin.registry import Plugin, Registration, Registry, to_install
 from ..plugin.step import validate_options
 from ..recipe.plan import Plan
 from ..recipe.recipe import Recipe
 from .folder import RECIPE, RunFolder, open_run, versions
 
-# Where a run keeps the files that were its plugins, for a person to look at and to give again; nothing loads them.
+# Copies of the plugins that are single files, for a person to read and to pass again; nothing loads them.
 PLUGINS = "plugins"
 
+_STEPS: tuple[Kind, ...] = ("dataset", "encoder", "trainer")
+_LISTS: tuple[tuple[Kind, str], ...] = (("metric", "metrics"), ("output", "outputs"))
 
-def made_with(plan: Plan) -> dict[str, Any]:
-    """Return what the record tells of the plan's plugins: their versions or digests, and the files that were given."""
+
+def plugin_record(plan: Plan) -> dict[str, Any]:
+    """Return what the record says of the plan's plugins: the version or digest of each, and the paths of files."""
     files = {module: file for module, (file, _) in plan.plugin_files().items()}
     return {"plugins": plan.plugins(), **({"plugin_files": files} if files else {})}
 
 
-def keep_plugins(folder: RunFolder, plan: Plan) -> None:
-    """Copy the files that are plugins into the run; one that has changed since it was read is left out."""
+def copy_plugins(folder: RunFolder, plan: Plan) -> None:
+    """Copy plugins that are single files into the run; a file that has changed since it was read is left out."""
     for module, (file, sha256) in plan.plugin_files().items():
-        kept = folder.path / PLUGINS / f"{module}.py"
+        place = _copy_of(folder.path, module)
         with suppress(OSError):
             source = Path(file).read_bytes()
             if hashlib.sha256(source).hexdigest() == sha256:
-                kept.parent.mkdir(exist_ok=True)
-                write_file(kept, partial(_write, source))
+                place.parent.mkdir(exist_ok=True)
+                write_file(place, lambda part, source=source: part.write_bytes(source))  # type: ignore[misc]
 
 
 def files_of(run: Path) -> dict[str, str]:
-    """Return where the files lie that were a run's plugins, by module: as they were named, or else as the run kept it.
-
-    Nothing is said of those whose contents are others now.
-    """
+    """Return where the files of a run's plugins lie unchanged, by module: where they were, or else the run's copies."""
     try:
         record = open_run(run).record
     except ArtefactError:
@@ -55,52 +54,39 @@ def files_of(run: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for module, file in record.get("plugin_files", {}).items():
         sha256 = str(record.get("plugins", {}).get(module, "")).removeprefix("sha256:")
-        for place in (file, str(run / PLUGINS / f"{module}.py")):
-            if _has(Path(place), sha256):
-                found.setdefault(module, place)
+        for place in (Path(file), _copy_of(run, module)):
+            with suppress(OSError):
+                if place.is_file() and digest(place) == sha256:
+                    found.setdefault(module, str(place))
     return found
 
 
-def _has(place: Path, sha256: str) -> bool:
-    try:
-        return place.is_file() and digest(place) == sha256
-    except OSError:
-        return False
+def _copy_of(run: Path, module: str) -> Path:
+    return run / PLUGINS / f"{module}.py"
 
 
-def refuse_absent(folder: RunFolder, registry: Registry) -> None:
-    """Refuse to go on with a run one of whose plugins is not here, and say how to bring it."""
+def refuse_missing(folder: RunFolder, registry: Registry) -> None:
+    """Refuse to resume a run one of whose plugins is missing, and say how to bring it."""
     here = {plugin.module for plugin in registry.plugins}
     files: Mapping[str, str] = folder.record.get("plugin_files", {})
     for module, version in folder.record.get("plugins", {}).items():
-        if module not in here and module in files:
-            flags = _flags({**files, **files_of(folder.path)}.values())
-            way = f"textclf {flags} resume {shlex.quote(str(folder.path))}"
-            raise PluginError(f"{folder.path} was made with the plugin file '{files[module]}': {way}")
-        if module not in here:
-            if registry.is_blocked(module):
-                blocked = registry.blocked_note()
-                raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}{blocked}")
-            way = "give it to the Engine again" if version[:7] in ("", "sha256:") else "install it"
-            raise PluginError(f"{folder.path} was made with plugin {_told(module, version)}, which is not here; {way}")
-
-
-def as_it_was(folder: RunFolder, plugins: Iterable[Plugin]) -> str:
-    """Say how to have plugins again as a run began with them, to stand before what else can be done, or nothing.
-
-    Nothing is said of textclf's own: they come in the version that textclf has.
-    """
-    then: Mapping[str, str] = folder.record.get("plugins", {})
-    changed = {plugin.module: plugin for plugin in plugins if then.get(plugin.module, "") != plugin.fingerprint}
-    old = [file for module, file in files_of(folder.path).items() if module in changed]
-    ways = [f"give {_flags(old)}, which is as it was, "] if old else []
-    packages = {p.distribution: then.get(module, "") for module, p in changed.items() if p.is_third_party}
-    ways += [f"{to_install(name, version, '==')}, " for name, version in packages.items() if version]
-    return "".join(ways)
+        if module in here:
+            continue
+        if module in files:
+            flags = _flags(
+                file if Path(file).is_file() else _copy_of(folder.path, each) for each, file in files.items()
+            )
+            command = f"textclf {flags} resume {shlex.quote(str(folder.path))}"
+            raise PluginError(f"{folder.path} was made with the plugin file '{files[module]}': {command}")
+        plugin = f"plugin {module} ({_short(version)})" if version else f"plugin {module}"
+        if registry.is_blocked(module):
+            raise PluginError(f"{folder.path} was made with {plugin}{registry.blocked_note()}")
+        hint = "pass it to the Engine again" if version[:7] in ("", "sha256:") else "install it"
+        raise PluginError(f"{folder.path} was made with {plugin}, which is not here; {hint}")
 
 
 def refuse_changes(folder: RunFolder, plan: Plan) -> None:
-    """Refuse to go on with a run whose recipe, plugins or libraries are not those it began with."""
+    """Refuse to resume a run whose recipe, plugins or libraries are not those it began with."""
     then: dict[str, Any] = {**folder.record.get("versions", {}), **folder.record.get("plugins", {})}
     now: dict[str, Any] = {**versions(), **plan.plugins()}
     changed = [
@@ -108,116 +94,134 @@ def refuse_changes(folder: RunFolder, plan: Plan) -> None:
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
-    # As it was asked for, or with the options that fix what was chosen: `runs.fixing` may be killed between the two.
-    written = {folder.record.get("recipe_sha256"), folder.record.get("recipe_asked_sha256")}
-    if digest(folder.path / RECIPE) not in written:
+    # The recipe that the run began with, or the one with the options of its choices: a kill may come before the latter
+    # is written (RunFolder.replace_recipe).
+    known = {folder.record.get("recipe_sha256"), folder.record.get("recipe_asked_sha256")}
+    if digest(folder.path / RECIPE) not in known:
         changed.insert(0, f"{RECIPE} was edited")
     if changed:
-        way = as_it_was(folder, (step.plugin for step in plan.steps()))
         raise ArtefactError(
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
-            f"{way}run the recipe anew, or resume with --allow-changed"
+            f"{_undo_hint(folder, (step.plugin for step in plan.steps()))}run the recipe again, or resume "
+            f"with --allow-changed"
         )
 
 
-def _flags(files: Iterable[str]) -> str:
-    return " ".join(f"--plugin {shlex.quote(file)}" for file in files)
-
-
-def _version(versions: Mapping[str, Any], name: str) -> str:
-    return shortened(str(versions.get(name, "absent"))) or "without a version"
-
-
-def shortened(version: str) -> str:
-    """Return a plugin's version, or as much of a file's digest as tells it from others."""
-    return version[: len("sha256:") + 12] if version.startswith("sha256:") else version
-
-
-def _told(module: str, version: str) -> str:
-    return f"{module} ({shortened(version)})" if version else module
-
-
-def _write(source: bytes, part: Path) -> None:
-    part.write_bytes(source)
-
-
-_SINGLE: tuple[Kind, ...] = ("dataset", "encoder", "trainer")
-_LISTS: tuple[tuple[Kind, str], ...] = (("metric", "metrics"), ("output", "outputs"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Changed:
-    """A step of a run's recipe whose plugin is another edition than the one it began with. step: its mapping."""
-
-    registration: Registration
-    edition: str
-    step: dict[str, Any]
-
-    @property
-    def version(self) -> str:
-        """Return the version that the run began with; a file has none."""
-        return "" if self.edition.startswith("sha256:") else self.edition
-
-    def options(self) -> dict[str, Any]:
-        return {name: value for name, value in self.step.items() if name != "use"}
-
-    def fault(self, problems: list[Problem]) -> str:
-        """Say that the installed plugin cannot read the options, and why."""
-        plugin = self.registration.plugin
-        began, now = shortened(self.edition), shortened(plugin.fingerprint)
-        reasons = "; ".join(str(problem) for problem in problems)
-        return (
-            f"{self.registration} cannot read the options of the run, which began with {began or 'no version'}, and "
-            f"this is {now or 'none'}: {reasons}"
-        )
+def with_new_names(recipe: Recipe, registry: Registry) -> Recipe:
+    """Return a run's recipe with the names that its components' options have now."""
+    values = copy.deepcopy(recipe.values)
+    for kind, step in _steps(values):
+        with suppress(PluginError):
+            if isinstance(step, dict) and step.get("use") in registry.names(kind):
+                renamed = new_names(registry.find(kind, step["use"]).component.options, step)
+                step.clear()
+                step.update(renamed)
+    return replace(recipe, values=values)
 
 
 def refuse_unreadable(folder: RunFolder, recipe: Recipe, registry: Registry) -> None:
-    """Refuse to go on with a run whose options a plugin that has changed cannot read, and say how to have it again."""
+    """Refuse to resume a run with options that a plugin, which has changed since, cannot read."""
     for changed in _changed(folder, recipe.values, registry):
         _, problems = validate_options(changed.registration, changed.options())
         if problems:
-            again = as_it_was(folder, [changed.registration.plugin])
             raise ArtefactError(
-                f"{folder.path} cannot be resumed: {changed.fault(problems)}; {again}run the recipe anew, or resume "
-                f"with --allow-changed, which has the plugin translate them"
+                f"{folder.path} cannot be resumed: {changed.error(problems)}; "
+                f"{_undo_hint(folder, [changed.registration.plugin])}run the recipe again, or resume with "
+                f"--allow-changed, which has the plugin translate them"
             )
 
 
-def in_todays_terms(folder: RunFolder, recipe: Recipe, registry: Registry) -> Recipe:
-    """Return a run's recipe with the options of plugins that have changed migrated by them."""
+def migrate(folder: RunFolder, recipe: Recipe, registry: Registry) -> Recipe:
+    """Return a run's recipe, in which plugins that have changed since have migrated their options."""
     values = copy.deepcopy(recipe.values)
     for changed in _changed(folder, values, registry):
         options = migrated(changed.registration, changed.version, changed.options())
         _, problems = validate_options(changed.registration, options)
         if problems:
-            again = as_it_was(folder, [changed.registration.plugin])
-            until = f"{again}or run the recipe anew" if again else "run the recipe anew"
-            way = f"its author can translate them in Options.migrate; until then, {until}"
-            raise PluginError(f"{changed.fault(problems)}; {way}")
+            raise PluginError(
+                f"{changed.error(problems)}; its author can translate them in Options.migrate; until then, "
+                f"{_undo_hint(folder, [changed.registration.plugin], 'or ')}run the recipe again"
+            )
         use = changed.step["use"]
         changed.step.clear()
         changed.step.update({"use": use, **options})
     return replace(recipe, values=values)
 
 
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """A step of a run's recipe whose plugin is not as the run began with it.
+
+    fingerprint: the plugin's, when the run began. step: the step in the recipe.
+    """
+
+    registration: Registration
+    fingerprint: str
+    step: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        """The version that the run began with; a file has none."""
+        return "" if self.fingerprint.startswith("sha256:") else self.fingerprint
+
+    def options(self) -> dict[str, Any]:
+        return {name: value for name, value in self.step.items() if name != "use"}
+
+    def error(self, problems: list[Problem]) -> str:
+        """Return the message that the installed plugin cannot read the options, and why."""
+        began, now = _short(self.fingerprint), _short(self.registration.plugin.fingerprint)
+        return (
+            f"{self.registration} cannot read the options of the run, which began with {began or 'no version'}, and "
+            f"this is {now or 'none'}: {'; '.join(map(str, problems))}"
+        )
+
+
 def _changed(folder: RunFolder, values: dict[str, Any], registry: Registry) -> Iterator[_Changed]:
-    """Give the steps whose plugin has changed; what cannot be found is for the plan to say."""
-    editions = folder.record.get("plugins", {})
+    """Yield the steps whose plugin has changed; the plan reports those that cannot be found."""
+    began = folder.record.get("plugins", {})
     for kind, step in _steps(values):
         if not isinstance(step, dict) or step.get("use") not in registry.names(kind):
             continue
         try:
-            offer = registry.find(kind, step["use"])
+            registration = registry.find(kind, step["use"])
         except PluginError:
             continue
-        edition = editions.get(offer.plugin.module)
-        if edition is not None and edition != offer.plugin.fingerprint:
-            yield _Changed(offer, edition, step)
+        fingerprint = began.get(registration.plugin.module)
+        if fingerprint is not None and fingerprint != registration.plugin.fingerprint:
+            yield _Changed(registration, fingerprint, step)
 
 
-def _steps(values: dict[str, Any]) -> Iterator[tuple[Kind, Any]]:
-    yield from ((kind, values.get(kind)) for kind in _SINGLE)
-    for kind, key in _LISTS:
-        several = values.get(key)
-        yield from ((kind, step) for step in (several if isinstance(several, list) else ()))
+def _undo_hint(folder: RunFolder, plugins: Iterable[Plugin], conjunction: str = "") -> str:
+    """Return how to have changed plugins as the run began with them, to precede what else can be done.
+
+    Nothing for textclf's own, which come in the version that textclf has. conjunction: before what else can be done.
+    """
+    hints = []
+    for plugin in dict.fromkeys(plugins):
+        began, file = folder.record.get("plugins", {}).get(plugin.module, ""), _copy_of(folder.path, plugin.module)
+        if began == plugin.fingerprint:
+            continue
+        if plugin.file and file.is_file():
+            hints.append(f"use {_flags([file])}, the file as it was, ")
+        elif plugin.is_third_party and began:
+            hints.append(f"{to_install(plugin.distribution, began, '==')}, ")
+    return "".join(hints) + (conjunction if hints else "")
+
+
+def _flags(files: Iterable[str | Path]) -> str:
+    return " ".join(f"--plugin {shlex.quote(str(file))}" for file in files)
+
+
+def _version(versions: Mapping[str, Any], name: str) -> str:
+    return _short(str(versions.get(name, "absent"))) or "without a version"
+
+
+def _short(version: str) -> str:
+    """Return a plugin's version, or the first digits of a file's digest."""
+    return version[: len("sha256:") + 12] if version.startswith("sha256:") else version
+
+
+def _steps(values: dict[str, Any]) -> list[tuple[Kind, Any]]:
+    """Return the steps of a recipe, with their kinds."""
+    steps: list[tuple[Kind, Any]] = [(kind, values.get(kind)) for kind in _STEPS]
+    return steps + [(kind, step) for kind, key in _LISTS if isinstance(values.get(key), list) for step in values[key]]

@@ -1,4 +1,7 @@
-"""A recipe's `split` applied to a dataset: rows that train, validate and test, and texts without labels."""
+"""A recipe's `split` applied to a dataset: the rows to train, validate and test on, and texts without labels.
+
+Equal texts, and rows of one group, are one unit (`data.splits`). A unit is never divided, so that nothing leaks.
+"""
 
 from __future__ import annotations
 
@@ -19,57 +22,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def without_labels(
-    brought: Texts | None,
-    laid_aside: Texts,
-    judged: Sequence[Split],
-    settings: SplitSettings,
-    warn: Callable[[str], None],
-) -> Texts | None:
-    """Return the texts without labels: those the dataset brought, at most `split.limit`, and those of training.
-
-    laid_aside: training texts whose labels `split.labelled` takes away. Brought texts that also stand in a split by
-    which the run is judged, as the same text by normal form, are left out and warned of, and so are empty ones.
-    """
-    found = laid_aside
-    if brought is not None:
-        keys = _keys(brought)
-        known = {key for split in judged for key in text_keys(split)}
-        rows = [row for row, key in enumerate(keys) if key not in known and brought.first[row].strip()]
-        if settings.limit and settings.limit < len(rows):
-            salt = str(settings.seed).encode()[:16]
-            drawn = sorted(rows, key=lambda row: blake2b(keys[row], salt=salt).digest())
-            rows = sorted(drawn[: settings.limit])
-        left = sum(key in known for key in keys)
-        if left:
-            warn(
-                f"{left} of {len(brought)} texts without labels also stand in the validation or test data; "
-                "they are left out"
-            )
-        found = _joined(found, brought.take(rows))
-    return found if len(found) else None
-
-
-def _keys(texts: Texts) -> list[bytes]:
-    second = repeat(None) if texts.second is None else texts.second
-    return [normal_key(*pair) for pair in zip(texts.first, second, strict=False)]
-
-
-def _joined(one: Texts, other: Texts) -> Texts:
-    second = None if one.second is None or other.second is None else [*one.second, *other.second]
-    return Texts([*one.first, *other.first], second)
-
-
 Warn = Callable[[str], None]
 _TEST, _VALIDATION = 0.2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class DataSplits:
     """The splits of one run.
 
-    unlabelled: none of them is a validation or test text. train_keys: what the training texts count as the same by.
-    notes: what was kept together, and what leaks.
+    unlabelled: texts without labels, none of which is a validation or test text. train_keys: the keys by which training
+    texts count as equal. notes: what the report says of the splits, such as leaks.
     """
 
     labels: Labels
@@ -84,14 +46,14 @@ class Parts:
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
-    def judged(self) -> list[Split]:
-        """Return the splits that the run is judged by: nothing may be learned from them."""
+    def evaluated(self) -> list[Split]:
+        """Return the splits that the run is evaluated on: nothing may be learned from them."""
         return [split for name, split in self.splits().items() if name != "train"]
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Rows of one split whose texts, or groups, stand in another one too."""
+    """Rows of one split whose texts, or groups, are in another split, too."""
 
     one: str
     other: str
@@ -107,7 +69,7 @@ class Leak:
         return f"{self.texts} of {self.rows} {self.other} texts also stand in {where}{of_groups}"
 
 
-def part(
+def split(
     dataset: Dataset,
     settings: SplitSettings,
     *,
@@ -115,57 +77,53 @@ def part(
     unlabelled: bool = False,
     fold: int | None = None,
     warn: Warn,
-) -> Parts:
-    """Draw the splits the dataset does not bring itself.
+) -> DataSplits:
+    """Draw the splits that the dataset does not bring.
 
-    validate, unlabelled: whether anybody reads a validation split, or the texts without labels.
+    validate, unlabelled: whether a component reads a validation split, or the texts without labels.
     """
-    _refuse_beside_given(dataset, settings)
-    _refuse_no_labels(dataset)
+    _refuse_own_splits(dataset, settings)
+    if dataset.labels.task == "multi-label" and len(dataset.train) and not dataset.train.labels.any():
+        raise DataError("a classifier needs texts with labels; none of the data's has one")
     dataset = _empty_texts(dataset, settings.empty, warn)
     dataset = _limit(dataset, settings)
     _check_labels(dataset.labels, dataset.train, warn)
     whole = dataset.train
     units = find_units(whole, by_group=settings.group)
-    _warn_of_contradictions(units, warn)
+    if units.contradicted:
+        texts = "1 text carries" if units.contradicted == 1 else f"{units.contradicted} texts carry"
+        warn(f"{texts} another label than an equal text: no classifier can get all of them right")
     rows = _draw(dataset, settings, units, validate, fold)
     notes: dict[str, Any] = {"texts": len(whole), "units": len(units), "repeated_texts": units.repeated}
     if whole.groups is not None and settings.group:
         notes["groups"] = len(set(whole.groups))
     validation = whole.take(rows["validation"]) if "validation" in rows else dataset.validation
-    parts = Parts(
+    splits = DataSplits(
         dataset.labels, whole.take(rows["train"]), validation if validate else None,
         whole.take(rows["test"]) if dataset.test is None else dataset.test,
         train_keys=frozenset(units.row_keys[row] for row in rows["train"]), notes=notes,
     )  # fmt: skip
     if settings.labelled:
-        _tell_labelled(settings.labelled, parts, warn)
+        _warn_of_labelled(settings.labelled, len(splits.train), warn)
     if unlabelled:
-        laid_aside = whole.texts.take(rows.get("unlabelled", ()))
-        found = without_labels(dataset.unlabelled, laid_aside, parts.judged(), settings, warn)
-        parts.notes["unlabelled"] = 0 if found is None else len(found)
-        parts = replace(parts, unlabelled=found)
-    _leaks(parts, dataset, settings, warn)
-    _warn_of_absent_labels(parts, warn)
-    return parts
+        drawn = whole.texts.take(rows.get("unlabelled", ()))
+        found = _without_labels(dataset.unlabelled, drawn, splits.evaluated(), settings, warn)
+        splits.notes["unlabelled"] = 0 if found is None else len(found)
+        splits = replace(splits, unlabelled=found)
+    _check_leaks(splits, dataset, settings, warn)
+    _warn_of_absent_labels(splits, warn)
+    return splits
 
 
-def _tell_labelled(wanted: int, parts: Parts, warn: Warn) -> None:
-    """Say where other than the wanted number of training texts keep their label."""
-    kept = len(parts.train)
-    if kept < wanted:
-        warn(f"split.labelled is {wanted}, but there are {kept} training texts: all keep their label")
-    elif kept > wanted:
-        warn(f"split.labelled is {wanted}, but {kept} training texts keep their label: one at least of each")
+def _warn_of_labelled(wanted: int, labelled: int, warn: Warn) -> None:
+    """Warn where other than the wanted number of training texts have their label."""
+    if labelled < wanted:
+        warn(f"split.labelled is {wanted}, but there are {labelled} training texts: all keep their label")
+    elif labelled > wanted:
+        warn(f"split.labelled is {wanted}, but {labelled} training texts keep their label: one at least of each")
 
 
-def _warn_of_contradictions(units: Units, warn: Warn) -> None:
-    if units.contradicted:
-        texts = "1 text carries" if units.contradicted == 1 else f"{units.contradicted} texts carry"
-        warn(f"{texts} another label than an equal text: no classifier can get all of them right")
-
-
-def _refuse_beside_given(dataset: Dataset, settings: SplitSettings) -> None:
+def _refuse_own_splits(dataset: Dataset, settings: SplitSettings) -> None:
     for name in ("test", "validation"):
         if getattr(dataset, name) is not None and getattr(settings, name):
             raise RecipeError(
@@ -173,11 +131,6 @@ def _refuse_beside_given(dataset: Dataset, settings: SplitSettings) -> None:
             )
     if settings.folds and dataset.test is not None:
         raise RecipeError("split.folds: the dataset brings its own test split; remove split.folds from the recipe")
-
-
-def _refuse_no_labels(dataset: Dataset) -> None:
-    if dataset.labels.task == "multi-label" and len(dataset.train) and not dataset.train.labels.any():
-        raise DataError("a classifier needs texts with labels; none of the data's has one")
 
 
 def _draw(
@@ -204,7 +157,8 @@ def _draw(
         free &= ~chosen
         rows["validation"] = _rows(units, chosen, "validation")
     if settings.labelled:
-        # Drawn are those that lose their label, since a draw leaves one text of each label out.
+        # Those that lose their label are drawn, not those that keep it: a draw never takes all texts of a label, so
+        # that each label keeps at least one text to learn it from.
         training = int(free[units.of_row].sum())
         chosen = draw(units, stratum, free, max(0, training - settings.labelled), settings.seed, "labelled")
         rows["unlabelled"] = np.flatnonzero(chosen[units.of_row])
@@ -220,8 +174,8 @@ def _rows(units: Units, chosen: NDArray[np.bool_], name: str) -> NDArray[np.int6
         texts = len(units.of_row)
         together = ""
         if len(units) < texts:
-            parts = "1 unit" if len(units) == 1 else f"{len(units)} units"
-            together = f", and equal texts and groups make them {parts} that must stay together"
+            count = "1 unit" if len(units) == 1 else f"{len(units)} units"
+            together = f", and equal texts and groups make them {count} that must stay together"
         raise DataError(
             f"the {name} split would be empty: there are {texts} texts{together}; give more data or other fractions"
         )
@@ -241,9 +195,9 @@ def _empty_texts(dataset: Dataset, rule: str, warn: Warn) -> Dataset:
         ids = ", ".join(split.ids[row] for row in np.flatnonzero(empty)[:5])
         message = f"{int(empty.sum())} of {len(split)} texts of the {name} data are empty (id {ids})"
         if rule == "refuse":
-            raise DataError(f"{message}; mend them, or set `split.empty: keep` or `drop`")
+            raise DataError(f"{message}; correct them, or set `split.empty: keep` or `drop`")
         if rule == "drop" and empty.all():
-            raise DataError(f"{message}, and `split.empty: drop` leaves none; mend them, or leave the {name} data out")
+            raise DataError(f"{message}, and `split.empty: drop` leaves none; correct them, or omit the {name} data")
         warn(f"{message}; {'left out' if rule == 'drop' else 'kept; `split.empty: drop` leaves them out'}")
         if rule == "drop":
             changed[name] = split.take(np.flatnonzero(~empty))
@@ -251,7 +205,7 @@ def _empty_texts(dataset: Dataset, rule: str, warn: Warn) -> Dataset:
 
 
 def _limit(dataset: Dataset, settings: SplitSettings) -> Dataset:
-    """Keep at most `split.limit` texts in all, each given split in proportion and stratified."""
+    """Take at most `split.limit` texts in all, from each split in proportion and stratified."""
     import numpy as np
 
     splits = dataset.splits()
@@ -264,7 +218,7 @@ def _limit(dataset: Dataset, settings: SplitSettings) -> Dataset:
         rows = max(1, settings.limit * len(split) // total)
         every = np.ones(len(units), np.bool_)
         chosen = draw(units, strata(split, dataset.labels, units), every, rows, settings.seed, "limit")
-        if not chosen.any():  # a draw leaves one of each label out
+        if not chosen.any():  # of few texts, since a draw never takes all of a label
             chosen[ranks(units, settings.seed, "limit")[0]] = True
         smaller[name] = split.take(np.flatnonzero(chosen[units.of_row]))
     return replace(dataset, **smaller)  # type: ignore[arg-type]
@@ -282,30 +236,30 @@ def _check_labels(labels: Labels, train: Split, warn: Warn) -> None:
             warn(f"label '{name}' has one text, which goes to training: nothing can be measured for it")
 
 
-def _warn_of_absent_labels(parts: Parts, warn: Warn) -> None:
-    trained = _label_counts(parts.train, parts.labels)
-    tested = _label_counts(parts.test, parts.labels)
-    for name, in_train, in_test in zip(parts.labels.names, trained, tested, strict=True):
+def _warn_of_absent_labels(splits: DataSplits, warn: Warn) -> None:
+    trained = _label_counts(splits.train, splits.labels)
+    tested = _label_counts(splits.test, splits.labels)
+    for name, in_train, in_test in zip(splits.labels.names, trained, tested, strict=True):
         if in_test and not in_train:
             warn(f"label '{name}' is in the test split only ({in_test} texts): it cannot be learned")
 
 
-def _leaks(parts: Parts, dataset: Dataset, settings: SplitSettings, warn: Warn) -> None:
-    """Count texts and groups on both sides; only splits that the dataset brings can have any."""
-    splits = parts.splits()
-    given = dataset.splits()
+def _check_leaks(splits: DataSplits, dataset: Dataset, settings: SplitSettings, warn: Warn) -> None:
+    """Count texts and groups in two splits; only splits that the dataset brings can share any."""
+    named = splits.splits()
+    brought = dataset.splits()
     for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        if one in splits and other in splits and ({one, other} - {"train"}) & set(given):
-            texts, groups = shared_rows(splits[one], splits[other])
-            leak = Leak(one, other, len(splits[other]), texts, groups if settings.group else 0)
-            _say_leak(leak, parts, settings, warn)
+        if one in named and other in named and ({one, other} - {"train"}) & set(brought):
+            texts, groups = shared_rows(named[one], named[other])
+            leak = Leak(one, other, len(named[other]), texts, groups if settings.group else 0)
+            _note_leak(leak, splits, settings, warn)
 
 
-def _say_leak(leak: Leak, parts: Parts, settings: SplitSettings, warn: Warn) -> None:
+def _note_leak(leak: Leak, splits: DataSplits, settings: SplitSettings, warn: Warn) -> None:
     if not leak.texts and not leak.groups:
         return
     key = f"leaks_{leak.other}" if leak.one == "train" else f"leaks_{leak.one}_{leak.other}"
-    parts.notes[key] = {"texts": leak.texts, "groups": leak.groups}
+    splits.notes[key] = {"texts": leak.texts, "groups": leak.groups}
     if settings.leaks == "refuse":
         raise DataError(f"{leak}; take them out, or set `split.leaks: warn`")
     warn(f"{leak}: the score is too good by that; `split.leaks: refuse` stops here")
@@ -319,3 +273,41 @@ def _label_counts(split: Split, labels: Labels) -> NDArray[np.int64]:
     else:
         counts = np.bincount(split.labels, minlength=len(labels)).astype(np.int64)
     return counts
+
+
+def _without_labels(
+    brought: Texts | None,
+    unlabelled: Texts,
+    evaluated: Sequence[Split],
+    settings: SplitSettings,
+    warn: Warn,
+) -> Texts | None:
+    """Return the texts without labels: training texts that lose theirs, and at most `split.limit` of the dataset's own.
+
+    unlabelled: training texts whose labels `split.labelled` removes. Left out are the dataset's empty texts and, with a
+    warning, those that equal a text of a split that the run is evaluated on.
+    """
+    found = unlabelled
+    if brought is not None:
+        second = repeat(None) if brought.second is None else brought.second
+        keys = [normal_key(*pair) for pair in zip(brought.first, second, strict=False)]
+        known = {key for split in evaluated for key in text_keys(split)}
+        rows = [row for row, key in enumerate(keys) if key not in known and brought.first[row].strip()]
+        if settings.limit and settings.limit < len(rows):
+            # By digest, so that a text is drawn or not whatever the order of the others is.
+            salt = str(settings.seed).encode()[:16]
+            drawn = sorted(rows, key=lambda row: blake2b(keys[row], salt=salt).digest())
+            rows = sorted(drawn[: settings.limit])
+        leaking = sum(key in known for key in keys)
+        if leaking:
+            warn(
+                f"{leaking} of {len(brought)} texts without labels also stand in the validation or test data; "
+                "they are left out"
+            )
+        found = _joined(found, brought.take(rows))
+    return found if len(found) else None
+
+
+def _joined(one: Texts, other: Texts) -> Texts:
+    second = None if one.second is None or other.second is None else [*one.second, *other.second]
+    return Texts([*one.first, *other.first], second)

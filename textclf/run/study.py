@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..evaluation.evaluate import Evaluation
-from ..evaluation.metrics import Draws, interval
+from ..evaluation.metrics import BootstrapSamples, interval
 from ..evaluation.report import Member, Spread, Summary
+from ..recipe.plan import Plan
+from ..recipe.settings import Settings
+from .folder import RunFolder, open_run
+from .predictions_file import evaluation_of
+from .runner import recorded
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class MemberPlan:
-    """What tells one run of a study from the others."""
+    """What distinguishes one run of a study from the others."""
 
     seed: int
     fold: int | None = None
@@ -30,11 +37,41 @@ class MemberPlan:
         return f"-s{self.seed}" + ("" if self.fold is None else f"-f{self.fold + 1}")
 
 
-def members(seed: int, seeds: Sequence[int] | None, folds: int | None) -> list[MemberPlan]:
-    """Return the runs that a recipe asks for: one, or each seed and fold."""
-    return [
-        MemberPlan(each, fold) for each in seeds or (seed,) for fold in (range(folds) if folds else (None,))
-    ]
+def members(settings: Settings) -> list[MemberPlan]:
+    """Return the runs of a recipe: one, or one for each seed and fold."""
+    folds = range(settings.split.folds) if settings.split.folds else (None,)
+    return [MemberPlan(seed, fold) for seed in settings.seeds or (settings.seed,) for fold in folds]
+
+
+def run_study(
+    plan: Plan,
+    study: RunFolder,
+    create: Callable[[Plan, MemberPlan], RunFolder],
+    run: Callable[[Plan, RunFolder, MemberPlan], T],
+) -> tuple[Summary, tuple[T, ...]]:
+    """Run each member of a study that is not finished, and return their summary and what `run` returned of each.
+
+    create: makes a member's folder beside the study's. The study's record names it before the member runs, so that an
+    interrupted study resumes the same runs. run: runs a member, resumes it, or loads one that is finished.
+    """
+    each = members(plan.settings)
+    with study.locked(), recorded(study):
+        study.update(state="running", error=None)
+        folders, results = [], []
+        for member in each:
+            one = plan.with_seed(member.seed)
+            begun: dict[str, str] = study.record.get("members", {})
+            if member.suffix() not in begun:
+                made = create(one, member)
+                study.update(members={**begun, member.suffix(): made.path.name})
+            folder = open_run(study.path.with_name(study.record["members"][member.suffix()]))
+            results.append(run(one, folder, member))
+            folders.append(folder)
+        evaluations = [evaluation_of(folder, plan) for folder in folders]
+        summary = summarise(plan.settings.name, each, [str(folder.path) for folder in folders], evaluations)
+        summary.save(study.path)
+        study.update(state="finished")
+    return summary, tuple(results)
 
 
 def summarise(
@@ -59,7 +96,7 @@ def summarise(
 
 
 def seedless(name: str) -> str:
-    """Say that runs which differ in their seed do not differ in anything else."""
+    """Return the warning for runs that differ in their seed and in nothing else."""
     return f"the runs of '{name}' agree in every score: training by this recipe does not depend on the seed"
 
 
@@ -70,11 +107,11 @@ def _agree(plans: Sequence[MemberPlan], evaluations: Sequence[Evaluation]) -> bo
     return all((first.setdefault(fold, scores) == scores).all() for fold, scores in each)
 
 
-def spread(runs: Sequence[Draws], draws: int) -> Spread:
-    """Return mean, deviation and interval of one metric over runs, by so many of their bootstrap draws."""
+def spread(runs: Sequence[BootstrapSamples], draws: int) -> Spread:
+    """Return mean, deviation and interval of one metric over runs, by the first `draws` of their bootstrap draws."""
     import numpy as np
 
-    # The runs of a draw are the same for every metric.
+    # One seed for all metrics, so that a draw picks the same runs for each of them.
     picked = np.random.default_rng(0).integers(0, len(runs), (draws, len(runs)))
     values = np.array([run.value for run in runs])
     low, high = interval(_mean_of_picked(np.array([run.draws[:draws] for run in runs]), picked))

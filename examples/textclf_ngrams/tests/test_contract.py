@@ -7,7 +7,7 @@ from textclf.testing import contract
 
 CHOICES = {
     "as it comes": {},
-    "nothing learnt": {"columns": 4096, "idf": False, "sublinear": False},
+    "nothing learnt": {"columns": 4096, "use_idf": False, "sublinear_tf": False},
     "one size, capitals kept": {"columns": 64, "shortest": 3, "longest": 3, "lowercase": False},
 }
 CASES = {

@@ -11,7 +11,7 @@ from textclf_ngrams.encoder import FILE, NgramsEncoder
 from textclf import ArtefactError, DataError, PluginError, Split, Texts
 from textclf.testing import LocalContext
 
-PLAIN = {"columns": 4096, "idf": False, "sublinear": False}
+PLAIN = {"columns": 4096, "use_idf": False, "sublinear_tf": False}
 
 
 def fitted(texts, **options):
@@ -57,7 +57,7 @@ def test_capitals_are_small_letters_unless_asked_for():
 def test_what_is_rare_in_the_training_texts_counts_more():
     learnt = fitted(Texts(["common", "common", "common rare"]), shortest=6, longest=6)
     row = encode(learnt, "common zzrare")[0]
-    plain = encode(fitted(Texts(["x"]), shortest=6, longest=6, idf=False), "common zzrare")[0]
+    plain = encode(fitted(Texts(["x"]), shortest=6, longest=6, use_idf=False), "common zzrare")[0]
     common = encode(learnt, "common")[0] > 0
     assert (row[common] < plain[common]).all()
     assert (row[plain > 0][~common[plain > 0]] > plain[plain > 0][~common[plain > 0]]).all()
@@ -65,8 +65,8 @@ def test_what_is_rare_in_the_training_texts_counts_more():
 
 def test_sublinear_counts_grow_by_the_logarithm():
     texts = "aa aa aa aa aa aa aa aa b"
-    options = {"idf": False, "shortest": 3, "longest": 3}
-    plain, flat = (encode(fitted(Texts(["x"]), **options, sublinear=on), texts)[0] for on in (False, True))
+    options = {"use_idf": False, "shortest": 3, "longest": 3}
+    plain, flat = (encode(fitted(Texts(["x"]), **options, sublinear_tf=on), texts)[0] for on in (False, True))
     assert plain.max() / plain[plain > 0].min() == pytest.approx(8)
     assert flat.max() / flat[flat > 0].min() == pytest.approx(1 + np.log(8))
 

@@ -22,8 +22,8 @@ class NgramsOptions(Options):
         262_144, ge=16, le=2**27, description="how many columns n-grams are hashed into; fewer make more of them meet"
     )
     lowercase: bool = Field(True, description="whether capitals are read as small letters")
-    sublinear: bool = Field(True, description="whether an n-gram that occurs n times counts 1 + log n")
-    idf: bool = Field(True, description="whether n-grams that are rare in the training texts count more")
+    sublinear_tf: bool = Field(True, description="whether an n-gram that occurs n times counts 1 + log n")
+    use_idf: bool = Field(True, description="whether n-grams that are rare in the training texts count more")
 
     @field_validator("longest")
     @classmethod

@@ -60,7 +60,7 @@ class NgramsEncoder:
         np.save(folder / FILE, self.weights, allow_pickle=False)
 
     def _rarity(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if not self.options.idf:
+        if not self.options.use_idf:
             return np.ones(self.options.columns, np.float32)
         texts_with = np.bincount(self._count(texts).indices, minlength=self.options.columns)
         return (1 + np.log((1 + len(texts)) / (1 + texts_with))).astype(np.float32)
@@ -73,7 +73,7 @@ class NgramsEncoder:
         return counted
 
     def _weigh(self, counted: sparse.csr_matrix, weights: NDArray[np.float32]) -> sparse.csr_matrix:
-        if self.options.sublinear:
+        if self.options.sublinear_tf:
             counted.data = 1 + np.log(counted.data)
         counted.data *= weights[counted.indices]
         rows = np.repeat(np.arange(counted.shape[0]), np.diff(counted.indptr))

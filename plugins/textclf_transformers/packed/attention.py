@@ -6,14 +6,28 @@ and the last one ends. Both are made once for a batch, so that no layer waits fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-# No other numbers than these are known to torch's kernel of variable length; it knows no dropout either.
+# torch's kernel of variable length takes no other types than these, and has no dropout.
 HALVES = (torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a query attends to keys. reach: how many tokens to either side it sees, None: all; causal: none to the right.
+
+    scale: None is the inverse root of the width.
+    """
+
+    scale: float | None = None
+    dropout: float = 0.0
+    reach: int | None = None
+    causal: bool = False
 
 
 def attend(
@@ -39,14 +53,13 @@ def attend(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )
-    asked, known, told = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
-    if known.shape[1] != asked.shape[1]:
-        known, told = (part.repeat_interleave(asked.shape[1] // part.shape[1], dim=1) for part in (known, told))
+    query, key, value = (part.squeeze(0).transpose(0, 1) for part in (query, key, value))
+    if key.shape[1] != query.shape[1]:
+        key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], dim=1) for part in (key, value))
     window = rest.get("sliding_window")
-    reach = None if window is None else window - 1
     causal = bool(rest.get("is_causal", getattr(module, "is_causal", False)))
-    found = within(asked, known, told, text_lengths, text_borders, scaling, dropout, reach, causal)
-    return found.unsqueeze(0), None
+    rule = Rule(scaling, dropout, None if window is None else window - 1, causal)
+    return within(query, key, value, text_lengths, text_borders, rule).unsqueeze(0), None
 
 
 def within(
@@ -55,32 +68,22 @@ def within(
     value: torch.Tensor,
     lengths: tuple[int, ...],
     borders: torch.Tensor,
-    scale: float | None,
-    dropout: float,
-    reach: int | None = None,
-    causal: bool = False,
+    rule: Rule,
 ) -> torch.Tensor:
-    """Return what each query finds in the keys of its own text, [queries, heads, width].
+    """Return the attention of each query to the keys of its own text, [queries, heads, width].
 
     query: [tokens, heads, width], or [texts, heads, width] of the first tokens alone. key, value: [tokens, heads,
-    width]. reach: how many tokens to either side are seen; None is all of them. causal: none to the right are.
+    width].
     """
-    # The kernel would lay a lone first token's window around its text's last one.
-    seen_whole = reach is None or len(query) == len(key)
-    if query.is_cuda and query.dtype in HALVES and dropout == 0.0 and seen_whole:
-        return by_borders(query, key, value, lengths, borders, scale, reach, causal)
-    return by_length(query, key, value, lengths, scale, dropout, reach, causal)
+    # The kernel would put the window of a lone first token around the last token of its text.
+    seen_whole = rule.reach is None or len(query) == len(key)
+    if query.is_cuda and query.dtype in HALVES and rule.dropout == 0.0 and seen_whole:
+        return by_borders(query, key, value, lengths, borders, rule)
+    return by_length(query, key, value, lengths, rule)
 
 
 def by_length(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    lengths: tuple[int, ...],
-    scale: float | None,
-    dropout: float,
-    reach: int | None,
-    causal: bool = False,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: tuple[int, ...], rule: Rule
 ) -> torch.Tensor:
     """Attend over texts of equal length at a time, which stand side by side because batches are sorted."""
     equal = [(length, len(list(run))) for length, run in groupby(lengths)]
@@ -90,11 +93,12 @@ def by_length(
     queries = torch.split(query, [texts for _, texts in equal] if firsts else sizes)
     found = []
     for (length, texts), *parts in zip(equal, queries, torch.split(key, sizes), torch.split(value, sizes), strict=True):
-        asked, known, told = (torch.unflatten(part, 0, (texts, -1)).transpose(1, 2) for part in parts)
-        seen = _band(asked, length, reach, causal)
+        some_queries, keys, values = (torch.unflatten(part, 0, (texts, -1)).transpose(1, 2) for part in parts)
+        mask = _window(some_queries, length, rule)
         answer = functional.scaled_dot_product_attention(
-            asked, known, told, seen, dropout_p=dropout, is_causal=causal and seen is None, scale=scale
-        )
+            some_queries, keys, values, mask,
+            dropout_p=rule.dropout, is_causal=rule.causal and mask is None, scale=rule.scale,
+        )  # fmt: skip
         found.append(answer.transpose(1, 2).flatten(0, 1))
     return torch.cat(found)
 
@@ -105,27 +109,25 @@ def by_borders(
     value: torch.Tensor,
     lengths: tuple[int, ...],
     borders: torch.Tensor,
-    scale: float | None,
-    reach: int | None,
-    causal: bool = False,
+    rule: Rule,
 ) -> torch.Tensor:
     """Attend in one call on CUDA, whatever the lengths are: PyTorch's own flash attention of variable length."""
     from torch.nn.attention.varlen import varlen_attn
 
     longest, firsts = max(lengths), len(query) == len(lengths)
-    asked = torch.arange(len(borders), dtype=borders.dtype, device=borders.device) if firsts else borders
-    left = -1 if reach is None else reach
-    window = (left, 0 if causal else left)
+    query_borders = torch.arange(len(borders), dtype=borders.dtype, device=borders.device) if firsts else borders
+    left = -1 if rule.reach is None else rule.reach
     found: torch.Tensor = varlen_attn(  # type: ignore[assignment]
-        query, key, value, asked, borders, 1 if firsts else longest, longest, scale=scale, window_size=window
-    )
+        query, key, value, query_borders, borders, 1 if firsts else longest, longest,
+        scale=rule.scale, window_size=(left, 0 if rule.causal else left),
+    )  # fmt: skip
     return found
 
 
-def _band(query: torch.Tensor, length: int, reach: int | None, causal: bool) -> torch.Tensor | None:
+def _window(query: torch.Tensor, length: int, rule: Rule) -> torch.Tensor | None:
     """Return which keys each query sees, bool[queries, length], or None where its window hides none."""
-    if reach is None or reach >= length - 1:
+    if rule.reach is None or rule.reach >= length - 1:
         return None
     places = torch.arange(length, device=query.device)
     left = places[: query.shape[2], None] - places
-    return (left >= 0) & (left <= reach) if causal else left.abs() <= reach
+    return (left >= 0) & (left <= rule.reach) if rule.causal else left.abs() <= rule.reach

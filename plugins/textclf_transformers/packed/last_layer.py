@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from .attention import within
+from .attention import Rule, within
 
 _BERT = (
     "attention.self.query", "attention.self.key", "attention.self.value", "attention.output", "intermediate", "output",
@@ -27,7 +27,7 @@ _DISTILBERT = (
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A layer's parts. `finish` makes its answer of what attention found for some tokens, and of those tokens."""
+    """A layer's parts. finish: from the attention of some tokens, and those tokens, to the layer's output."""
 
     attention: Any
     query: torch.nn.Linear
@@ -77,9 +77,9 @@ def _has(layer: torch.nn.Module, names: tuple[str, ...]) -> bool:
 
 
 class Shortened:
-    """A layer that computes first tokens only while a row is packed; `remove` undoes it.
+    """The `forward` of a layer that computes first tokens only of a packed row; `remove` puts the layer's own back.
 
-    Who asks a body for `every_token` gets what the layer makes of all.
+    With `every_token` the layer computes all of them.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -95,14 +95,14 @@ class Shortened:
     def remove(self) -> None:
         del self._layer.forward
 
-    # The parts are looked up each time: a copy of the network copies this object too, and its layer is another.
+    # The parts are looked up each time: a copy of the network copies this object too, which then refers to the copy.
     def _first_tokens(self, hidden: torch.Tensor, lengths: tuple[int, ...], borders: torch.Tensor) -> torch.Tensor:
         """Return [1, texts, width] of a packed row [1, tokens, width]."""
         parts = _parts(self._layer)
         assert parts is not None
         first = hidden[0].index_select(0, borders[:-1])
         rate = parts.attention.dropout.p if self._layer.training else 0.0
-        # Autocast keeps its casts of whole weights only: those of the heads would be made anew by each micro-batch.
+        # Autocast caches its casts of whole weights only: those of the heads would be made again by each micro-batch.
         cast = torch.is_autocast_enabled(hidden.device.type)
         look = _look if hidden.is_cuda or cast else _look_through
         found = look(parts, first, hidden[0], lengths, borders, rate)
@@ -119,7 +119,7 @@ def _look(
         part(states).unflatten(1, heads)
         for part, states in ((parts.query, first), (parts.key, tokens), (parts.value, tokens))
     )
-    return within(query, key, value, lengths, borders, parts.attention.scaling, rate)
+    return within(query, key, value, lengths, borders, Rule(parts.attention.scaling, rate))
 
 
 def _look_through(
@@ -138,8 +138,8 @@ def _look_through(
     means, sums = [], []
     equal = [(length, len(list(run))) for length, run in groupby(lengths)]
     rows = torch.split(tokens, [length * texts for length, texts in equal])
-    asked, added = (torch.split(part, [texts for _, texts in equal]) for part in (through, constant))
-    for (_, texts), row, queries, bias in zip(equal, rows, asked, added, strict=True):
+    some_queries, added = (torch.split(part, [texts for _, texts in equal]) for part in (through, constant))
+    for (_, texts), row, queries, bias in zip(equal, rows, some_queries, added, strict=True):
         seen = torch.unflatten(row, 0, (texts, -1))
         weights = (torch.bmm(queries, seen.transpose(1, 2)) + bias).float().softmax(-1)
         weights = functional.dropout(weights, rate).to(seen.dtype) if rate else weights.to(seen.dtype)

@@ -1,4 +1,4 @@
-"""Whether packed rows in half precision give what padded batches give, tried on the device."""
+"""The equality of packed and padded batches, tried on the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from ..batch import Collator
 from ..network import is_causal
-from .attention import HALVES, by_borders, by_length
+from .attention import HALVES, Rule, by_borders, by_length
 
 LENGTHS = (3, 9, 9, 14)
 # What rounding to half precision may change, relative to the largest number: far less than another text's tokens would.
@@ -21,9 +21,9 @@ Kernel = Callable[..., torch.Tensor]
 
 
 def why_padded(network: Any, collator: Collator, dtype: torch.dtype, kernel: Kernel = by_borders) -> str:
-    """Say why a network's batches are to be padded on its device, in this arithmetic, or return "".
+    """Return why a network's batches must be padded on its device, in this arithmetic, or "".
 
-    A network in training mode is also asked for its dropout and its gradients.
+    In training mode the dropout of the network counts too.
     """
     if dtype not in HALVES:
         return f"attention of variable length knows no {str(dtype).removeprefix('torch.')}"
@@ -31,7 +31,7 @@ def why_padded(network: Any, collator: Collator, dtype: torch.dtype, kernel: Ker
     if network.training and rate > 0:
         return f"attention of variable length has no dropout, and attention_dropout is {rate:g}"
     try:
-        return _kernel_differs(network, dtype, kernel) or _logits_differ(network, collator, dtype)
+        return _kernel_differs(network, dtype, kernel) or _half_logits_differ(network, collator, dtype)
     except Exception as error:  # noqa: BLE001 - a kernel that this device or build lacks may fail in any way
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
@@ -39,9 +39,8 @@ def why_padded(network: Any, collator: Collator, dtype: torch.dtype, kernel: Ker
 def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
     """Compare attention and its gradients with plain attention in float32: of all tokens, of first ones, in windows.
 
-    A causal network has no use for first tokens.
-
-    Random queries look at everything, so a token of another text, or one left out, changes all that they find.
+    Random queries attend to everything, so a token of another text, or a missing one, changes all results. A causal
+    network does not read first tokens alone.
     """
     device, config, causal = next(network.parameters()).device, network.config, is_causal(network)
     heads = config.num_attention_heads
@@ -55,11 +54,12 @@ def _kernel_differs(network: Any, dtype: torch.dtype, kernel: Kernel) -> str:
         halves = [t.to(device, dtype).requires_grad_() for t in drawn]
         wholes = [t.detach().float().requires_grad_() for t in halves]
         with torch.enable_grad():
-            found = kernel(*halves, LENGTHS, borders, None, reach, causal)
-            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, None, 0.0, reach, causal)
-            given = [found, *torch.autograd.grad(found.float().pow(2).sum(), halves)]
+            rule = Rule(reach=reach, causal=causal)
+            found = kernel(*halves, LENGTHS, borders, rule)
+            plain = by_length(wholes[0], wholes[1], wholes[2], LENGTHS, rule)
+            packed = [found, *torch.autograd.grad(found.float().pow(2).sum(), halves)]
             wanted = [plain, *torch.autograd.grad(plain.pow(2).sum(), wholes)]
-        for name, one, other in zip(("results", *(("gradients",) * 3)), given, wanted, strict=True):
+        for name, one, other in zip(("results", *(("gradients",) * 3)), packed, wanted, strict=True):
             error = float((one.detach().float() - other.detach()).abs().max() / other.detach().abs().max())
             if not error <= KERNEL:
                 return f"the {name} of attention of variable length differ by {error:.2g}"
@@ -70,18 +70,24 @@ def _windows(config: Any) -> bool:
     return any(getattr(config, name, None) for name in ("sliding_window", "local_attention"))
 
 
-def _logits_differ(network: Any, collator: Collator, dtype: torch.dtype) -> str:
-    tokens, rows = collator.sample(LENGTHS), np.arange(len(LENGTHS))
-    parameter = next(network.parameters())
-    casts, training = parameter.dtype != dtype, network.training
+def _half_logits_differ(network: Any, collator: Collator, dtype: torch.dtype) -> str:
+    parameter, training = next(network.parameters()), network.training
     network.eval()
     try:
-        with torch.no_grad(), torch.autocast(parameter.device.type, dtype=dtype, enabled=casts):
-            packed, padded = (
-                network(**make(tokens, rows, parameter.device)).logits.float()
-                for make in (collator.packed, collator.padded)
-            )
+        with torch.autocast(parameter.device.type, dtype=dtype, enabled=parameter.dtype != dtype):
+            return logits_differ(lambda **batch: network(**batch).logits, collator, parameter.device, LOGITS)
     finally:
         network.train(training)
-    error = float((packed - padded).abs().max())
-    return "" if error <= LOGITS * max(1.0, float(padded.abs().max())) else f"its logits differ by {error:.2g}"
+
+
+def logits_differ(
+    answer: Callable[..., torch.Tensor], collator: Collator, device: torch.device, tolerance: float
+) -> str:
+    """Return by how much the answers to four ragged texts differ between packed and padded, or ""."""
+    tokens, rows = collator.sample(LENGTHS), np.arange(len(LENGTHS))
+    with torch.no_grad():
+        padded, packed = (answer(**make(tokens, rows, device)).float() for make in (collator.padded, collator.packed))
+    if padded.shape != packed.shape:
+        return f"it gives {list(packed.shape)} logits for {len(rows)} texts"
+    error = float((padded - packed).abs().max())
+    return "" if error <= tolerance * max(1.0, float(padded.abs().max())) else f"its logits differ by {error:.2g}"

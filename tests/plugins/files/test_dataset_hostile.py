@@ -29,12 +29,12 @@ def test_nothing_is_wrong_with_a_plain_file():
 @pytest.mark.parametrize(
     ("options", "path", "message"),
     [
-        ({}, (), "no data is given; say `path: FILE`, or `train: FILE` where the splits are given"),
-        ({"path": "a.csv", "train": "a.csv"}, ("train",), "give either path or train, not both"),
+        ({}, (), "there is no data; set `path: FILE`, or `train: FILE` for files that are split already"),
+        ({"path": "a.csv", "train": "a.csv"}, ("train",), "set either path or train, not both"),
         ({"path": "a.csv", "test": "a.csv"}, ("test",),
-         "beside a given test file the training rows are called train, not path"),
+         "with a test file the training rows are set by train, not path"),
         ({"path": "a.csv", "label": "label", "labels": ["key"]}, ("labels",),
-         "give either label (one for each text) or labels (several), not both"),
+         "set either label (one for each text) or labels (several), not both"),
         ({"path": "a.csv", "labels": ["key"], "positive": "a"}, ("positive",),
          "a multi-label task has no positive label"),
     ],
@@ -63,18 +63,18 @@ def test_a_misspelt_column_is_named_with_the_one_meant():
     ]  # fmt: skip
 
 
-def test_columns_in_doubt_are_asked_for():
+def test_columns_without_usual_names_must_be_set():
     """D02: no guess where there is doubt."""
     Path("b.csv").write_text("text,review,class,words\na,b,c,d\n")
     Path("c.csv").write_text("one,two,three\na,b,c\n")
     assert problems(path="b.csv") == [
-        (("text",), "b.csv: the column of the text may be 'text' or 'review'; say `text: COLUMN` "
+        (("text",), "b.csv: the column of the text may be 'text' or 'review'; set `text: COLUMN` "
          "(columns: 'text', 'review', 'class', 'words')", 2),
     ]  # fmt: skip
     assert problems(path="c.csv") == [
-        (("text",), "c.csv: the column of the text has no name that tells it; say `text: COLUMN` "
+        (("text",), "c.csv: the column of the text has none of the usual names; set `text: COLUMN` "
          "(columns: 'one', 'two', 'three')", 2),
-        (("label",), "c.csv: the column of the label has no name that tells it; say `label: COLUMN` "
+        (("label",), "c.csv: the column of the label has none of the usual names; set `label: COLUMN` "
          "(columns: 'one', 'two', 'three')", 2),
     ]  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_a_file_with_another_delimiter_is_recognised():
          "a.csv:1: byte 2 of the file (0xF6) is no utf-8; it looks like cp1252: set `encoding: cp1252`"),
     ],
 )  # fmt: skip
-def test_a_file_whose_header_cannot_be_read_is_a_fault_of_the_data(content, message):
+def test_a_file_whose_header_cannot_be_read_is_a_problem_of_the_data(content, message):
     """D01, D05: found in the plan already, with the exit code of data."""
     Path("a.csv").write_bytes(content)
     assert problems(path="a.csv") == [(("path",), message, 3)]
@@ -105,18 +105,18 @@ def test_a_file_whose_header_cannot_be_read_is_a_fault_of_the_data(content, mess
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://example.org/a.csv", "'http://example.org/a.csv' is no https URL; only https is fetched"),
-        ("file:///etc/passwd", "'file:///etc/passwd' is no https URL; only https is fetched"),
+        ("http://example.org/a.csv", "'http://example.org/a.csv' is no https URL; only https is downloaded"),
+        ("file:///etc/passwd", "'file:///etc/passwd' is no https URL; only https is downloaded"),
         ("https://", "'https://' names no host"),
         ("https://me:secret@example.org/a.csv",
-         "a URL with a user name or password would be written into every record; use one without"),
+         "a URL with a user name or password would be written into run folders; use one without"),
         ("https://example.org/data",
-         "'https://example.org/data' does not tell the format; say `format: csv`, tsv, jsonl or parquet"),
+         "'https://example.org/data' does not show the format; set `format: csv`, tsv, jsonl or parquet"),
     ],
 )  # fmt: skip
 def test_a_url_that_cannot_be_used_is_named_without_opening_a_socket(url, message):
     assert problems(path=url) == [(("path",), message, 2)]
 
 
-def test_a_url_is_not_fetched_to_be_checked():
+def test_a_url_is_checked_without_a_download():
     assert problems(path="https://unreachable.invalid/a.csv") == []

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...data.cleaning import texts_digest
-from ...data.dataset import Dataset, Split, unlike_traits, unsound, unsound_labels, unsound_names, unsound_texts
+from ...data.dataset import Dataset, Split, check_dataset, check_ids, check_labels, check_pairs, check_texts
 from ...errors import TextclfError, counted, kind_of, said
 from ..contract import Broken, Check, Clause, NotApplicable, line_of
 from .subject import Subject, read_options
@@ -36,24 +36,24 @@ def _demand(subject: Subject, reason: str | None) -> None:
 
 def _has_texts(subject: Subject) -> None:
     dataset = _dataset(subject)
-    _demand(subject, unsound_texts(dataset))
+    _demand(subject, check_texts(dataset))
     if len(dataset.train) == 0:
         raise Broken("its train split is empty")
 
 
 def _labels_are_in_range(subject: Subject) -> None:
-    _demand(subject, unsound_labels(_dataset(subject)))
+    _demand(subject, check_labels(_dataset(subject)))
 
 
 def _ids_are_strings(subject: Subject) -> None:
-    _demand(subject, unsound_names(_dataset(subject)))
+    _demand(subject, check_ids(_dataset(subject)))
 
 
 def _keeps_its_traits(subject: Subject) -> None:
     dataset, traits = _dataset(subject), subject.traits
     if dataset.labels.task not in traits.tasks:
         raise Broken(f"its labels are {dataset.labels.task}, its traits say {', '.join(sorted(traits.tasks))}")
-    if reason := unlike_traits(dataset, traits.pairs):
+    if reason := check_pairs(dataset, traits.pairs):
         raise Broken(f"its {reason}{subject.memory['load']}")
 
 
@@ -141,7 +141,7 @@ def _load_wrong_file(subject: Subject, values: dict[str, Any], what: str) -> Non
         return
     except Exception as error:  # noqa: BLE001 - whatever else is raised would be a traceback for the user
         raise Broken(f"{what} raises {said(error)}; raise a DataError") from None
-    reason = unsound(dataset) if isinstance(dataset, Dataset) else f"result is a {type(dataset).__name__}"
+    reason = check_dataset(dataset) if isinstance(dataset, Dataset) else f"result is a {type(dataset).__name__}"
     if reason:
         raise Broken(f"{what} is taken, and the dataset's {reason}")
 
