@@ -242,8 +242,8 @@ def test_a_fault_of_a_file_says_how_to_check_it():
     with pytest.raises(PluginError) as caught:
         engine("my plugin.py").run(SHAPED)
     assert str(caught.value) == (
-        "encoder 'shape' (plugin my plugin.py): encode returned 31 rows of features for 32 texts (my "
-        "plugin.py:20); see `textclf --plugin 'my plugin.py' plugins check shape`"
+        "encoder 'shape' (plugin my plugin.py): encode returned 31 rows of features for 32 texts; see "
+        "`textclf --plugin 'my plugin.py' plugins check shape`"
     )
 
 

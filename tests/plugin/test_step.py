@@ -120,7 +120,7 @@ def test_a_full_disk_is_not_the_plugins_fault():
 def test_what_breaks_its_contract_is_caught_at_the_border(kind, built, lacking):
     """P04: the methods that a contract asks for are looked for as soon as an object is built."""
     wrong = step(kind, build=lambda options: built)
-    assert message(wrong) == f"{kind} 'odd' (plugin textclf_odd): build() returns {lacking} asks for"
+    assert message(wrong) == f"{kind} 'odd' (plugin textclf_odd): build() returns {lacking} requires"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def failing(source: str, plugin: Plugin = PLUGIN, **fields: Any) -> str:
 
 def test_a_library_that_is_declared_nowhere_is_named_with_what_brings_it_and_where_to_declare_it() -> None:
     way = f"{BRINGS}, most often by `pip install nosuch`"
-    declared = "where the component's `needs` named it, that would be said before a run"
+    declared = "list it in the component's `needs`, and this is reported before a run"
     assert failing("import nosuch.inner") == f"{ABSENT}; {way}; {declared}"
 
 

@@ -12,7 +12,7 @@ from scipy import sparse
 from tests.places import placeless
 from tests.toys import engine, plugin, recipe
 from textclf import PluginError
-from textclf.plugin.validation import fault_of_features
+from textclf.plugin.validation import validate_features
 from textclf.testing.toy import ToyWords, WordsOptions
 
 SOUND = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -47,22 +47,22 @@ class Tensor:
     ],
 )  # fmt: skip
 def test_what_no_trainer_could_read_is_named_with_the_way_out(layout: str, features: Any, found: str) -> None:
-    assert fault_of_features(features, 4, layout) == found.format(layout)
+    assert validate_features(features, 4, layout) == found.format(layout)
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "dia", "bsr"])
 def test_every_sparse_form_is_looked_into(form: str) -> None:
     whole = sparse.csr_matrix(SOUND).asformat(form)
-    assert fault_of_features(whole, 4, "counts") == ""
+    assert validate_features(whole, 4, "counts") == ""
     less = sparse.csr_matrix(SOUND - 2).asformat(form)
-    assert fault_of_features(less, 4, "matrix") == ""
-    assert fault_of_features(less, 4, "counts") == "negative features, but its traits say 'counts'"
+    assert validate_features(less, 4, "matrix") == ""
+    assert validate_features(less, 4, "counts") == "negative features, but its traits say 'counts'"
 
 
 def test_arrays_in_memory_and_on_the_disk_are_sound(tmp_path: Any) -> None:
     np.save(tmp_path / "kept.npy", SOUND)
     for sound in (SOUND, SOUND.astype(np.uint8), SOUND > 1, np.load(tmp_path / "kept.npy", mmap_mode="r")):
-        assert fault_of_features(sound, 4, "counts") == ""
+        assert validate_features(sound, 4, "counts") == ""
 
 
 def test_a_masked_array_is_the_encoders_fault_and_not_the_trainers() -> None:

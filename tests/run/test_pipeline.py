@@ -159,7 +159,7 @@ def test_a_trainer_that_returns_no_model_is_named() -> None:
             return "a model"
 
     assert refusal("trainer", lambda: Odd(LinearOptions())) == (
-        "train() returns a str without 'scores', 'save', which the contract of textclf.Model asks for"
+        "train() returns a str without 'scores', 'save', which the contract of textclf.Model requires"
     )
 
 

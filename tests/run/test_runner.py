@@ -410,12 +410,12 @@ def said_before_loading(kind: str, make: Any, **changes: Any) -> str:
 
 
 def test_a_trainer_without_restore_is_refused_before_anything_is_loaded() -> None:
-    says = "build() returns a Trainer without 'restore', which the contract of textclf.Trainer asks for"
+    says = "build() returns a Trainer without 'restore', which the contract of textclf.Trainer requires"
     assert said_before_loading("trainer", Trainer, trainer="odd") == says
 
 
 def test_an_output_that_cannot_write_is_refused_before_anything_is_loaded() -> None:
-    says = "build() returns a dict without 'write', which the contract of textclf.Output asks for"
+    says = "build() returns a dict without 'write', which the contract of textclf.Output requires"
     assert said_before_loading("output", dict, outputs=["odd"]) == says
 
 

@@ -265,7 +265,7 @@ def test_a_model_that_is_restored_as_nothing_is_its_trainers_fault(tmp_path):
         ({"reads_scores": property(raising(ValueError("no")))}, "reads_scores() fails: ValueError: no"),
         ({"greater_is_better": property(raising(ValueError("no")))}, "build() fails: ValueError: no"),
         ({"greater_is_better": "yes"}, "build() returns an Odd without 'greater_is_better', which the contract of "
-                                       "textclf.Metric asks for"),
+                                       "textclf.Metric requires"),
         ({"__call__": raising(SystemExit(0))}, "__call__() fails: SystemExit: 0"),
         ({"__call__": lambda self, p, weights=None: 1j}, "__call__ returned a complex, not a number"),
         ({"reads_scores": True, "__call__": lambda self, p, weights=None: p.scores.fill(0) or 0.5},

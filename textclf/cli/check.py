@@ -94,7 +94,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "source": plan.recipe.source,
         "recipe": plan.resolved(),
         "components": [
-            {"kind": step.kind, "name": step.name, "plugin": step.registration.plugin.module} for step in _steps(plan)
+            {"kind": step.kind, "name": step.name, "plugin": step.plugin.module} for step in _steps(plan)
         ],
         "select": plan.select,
         "uses_validation": plan.uses_validation,

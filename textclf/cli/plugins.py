@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -136,16 +137,14 @@ def _plugin_parts(plugin: Plugin, registry: Registry) -> Iterator[RenderableType
 
 def _observers(plugin: Plugin, registry: Registry) -> list[dict[str, Any]]:
     """Return for each observer of a plugin where it stands, how it or its module is described, and its events."""
-    from ..plugin.component import first_line
-
     kinds = [kind for kind in vars(events).values() if inspect.isclass(kind) and issubclass(kind, events.Event)]
     received = sorted(kind.__name__ for kind in kinds if kind is not events.Event)
     found = []
     for by, observer in registry.observers:
         if by == plugin:
             text = inspect.getdoc(observer) or inspect.getdoc(registry.modules[plugin.module]) or ""
-            place = first_line(inspect.unwrap(observer), observer)
-            function = f"textclf_event ({place})" if place else "textclf_event"
+            code = inspect.unwrap(observer).__code__
+            function = f"textclf_event ({PurePath(code.co_filename).name}:{code.co_firstlineno})"
             found.append({"function": function, "summary": text.partition("\n")[0], "events": received})
     return found
 
@@ -208,6 +207,6 @@ def _trait_text(value: Any) -> str:
 
 
 def _missing_libraries(one: Registration) -> list[str]:
-    from ..plugin.step import lacking_libraries
+    from ..plugin.step import missing_libraries
 
-    return lacking_libraries(one.component)
+    return missing_libraries(one.component)

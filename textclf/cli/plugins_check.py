@@ -95,11 +95,11 @@ def _options(flags: Sequence[str], registry: Registry) -> Options:
 
 def _refuse_options(components: Iterable[Registration], values: Options) -> None:
     """Refuse components whose options are wrong, also by their own check, or that cannot be tried without any."""
-    from ..plugin.step import Step, validate
+    from ..plugin.step import Step, validate_options
 
     problems: list[Problem] = []
     for each in components:
-        options, found = validate(each, values.get(each.component.name, {}))
+        options, found = validate_options(each, values.get(each.component.name, {}))
         # A check or a validator that itself fails is reported by its clause.
         if options is None:
             found = [problem for problem in found if problem.exit_code != PluginError.exit_code]
@@ -167,10 +167,10 @@ def _not_tried(components: Iterable[Registration], findings: Iterable[Finding]) 
 
 def _missing(one: Registration) -> str:
     """Return which libraries of a component are missing, and the command that installs them, or nothing."""
-    from ..plugin.step import absence, lacking_libraries
+    from ..plugin.step import missing_libraries, missing_message
 
-    missing = lacking_libraries(one.component)
-    return absence(one.kind, one.component, missing) if missing else ""
+    missing = missing_libraries(one.component)
+    return missing_message(one.kind, one.component, missing) if missing else ""
 
 
 def _lines(finding: Finding, before: str) -> Iterator[str]:

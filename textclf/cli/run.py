@@ -104,7 +104,7 @@ def _sentence(gate: Gate) -> str:
 def _plugin_files(result: Result) -> set[str]:
     """Return the plugin files that loading the model needs, without those of metrics, outputs and observers."""
     one = result.members[0] if result.members else result
-    return {step.registration.plugin.file for step in one.classifier.steps.values()}
+    return {step.plugin.file for step in one.classifier.steps.values()}
 
 
 def next_command(result: Result, runs: str) -> str:

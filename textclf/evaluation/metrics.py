@@ -35,13 +35,12 @@ class CheckedMetric:
         import numpy as np
 
         value = self.step.call("__call__", lambda: self.inner(predictions, weights))
-        called = self.inner.__call__
         if weights is not None:
             if not isinstance(value, np.ndarray) or value.shape != (len(weights),) or value.dtype.kind not in "fiu":
-                raise self.step.fault(f"__call__ returned {_shown(value)} for {len(weights)} weightings", called)
+                raise self.step.error(f"__call__ returned {_shown(value)} for {len(weights)} weightings")
             return value.astype(np.float64)
         if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)):
-            raise self.step.fault(f"__call__ returned {_shown(value)}, not a number", called)
+            raise self.step.error(f"__call__ returned {_shown(value)}, not a number")
         return float(value)
 
     def check_weights(self, value: float, predictions: Predictions, weights: NDArray[np.float64]) -> None:
@@ -55,7 +54,7 @@ class CheckedMetric:
             return
         if not math.isclose(value, weighted, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE):
             cells = "" if self.reads_scores else ", from the confusion cells (reads_scores is False)"
-            raise self.step.fault(
+            raise self.step.error(
                 f"__call__ returned {value:g} without weights and {weighted:g} with weights that count each text "
                 f"once{cells}; both must be the same"
             )

@@ -24,7 +24,7 @@ from ..plugin.events import Event, Warned
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registry
 from ..plugin.step import MODEL, Step
-from ..plugin.validation import checked_features, checked_scores
+from ..plugin.validation import check_features, check_scores
 from .explain import ExplainInputs, ExplanationRequest, checked_method, explain
 from .folder import FILE, Saved, note_rebuilt, restored_step, save_parts
 
@@ -94,13 +94,13 @@ class Classifier:
         """As `scores`, for what the encoder made of so many texts."""
         trainer = self.steps["trainer"]
         scores = trainer.call("scores", lambda: self.model.scores(features, context))
-        return checked_scores(scores, texts, self.labels, trainer, self.model.scores)
+        return check_scores(scores, texts, self.labels, trainer)
 
     def features(self, texts: Texts, context: RunContext) -> Any:
         """Return what the encoder makes of texts, which are cleaned first, in a context that already stands."""
         encoder, cleaned = self.steps["encoder"], clean(texts, self.cleaning)
         features = encoder.call("encode", lambda: self.encoder.encode(cleaned, context))
-        return checked_features(features, len(texts), encoder, self.encoder.encode)
+        return check_features(features, len(texts), encoder)
 
     def decide(self, scores: NDArray[np.float32]) -> NDArray[np.int64] | NDArray[np.bool_]:
         """Return the decided columns, int64[n] with -1 for abstentions, or bool[n, labels] for multi-label tasks."""

@@ -168,16 +168,16 @@ def _demand_places(words: _Words, told: Callable[[], Iterable[Span]], parts: Exp
     encoder, _ = parts.steps
     fault = encoder.call(method, lambda: words.fault_of(told()))
     if fault:
-        raise encoder.fault(f"{method} tells of {fault}", getattr(parts.encoder, method))
+        raise encoder.error(f"{method} tells of {fault}")
 
 
 def _checked(told: Attributions, trainer: Step[Any], method: object) -> Attributions:
     import numpy as np
 
     if not isinstance(told, Attributions):
-        raise trainer.fault(f"attributions returned {kind_of(told)} for a text, not textclf.Attributions", method)
+        raise trainer.error(f"attributions returned {kind_of(told)} for a text, not textclf.Attributions")
     if len(told.units) != len(told.values) or not np.isfinite([*told.values, told.logit, told.baseline]).all():
-        raise trainer.fault("attributions are NaN or infinite, or not one for each unit", method)
+        raise trainer.error("attributions are NaN or infinite, or not one for each unit")
     return told
 
 
@@ -212,7 +212,7 @@ def _read(parts: ExplainInputs, given: Texts, words: _Words) -> list[int]:
         return list(range(len(words.places)))
     told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
     if len(told) != len(given):
-        raise encoder.fault(f"reads tells of {len(told)} texts, where {len(given)} were asked for", parts.encoder.reads)
+        raise encoder.error(f"reads tells of {len(told)} texts, where {len(given)} were asked for")
     _demand_places(words, lambda: told[0], parts, "reads")
     touched: list[int] = encoder.call("reads", lambda: words.touched(told[0]))
     return touched

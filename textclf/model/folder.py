@@ -16,7 +16,7 @@ from ..files import disk_failures, manifest, no_file_in
 from ..plugin.component import Kind, new_names
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registration, Registry, compatible, to_install
-from ..plugin.step import Step, validate
+from ..plugin.step import Step, validate_options
 
 FILE = "textclf.json"
 
@@ -49,7 +49,7 @@ def save_parts(encoder: Encoder, model: Model, steps: Mapping[Kind, Step[Any]], 
     }.items():
         if names:
             what = f"save() {verb} {listing([repr(name) for name in names], 3)}, which {steps['encoder']} has saved"
-            raise steps["trainer"].fault(f"{what}; a model's own files lie under folder / 'trainer'")
+            raise steps["trainer"].error(f"{what}; a model's own files lie under folder / 'trainer'")
     own = [name for name in files if name not in first]
     pickles = (_pickle_warning(steps["encoder"], folder, first), _pickle_warning(steps["trainer"], folder, own))
     return Saved(files, unread, tuple(filter(None, pickles)))
@@ -64,10 +64,10 @@ def _save(step: Step[Any], part: Encoder | Model, folder: Path) -> dict[str, str
 
     step.call("save", save)
     if odd := no_file_in(folder):
-        raise step.fault(f"save() leaves {odd}; write plain files")
+        raise step.error(f"save() leaves {odd}; write plain files")
     files = manifest(folder)
     if FILE in files:
-        raise step.fault(f"save() writes '{FILE}', which textclf writes itself; use another name")
+        raise step.error(f"save() writes '{FILE}', which textclf writes itself; use another name")
     return files
 
 
@@ -89,7 +89,7 @@ def _pickle_warning(step: Step[Any], folder: Path, names: Iterable[str]) -> str:
         return ""
     more = f" (and {counted(len(found) - 1, 'other')})" if len(found) > 1 else ""
     what = f"saves {found[0]}{more}, and loading one runs whatever is in it; save arrays and JSON"
-    return f"{step} {what}{step.registration.plugin.hint(step.name)}"
+    return f"{step} {what}{step.plugin.hint(step.name)}"
 
 
 def pickle_in(path: Path) -> str:
@@ -139,7 +139,7 @@ def restored_step(kind: Kind, saved: Mapping[str, Any], registry: Registry) -> S
         changed = reason.startswith("has changed")
         again = f"; load the one that saved this model{copy}, or train again" if changed else ""
         raise PluginError(f"{kind} '{saved['use']}' cannot be restored: {registration.plugin} {reason}{again}")
-    options, problems = validate(
+    options, problems = validate_options(
         registration, migrated(registration, str(saved.get("version", "")), saved.get("options", {}))
     )
     if options is None:

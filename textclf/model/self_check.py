@@ -61,14 +61,14 @@ def _difference(
     restored = loaded.features(texts, context)
     # The encoder first: a trainer that is restored rightly scores other features differently, or fails on them.
     if same_features(features, again) and not same_features(features, restored):
-        error = loaded.steps["encoder"].fault("the encoder that is loaded makes other features than the trained one")
+        error = loaded.steps["encoder"].error("the encoder that is loaded makes other features than the trained one")
         return f"the saved model does not score as the trained one: {error}"
     found = loaded.scores_of(restored, len(texts), context)
     apart = abs(scores - found)
     if apart.max() <= max(SCORE_TOLERANCE, _CHANCE * chance):
         return ""
     row, column = divmod(int(apart.argmax()), apart.shape[1])
-    error = loaded.steps["trainer"].fault(
+    error = loaded.steps["trainer"].error(
         f"the model that restore() returns gives a test text the score {found[row, column]:.3f} for the label "
         f"'{trained.labels.names[column]}', the trained one gave {scores[row, column]:.3f}"
     )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import re
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -112,15 +109,15 @@ class Traits:
     objectives: bool = False
 
 
-def flaw_of_traits(traits: Traits) -> str:
-    """Say which trait is of a wrong type, or nothing."""
+def validate_traits(traits: Traits) -> str:
+    """Return which trait has a wrong type or value, or ""."""
     for name in ("reads", "tasks"):
         value = getattr(traits, name)
         if not isinstance(value, frozenset) or not all(isinstance(word, str) for word in value):
             return f"{kind_of(value)} as {name}, not a frozenset of str"
-    strange = sorted(traits.tasks.difference(get_args(Task)))
-    if strange or not traits.tasks:
-        return f"{strange[0]!r} among its tasks" if strange else "no tasks"
+    unknown = sorted(traits.tasks.difference(get_args(Task)))
+    if unknown or not traits.tasks:
+        return f"{unknown[0]!r} among its tasks" if unknown else "no tasks"
     if traits.makes is not None and not isinstance(traits.makes, str):
         return f"{kind_of(traits.makes)} as makes, not a str"
     flags = ("pairs", "uses_validation", "uses_unlabelled", "objectives")
@@ -155,8 +152,6 @@ class Component(Generic[T, O]):
 PREFIX = "textclf_"
 MARK = "textclf_impl"  # what pluggy's marker leaves on a function that is a hook by another name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-# What a plugin is made with is not its own code.
-_OTHERS = {"", "textclf", "builtins", "functools"}
 
 
 def is_named_as_hook(name: str, found: object) -> bool:
@@ -172,8 +167,8 @@ def has_hooks(thing: object) -> bool:
         return True
 
 
-def flaw_of_component(component: Any) -> str:
-    """Say what is wrong with a component as it is offered, or nothing."""
+def validate_component(component: Any) -> str:
+    """Return what is wrong with a component that a hook offers, or ""."""
     if not isinstance(component, Component):
         return f"returns {kind_of(component)} in its list, not a Component"
     if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
@@ -191,8 +186,8 @@ def flaw_of_component(component: Any) -> str:
             return f"{named} with {kind_of(value)} as {part}, not a function"
     if not callable(component.traits) and not isinstance(component.traits, Traits):
         return f"{named} with {kind_of(component.traits)} as traits, not textclf.Traits"
-    if isinstance(component.traits, Traits) and (flaw := flaw_of_traits(component.traits)):
-        return f"{named} with {flaw}"
+    if isinstance(component.traits, Traits) and (error := validate_traits(component.traits)):
+        return f"{named} with {error}"
     for part in ("summary", "install"):
         if not isinstance(getattr(component, part), str):
             return f"{named} with {kind_of(getattr(component, part))} as {part}, not a str"
@@ -200,13 +195,13 @@ def flaw_of_component(component: Any) -> str:
         return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
     for need in component.needs:
         if not all(part.isidentifier() for part in need.split(".")):
-            way = "name what is imported, such as 'sklearn', and what pip installs, 'scikit-learn', as `install`"
-            return f"{named}, which needs '{need}', and no module can be called so; {way}"
+            hint = "name what is imported, such as 'sklearn', and what pip installs, 'scikit-learn', as `install`"
+            return f"{named}, which needs '{need}', and no module has such a name; {hint}"
     return ""
 
 
 def _unfinished(options: type[Options]) -> str:
-    """Say why options cannot be validated, or nothing; some are whole only when they are first asked for."""
+    """Return why options cannot be validated, or ""; pydantic completes some only when they are first used."""
     try:
         if not options.__pydantic_complete__:
             options.model_rebuild()
@@ -215,85 +210,10 @@ def _unfinished(options: type[Options]) -> str:
     return ""
 
 
-def own_line(error: BaseException, *owners: object) -> str | None:
-    """Return "shape.py:12": the last line of a plugin's own code that an error came through, or None without any.
-
-    owners: what the plugin is known by, such as its module, the module's name, a component, a hook or an object of its
-    own. What stands under the same top packages is its own code.
-    """
-    own = _packages(owners)
-    places = [
-        _place(frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if _package(frame.f_globals.get("__name__")) in own
-    ]
-    return places[-1] if places else None
-
-
-def first_line(function: object, *owners: object) -> str | None:
-    """Return "shape.py:12": where a function of a plugin's own code begins, or None where it is none; as `own_line`."""
-    code = getattr(function, "__code__", None)
-    if code is None or _package(getattr(function, "__module__", None)) not in _packages(owners):
-        return None
-    return _place(code.co_filename, code.co_firstlineno)
-
-
-def called_line(error: BaseException, *owners: object) -> str | None:
-    """Return where the function, or the class, of a plugin's own begins that a TypeError says was called wrongly.
-
-    Python calls it not at all, so that no frame of it is left; the words begin with its name: "Out.write() takes 2".
-    """
-    name, call, _ = str(error).partition("() ") if type(error) is TypeError else ("", "", "")
-    if not call:
-        return None
-    own = _packages(owners)
-    known = [owner for owner in owners if isinstance(owner, Component)]
-    mine = [part for one in known for part in (one.build, one.restore, one.check, one.traits)]
-    for candidates in (mine, gc.get_objects()):
-        found = {_beginning(each) for each in candidates if _is_called(each, name, own)} - {""}
-        if found:
-            # Of several without a name of their own nobody can tell which it was.
-            return found.pop() if len(found) == 1 else None
-    return None
-
-
-def _is_called(thing: Any, name: str, own: set[str]) -> bool:
-    # By its own type: a proxy would make what it stands for.
-    return type(thing) in (FunctionType, type) and thing.__qualname__ == name and _package(thing.__module__) in own
-
-
-def _beginning(thing: Any) -> str:
-    if isinstance(thing, FunctionType):
-        return _place(thing.__code__.co_filename, thing.__code__.co_firstlineno)
-    try:
-        return _place(inspect.getfile(thing), inspect.getsourcelines(thing)[1])
-    except (OSError, TypeError):
-        return ""
-
-
-def _packages(owners: Iterable[object]) -> set[str]:
-    return {_package(name) for owner in owners for name in _modules(owner)} - _OTHERS
-
-
-def _package(module: object) -> str:
-    return str(module or "").partition(".")[0]
-
-
-def _modules(owner: object) -> Iterator[str]:
-    """Give the names of the modules that an owner is, or is defined in."""
-    if isinstance(owner, str):
-        yield owner.partition(":")[0]
-    elif isinstance(owner, ModuleType):
-        yield owner.__name__
-    elif isinstance(owner, Component):
-        for part in (owner.build, owner.restore, owner.check, owner.options, owner.traits):
-            yield from _modules(part)
-    elif isinstance(owner, partial):
-        yield from _modules(owner.func)
-    else:
-        yield str(getattr(owner, "__module__", None) or type(owner).__module__)
-
-
-def _place(file: str, line: int | None) -> str:
-    path = Path(file)
-    return f"{path.parent.name}/{path.name}:{line}" if path.name == "__init__.py" else f"{path.name}:{line}"
+def failing_line(error: BaseException, *modules: object) -> str:
+    """Return " (shape.py:12)": the last line that an error went through in the packages of these modules, or ""."""
+    packages = {re.split(r"[.:]", str(module))[0] for module in modules} - {"", "None", "textclf"}
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
+            return f" ({Path(frame.f_code.co_filename).name}:{line})"
+    return ""

@@ -26,7 +26,7 @@ import pluggy
 from .. import __version__
 from ..errors import PluginError, closest, did_you_mean, kind_of, said
 from . import hookspecs, registry, single_file
-from .component import PREFIX, Kind, flaw_of_component, own_line
+from .component import PREFIX, Kind, failing_line, validate_component
 from .events import Event
 from .registry import BLOCK, Plugin, Registration, Registry, sorted_plugins
 
@@ -240,7 +240,7 @@ def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequenc
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
-        return Plugin(*identity, error=f"fails at import: {said(error)}{_where(error, entry.value)}"), None
+        return Plugin(*identity, error=f"fails at import: {said(error)}{failing_line(error, entry.value)}"), None
 
 
 def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
@@ -313,8 +313,8 @@ class _Answers:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's, and named so
-            owners = (self._module, getattr(self._module, hook, None))
-            raise _Broken(f"{hook}() fails: {said(error)}{_where(error, *owners)}") from None
+            place = failing_line(error, getattr(self._module, hook, self._module).__module__)
+            raise _Broken(f"{hook}() fails: {said(error)}{place}") from None
 
     @contextmanager
     def _traced(self, hook: str) -> Iterator[Callable[[list[str]], None]]:
@@ -326,9 +326,8 @@ class _Answers:
             raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
         components = self._call(hook, lambda: list(answer))
         for component in components:
-            flaw = flaw_of_component(component)
-            if flaw:
-                raise _Broken(f"{hook}() {flaw}")
+            if wrong := validate_component(component):
+                raise _Broken(f"{hook}() {wrong}")
         names = [component.name for component in components]
         for name in names:
             if names.count(name) > 1:
@@ -346,10 +345,9 @@ class _Answers:
 
 def _register(manager: _Manager, module: object) -> None:
     for name in dir(module):
-        if name.startswith(PREFIX):
-            flaw = flaw_of_hook(name, _now(name), getattr(module, name, None), _ALL_HOOKS)
-            if flaw:
-                raise _Broken(flaw)
+        found = getattr(module, name, None) if name.startswith(PREFIX) else None
+        if name.startswith(PREFIX) and (wrong := validate_hook(name, _now(name), found, _ALL_HOOKS)):
+            raise _Broken(wrong)
     try:
         manager.register(module)
         manager.check_pending()
@@ -376,12 +374,7 @@ def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
     return about["Name"], about["Version"], about.get_all("Requires-Dist") or dist.requires or ()
 
 
-def _where(error: BaseException, *owners: object) -> str:
-    line = own_line(error, *owners)
-    return f" ({line})" if line else ""
-
-
-def flaw_of_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
+def validate_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
     """Say what is wrong with a name of a plugin that looks like a hook, or nothing where it is one, or is none.
 
     today: the hook's name, where `name` is an old one.

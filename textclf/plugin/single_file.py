@@ -148,7 +148,7 @@ def _line(error: BaseException, path: Path) -> str:
     return f" (line {lines[-1]})" if lines else ""
 
 
-def neighbour(error: ImportError, path: Path) -> str:
+def neighbour_hint(error: ImportError, path: Path) -> str:
     """Say what can be done where the file reaches for its neighbours, or nothing where it does not."""
     wanted = (error.name or "").partition(".")[0]
     beside = wanted and any(place.exists() for place in (path.with_name(f"{wanted}.py"), path.with_name(wanted)))
@@ -161,6 +161,6 @@ def _hint(error: BaseException, path: Path) -> str:
     if not isinstance(error, ImportError):
         return ""
     wanted = (error.name or "").partition(".")[0]
-    if found := neighbour(error, path):
+    if found := neighbour_hint(error, path):
         return found
     return f"; install the library that brings '{wanted}'" if isinstance(error, ModuleNotFoundError) and wanted else ""

@@ -14,19 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def checked_features(features: Any, texts: int, step: Step[Any], encode: object = None) -> Any:
-    """Refuse features that break the contract, naming the plugin and its method, before anything reads them."""
-    fault = step.call("encode", lambda: fault_of_features(features, texts, step.traits.makes))
-    if fault:
-        raise step.fault(f"encode returned {fault}", encode)
+def check_features(features: Any, texts: int, step: Step[Any]) -> Any:
+    """Return the features; a PluginError where they break the contract."""
+    wrong = step.call("encode", lambda: validate_features(features, texts, step.traits.makes))
+    if wrong:
+        raise step.error(f"encode returned {wrong}")
     return features
 
 
-def fault_of_features(features: Any, texts: int, makes: str | None) -> str:
-    """Return in words what keeps features from being those of so many texts; nothing where they are sound."""
-
-    if makes == "tokens" and isinstance(features, Tokens) and (flaw := features.flaw()):
-        return f"Tokens whose {flaw}"
+def validate_features(features: Any, texts: int, makes: str | None) -> str:
+    """Return what is wrong with the features of so many texts, or ""."""
+    if makes == "tokens" and isinstance(features, Tokens) and (wrong := features.flaw()):
+        return f"Tokens whose {wrong}"
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
     except (TypeError, IndexError):
@@ -35,16 +34,16 @@ def fault_of_features(features: Any, texts: int, makes: str | None) -> str:
         return f"{rows} rows of features for {texts} texts"
     if makes == "tokens" and not isinstance(features, Tokens):
         return f"{kind_of(features)}, but its traits say 'tokens'"
-    return _fault_of_numbers(features, makes) if makes in ("matrix", "counts") else ""
+    return _validate_numbers(features, makes) if makes in ("matrix", "counts") else ""
 
 
-def _fault_of_numbers(features: Any, makes: str) -> str:
-    """As `fault_of_features`, of what is to be an array or a sparse matrix [texts, columns] of numbers."""
+def _validate_numbers(features: Any, makes: str) -> str:
+    """Return what is wrong with an array or a sparse matrix [texts, columns] of numbers, or ""."""
     import numpy as np
     from scipy import sparse
 
     if type(features) not in (np.ndarray, np.memmap) and not sparse.issparse(features):
-        return f"{kind_of(features)}, but its traits say '{makes}'{_way_out(features)}"
+        return f"{kind_of(features)}, but its traits say '{makes}'{_hint(features)}"
     if features.ndim != 2:
         return f"an array of shape {features.shape}, but its traits say '{makes}', which has rows and columns"
     if features.dtype.kind not in "biuf":
@@ -59,8 +58,8 @@ def _fault_of_numbers(features: Any, makes: str) -> str:
     return ""
 
 
-def _way_out(features: Any) -> str:
-    """Return what makes an array of that which is nearly one: most of what trainers call would take it otherwise."""
+def _hint(features: Any) -> str:
+    """Return how to make an array of a value that is nearly one; most libraries would read it differently."""
     if hasattr(features, "detach"):
         return "; return features.detach().cpu().numpy()"
     if hasattr(features, "filled"):
@@ -70,24 +69,22 @@ def _way_out(features: Any) -> str:
     return "; return np.asarray(features)" if hasattr(features, "__array__") else ""
 
 
-def checked_scores(
-    scores: Any, texts: int, labels: Labels, step: Step[Any], method: object = None
-) -> NDArray[np.float32]:
-    """Refuse scores that break the contract, naming the plugin and its method, before anything is made of them."""
+def check_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> NDArray[np.float32]:
+    """Return the scores; a PluginError where they break the contract."""
     import numpy as np
 
     if not isinstance(scores, np.ndarray):
-        fault = f"{kind_of(scores)}, not an array of float32 [texts, labels]"
+        wrong = f"{kind_of(scores)}, not an array of float32 [texts, labels]"
     else:
-        fault = fault_of_scores(scores, texts, labels)
-    if fault:
-        raise step.fault(f"Model.scores returned {fault}", method)
+        wrong = validate_scores(scores, texts, labels)
+    if wrong:
+        raise step.error(f"Model.scores returned {wrong}")
     found: NDArray[np.float32] = scores
     return found
 
 
-def fault_of_scores(scores: NDArray[Any], texts: int, labels: Labels) -> str:
-    """Return in words what keeps an array from being the scores of so many texts; nothing where it is sound."""
+def validate_scores(scores: NDArray[Any], texts: int, labels: Labels) -> str:
+    """Return what is wrong with an array of the scores of so many texts, or ""."""
     import numpy as np
 
     if scores.shape != (texts, len(labels)):

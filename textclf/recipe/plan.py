@@ -13,7 +13,7 @@ from ..plugin.component import KINDS, LAYOUTS, Kind, Traits
 from ..plugin.options import UnknownKey
 from ..plugin.protocols import DatasetProvider, Encoder, Metric, Output, Trainer
 from ..plugin.registry import Registration, Registry
-from ..plugin.step import Step, absence, default_traits, lacking_libraries, validate
+from ..plugin.step import Step, default_traits, missing_libraries, missing_message, validate_options
 from .recipe import Recipe
 from .settings import DEFAULT_METRICS, STEP_LISTS, Settings
 
@@ -66,11 +66,11 @@ class Plan:
 
     def plugins(self) -> dict[str, str]:
         """Return the version of each plugin module that the plan uses, or the digest of its file."""
-        return {step.registration.plugin.module: step.registration.plugin.fingerprint for step in self.steps()}
+        return {step.plugin.module: step.plugin.fingerprint for step in self.steps()}
 
     def plugin_files(self) -> dict[str, tuple[str, str]]:
         """Return the file and its sha256 of each plugin module that is no package."""
-        plugins = [step.registration.plugin for step in self.steps()]
+        plugins = [step.plugin for step in self.steps()]
         return {plugin.module: (plugin.file, plugin.sha256) for plugin in plugins if plugin.file}
 
     def with_seed(self, seed: int) -> Plan:
@@ -193,11 +193,11 @@ class _Planner:
     def _validated(
         self, registration: Registration, values: dict[str, Any], path: KeyPath, place: KeyPath
     ) -> Placed | None:
-        missing = lacking_libraries(registration.component)
+        missing = missing_libraries(registration.component)
         if missing:
-            message = absence(registration.kind, registration.component, missing)
+            message = missing_message(registration.kind, registration.component, missing)
             self.problems.append(Problem(message, place, exit_code=5))
-        options, problems = validate(registration, self._new_names(registration, values, path))
+        options, problems = validate_options(registration, self._new_names(registration, values, path))
         self.problems += [problem.under(*path) for problem in problems]
         if options is None:
             return None

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import said
 from ..evaluation.report import finite
 from ..files import disk_errors
-from ..plugin.component import own_line
+from ..plugin.component import failing_line
 from ..plugin.events import Event, Progress, StageFinished, StageStarted, Warned
 
 _BETWEEN_PROGRESS = 0.25
@@ -188,9 +188,8 @@ class Journal:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
-                line = own_line(error, observer)
-                where = f" ({line})" if line else ""
-                failure = f"observer {name} fails and is left out: {said(error)}{where}{self.hints.get(name, '')}"
+                place = failing_line(error, observer.__module__)
+                failure = f"observer {name} fails and is left out: {said(error)}{place}{self.hints.get(name, '')}"
                 self.emit(Warned(message=failure))
 
 

@@ -45,11 +45,11 @@ def write_outputs(
         except TextclfError as error:
             warn(f"{step}: write fails, the run goes on: {error}")
         except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
-            hint = step.registration.plugin.hint(step.name)
+            hint = step.plugin.hint(step.name)
             warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{hint}")
         else:
             for message in dropped:
-                warn(f"{step}: {message}{step.registration.plugin.hint(step.name)}")
+                warn(f"{step}: {message}{step.plugin.hint(step.name)}")
 
 
 def _move(own: Path, to: Path, step: Step[Output], owners: dict[str, Step[Output]]) -> list[str]:

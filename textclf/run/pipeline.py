@@ -18,7 +18,7 @@ from ..model.self_check import matches_cache
 from ..plugin.context import Judge, RunContext
 from ..plugin.protocols import DatasetProvider, Encoder, Judgement, Metric, Model, Output, Trainer
 from ..plugin.step import MODEL
-from ..plugin.validation import checked_features, checked_scores
+from ..plugin.validation import check_features, check_scores
 from ..recipe.plan import Plan
 from . import feature_cache
 from .splitting import DataSplits
@@ -56,10 +56,10 @@ def load(plan: Plan, components: Components, data: Dataset | None, context: RunC
             raise RecipeError("the recipe has no dataset step, and no data was passed in its place")
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
-            raise step.fault(f"load returned {kind_of(data)}, not a textclf.Dataset", provider.load)
+            raise step.error(f"load returned {kind_of(data)}, not a textclf.Dataset")
         reason = step.call("load", partial(check_dataset, data)) or check_pairs(data, step.traits.pairs)
         if reason:
-            raise step.fault(f"load returned a dataset whose {reason}", provider.load)
+            raise step.error(f"load returned a dataset whose {reason}")
     else:
         reason = check_dataset(data)
         if reason:
@@ -124,9 +124,9 @@ def encode(plan: Plan, components: Components, splits: DataSplits, context: RunC
     step.call("fit", lambda: encoder.fit(own, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise step.fault(f"fingerprint returned {kind_of(fingerprint)}, not a str", encoder.fingerprint)
+        raise step.error(f"fingerprint returned {kind_of(fingerprint)}, not a str")
     # Two plugins may use the same fingerprint for different features, and so may two versions of one plugin file.
-    plugin = step.registration.plugin
+    plugin = step.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""
     check = CacheCheck(plan, encoder, context, fingerprint)
 
@@ -162,7 +162,7 @@ class CacheCheck:
             self.context.warn(
                 f"{step}: the features in the cache are not those that encode makes of the same texts, though its "
                 f"fingerprint is the same, '{self.fingerprint[:40]}'; they are made again, but name in fingerprint() "
-                f"all that they depend on, also the seed{step.registration.plugin.hint(step.name)}"
+                f"all that they depend on, also the seed{step.plugin.hint(step.name)}"
             )
         return same
 
@@ -170,7 +170,7 @@ class CacheCheck:
 def _encode(plan: Plan, encoder: Encoder, texts: Texts, context: RunContext) -> Any:
     step = plan.encoder
     features = step.call("encode", lambda: encoder.encode(texts, context))
-    return checked_features(features, len(texts), step, encoder.encode)
+    return check_features(features, len(texts), step)
 
 
 def judge_of(plan: Plan, splits: DataSplits, metrics: Mapping[str, Metric]) -> Judge | None:
@@ -181,7 +181,7 @@ def judge_of(plan: Plan, splits: DataSplits, metrics: Mapping[str, Metric]) -> J
     decision = fixed_decision(plan)
 
     def judging(scores: NDArray[np.float32]) -> Judgement:
-        checked = checked_scores(scores, len(split), splits.labels, plan.trainer)
+        checked = check_scores(scores, len(split), splits.labels, plan.trainer)
         return judge(metrics, plan.select, predictions(splits, split, checked, decision))
 
     return judging
@@ -194,7 +194,7 @@ def train(plan: Plan, components: Components, splits: DataSplits, encoded: Encod
     model: Model = step.call(
         "train", lambda: trainer.train(encoded.encoder, own["train"], own.get("validation"), splits.labels, context)
     )
-    step.require("train", model, MODEL, "Model", origin=trainer.train)
+    step.require("train", model, MODEL, "Model")
     return model
 
 
@@ -220,7 +220,7 @@ def score(
     """Return the model's scores of one split, checked."""
     step, split = plan.trainer, encoded.splits[name]
     scores = step.call("scores", lambda: model.scores(split.features, context))
-    return checked_scores(scores, len(split.labels), splits.labels, step, model.scores)
+    return check_scores(scores, len(split.labels), splits.labels, step)
 
 
 def predictions(splits: DataSplits, split: Split, scores: NDArray[np.float32], decision: Decision) -> Predictions:

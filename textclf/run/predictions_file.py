@@ -21,7 +21,7 @@ from ..model.classifier import Classifier
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
-from ..plugin.validation import fault_of_scores
+from ..plugin.validation import validate_scores
 from ..recipe.plan import Plan
 from ..recipe.settings import DEFAULT_METRICS
 from ..tables.reader import Row, read_table
@@ -89,7 +89,7 @@ def _predictions(folder: Path, report: Report, positive: str | None) -> Predicti
         tested = report.sizes.get("test", 0)
         raise ArtefactError(f"{PREDICTIONS} has {counted(len(rows), 'row')}, but the run was tested on {tested}")
     scores = _scores(folder / SCORES)
-    if fault := fault_of_scores(scores, len(rows), labels):
+    if fault := validate_scores(scores, len(rows), labels):
         raise ArtefactError(f"{SCORES} has {fault}")
     groups = [row.text("group") for row in rows] if rows and "group" in rows[0].values else None
     ids = [row.text("id") for row in rows]

@@ -16,7 +16,7 @@ from ..files import digest, write_file
 from ..model.folder import migrated
 from ..plugin.component import Kind, new_names
 from ..plugin.registry import Plugin, Registration, Registry, to_install
-from ..plugin.step import validate
+from ..plugin.step import validate_options
 from ..recipe.plan import Plan
 from ..recipe.recipe import Recipe
 from .folder import RECIPE, RunFolder, versions
@@ -86,7 +86,7 @@ def refuse_changes(folder: RunFolder, plan: Plan) -> None:
     if changed:
         raise ArtefactError(
             f"{folder.path} cannot be resumed to the same result: {'; '.join(changed)}; "
-            f"{_undo_hint(folder, (step.registration.plugin for step in plan.steps()))}run the recipe again, or resume "
+            f"{_undo_hint(folder, (step.plugin for step in plan.steps()))}run the recipe again, or resume "
             f"with --allow-changed"
         )
 
@@ -106,7 +106,7 @@ def with_new_names(recipe: Recipe, registry: Registry) -> Recipe:
 def refuse_unreadable(folder: RunFolder, recipe: Recipe, registry: Registry) -> None:
     """Refuse to resume a run with options that a plugin, which has changed since, cannot read."""
     for changed in _changed(folder, recipe.values, registry):
-        _, problems = validate(changed.registration, changed.options())
+        _, problems = validate_options(changed.registration, changed.options())
         if problems:
             raise ArtefactError(
                 f"{folder.path} cannot be resumed: {changed.error(problems)}; "
@@ -120,7 +120,7 @@ def migrate(folder: RunFolder, recipe: Recipe, registry: Registry) -> Recipe:
     values = copy.deepcopy(recipe.values)
     for changed in _changed(folder, values, registry):
         options = migrated(changed.registration, changed.version, changed.options())
-        _, problems = validate(changed.registration, options)
+        _, problems = validate_options(changed.registration, options)
         if problems:
             raise PluginError(
                 f"{changed.error(problems)}; its author can translate them in Options.migrate; until then, "

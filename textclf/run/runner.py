@@ -22,7 +22,7 @@ from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
 from ..plugin.options import options_as_json
 from ..plugin.protocols import Finished
-from ..plugin.step import validate
+from ..plugin.step import validate_options
 from ..recipe.plan import Plan
 from . import pipeline, splitting
 from .checkpoints import CheckpointStore
@@ -278,7 +278,7 @@ def with_options(plan: Plan, options: Mapping[str, Any], warn: Callable[[str], N
         if step is None or name not in before:
             warn(f"a choice names the option '{place}', which the recipe does not have; it is left out of the recipe")
             continue
-        changed, problems = validate(step.registration, {**before, name: value})
+        changed, problems = validate_options(step.registration, {**before, name: value})
         if changed is None:
             warn(f"a choice cannot be written into the recipe: {'; '.join(str(p.under(kind)) for p in problems)}")
             continue

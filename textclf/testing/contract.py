@@ -6,10 +6,11 @@ import contextlib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from ..errors import DownloadError, did_you_mean, said
-from ..plugin.component import called_line, first_line, own_line
+from ..plugin.component import Component, failing_line
 from .sandbox import Elsewhere, put_right
 
 State = Literal["passed", "failed", "not applicable", "not tried", "expected failure"]
@@ -186,16 +187,27 @@ def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
 
 
 def raised(error: BaseException, owner: object) -> str:
-    """Say what was raised, and by which line of the owner's own code, if by any: "ValueError: no (shape.py:12)"."""
-    return f"{said(error)} ({own_line(error, owner) or called_line(error, owner) or _origin(error)})"
+    """Return what was raised, and by which line of the owner's code, if any: "ValueError: no (shape.py:12)"."""
+    return f"{said(error)}{failing_line(error, *_modules(owner)) or _last_line(error)}"
 
 
-def line_of(function: object, owner: object) -> str:
-    """Return " (shape.py:12)", where a function of the owner's own code begins, or nothing."""
-    line = first_line(function, owner)
-    return f" ({line})" if line else ""
+def _modules(owner: object) -> list[str]:
+    """Return the names of the modules that define a component, or of a module."""
+    if isinstance(owner, Component):
+        parts = (owner.build, owner.restore, owner.check, owner.options, owner.traits)
+        return [str(getattr(part, "__module__", "")) for part in parts if part is not None]
+    return [str(getattr(owner, "__name__", ""))]
 
 
-def _origin(error: BaseException) -> str:
-    frames = [*traceback.walk_tb(error.__traceback__)]
-    return f"{frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else "nowhere"
+def _last_line(error: BaseException) -> str:
+    """Return where a library raised the error, or "" where it was the call by the check."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames or str(frames[-1][0].f_globals.get("__name__")).startswith("textclf."):
+        return ""
+    return f" ({frames[-1][0].f_code.co_filename}:{frames[-1][1]})"
+
+
+def line_of(function: object) -> str:
+    """Return " (shape.py:12)", where a function begins, or ""."""
+    code = getattr(function, "__code__", None)
+    return f" ({Path(code.co_filename).name}:{code.co_firstlineno})" if code else ""

@@ -289,24 +289,21 @@ class Blind(ToyAccuracy):
         return 1.0
 
 
-BARE = f"test_plugin.py:{Bare.load.__code__.co_firstlineno - 1}"
-
-
 @pytest.mark.parametrize(
     ("component", "kind", "clause", "said"),
     [
         (replace(ACCURACY, build=build), "metric", "component.build",
-         f"build() takes 0 positional arguments but 1 was given ({line(build)})"),
-        (replace(ACCURACY, check=(check := lambda: [])), "metric", "component.check",
-         f"<lambda>() takes 0 positional arguments but 1 was given ({line(check)})"),
-        (replace(TEXTS, build=Bare), "dataset", "component.build", f"Bare() takes no arguments ({BARE})"),
+         "build() takes 0 positional arguments but 1 was given"),
+        (replace(ACCURACY, check=lambda: []), "metric", "component.check",
+         "<lambda>() takes 0 positional arguments but 1 was given"),
+        (replace(TEXTS, build=Bare), "dataset", "component.build", "Bare() takes no arguments"),
         (replace(ACCURACY, build=lambda options: Blind()), "metric", "metric.float",
-         f"Blind.__call__() takes 1 positional argument but 2 were given ({line(Blind.__call__)})"),
+         "Blind.__call__() takes 1 positional argument but 2 were given"),
         (replace(SUMMARY, build=lambda options: Folderless()), "output", "output.folder",
-         f"Folderless.write() takes 2 positional arguments but 3 were given ({line(Folderless.write)})"),
+         "Folderless.write() takes 2 positional arguments but 3 were given"),
     ],
 )  # fmt: skip
-def test_a_method_with_other_parameters_is_named_with_its_own_line(component, kind, clause, said):
+def test_a_method_with_other_parameters_is_named_by_python(component, kind, clause, said):
     assert failed(component, kind) == {clause: f"TypeError: {said}"}
 
 

@@ -12,7 +12,7 @@ from tests.places import placeless
 from tests.plugins.letters import BOTH, Letters, LettersOptions, textclf_encoders
 from tests.toys import engine, plugin, recipe
 from textclf import PluginError, Tokens, Traits
-from textclf.plugin.validation import fault_of_features
+from textclf.plugin.validation import validate_features
 from textclf.testing import check_component
 
 (LETTERS,) = textclf_encoders()
@@ -37,16 +37,16 @@ FLAWS = [
 
 @pytest.mark.parametrize(("changes", "flaw"), FLAWS)
 def test_what_is_wrong_with_tokens_is_said_at_the_border(changes, flaw):
-    assert fault_of_features(replace(SOUND, **changes), 3, "tokens") == f"Tokens whose {flaw}"
+    assert validate_features(replace(SOUND, **changes), 3, "tokens") == f"Tokens whose {flaw}"
 
 
 @pytest.mark.parametrize("ids", [np.uint16, np.uint32])
 def test_sound_tokens_cross_it_also_from_a_file_and_of_no_text(ids, tmp_path):
     np.save(tmp_path / "ids.npy", SOUND.ids.astype(ids))
     kept = np.load(tmp_path / "ids.npy", mmap_mode="r")
-    assert fault_of_features(replace(SOUND, ids=kept), 3, "tokens") == ""
-    assert fault_of_features(SOUND.take(np.zeros(0, np.int64)), 0, "tokens") == ""
-    assert fault_of_features(replace(SOUND, cuts=None), 4, "tokens") == "3 rows of features for 4 texts"
+    assert validate_features(replace(SOUND, ids=kept), 3, "tokens") == ""
+    assert validate_features(SOUND.take(np.zeros(0, np.int64)), 0, "tokens") == ""
+    assert validate_features(replace(SOUND, cuts=None), 4, "tokens") == "3 rows of features for 4 texts"
 
 
 def encoding(change):

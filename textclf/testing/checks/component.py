@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import Problem, TextclfError, did_you_mean, kind_of, listing, said
-from ...plugin.component import Kind, Options, Traits, flaw_of_traits
+from ...plugin.component import Kind, Options, Traits, validate_traits
 from ...plugin.discovery import GROUP
 from ...plugin.options import options_as_json, wrong_defaults
-from ...plugin.step import flaw_of_codes
+from ...plugin.step import validate_problems
 from ..contract import Broken, Check, Clause, NotApplicable, line_of, raised
 from .subject import Subject, demand_schema, read_options, schema_of
 
@@ -226,7 +226,7 @@ def _problems(subject: Subject, options: Options, at: str) -> list[Problem]:
     """Return what the component's check says of options; Broken where that is not what textclf can tell a user."""
     asked = subject.component.check
     given = None if asked is None else asked(options)
-    line = line_of(asked, subject.component)
+    line = line_of(asked)
     if not isinstance(given, Iterable):
         raise Broken(f"{at}check() returns {kind_of(given)}, not a list of textclf.Problem{line}")
     problems = list(given)
@@ -236,7 +236,7 @@ def _problems(subject: Subject, options: Options, at: str) -> list[Problem]:
     wrong = [p for p in problems if not (isinstance(p.message, str) and isinstance(p.path, tuple))]
     if wrong:
         raise Broken(f"{at}check() returns {wrong[0]!r}; a Problem has a str as message and a tuple as path{line}")
-    if flaw := flaw_of_codes(problems):
+    if flaw := validate_problems(problems):
         raise Broken(f"{at}check() returns {flaw}{line}")
     for problem in problems:
         if fault := _untold(problem, type(options)):
@@ -303,10 +303,10 @@ def _leaves_its_own_alone(subject: Subject) -> None:
     if own is inspect.getattr_static(Options, "migrate"):
         raise NotApplicable("it has no migrate of its own")
     if not isinstance(own, (classmethod, staticmethod)):
-        raise Broken(f"migrate is no class method; write @classmethod above it{line_of(own, subject.component)}")
+        raise Broken(f"migrate is no class method; write @classmethod above it{line_of(own)}")
     version = _version(options)
     asked = f"asked about options of its own version, '{version}'," if version else "asked with '' for no version,"
-    line = line_of(own.__func__, subject.component)
+    line = line_of(own.__func__)
     try:
         values = options.migrate(version, options_as_json(subject.options))
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
@@ -469,9 +469,9 @@ def _traits_are_declared(subject: Subject) -> None:
     traits = subject.traits
     if not isinstance(traits, Traits):
         raise Broken(f"its traits are {kind_of(traits)}, not textclf.Traits")
-    if flaw := flaw_of_traits(traits):
+    if flaw := validate_traits(traits):
         asked = subject.component.traits
-        raise Broken(f"traits() returns Traits with {flaw}{line_of(asked, subject.component)}")
+        raise Broken(f"traits() returns Traits with {flaw}{line_of(asked)}")
     if traits != subject.traits:
         raise Broken("asked twice, its traits differ")
     if subject.kind == "encoder" and not traits.makes:

@@ -21,7 +21,7 @@ def _dataset(subject: Subject) -> Dataset:
     if "loaded" not in subject.memory:
         provider = subject.build()
         subject.memory["loaded"] = provider.load(subject.context())
-        subject.memory["load"] = line_of(provider.load, subject.component)
+        subject.memory["load"] = line_of(provider.load)
     dataset = subject.memory["loaded"]
     if not isinstance(dataset, Dataset):
         raise Broken(f"load returned {kind_of(dataset)}, not a textclf.Dataset{subject.memory['load']}")

@@ -20,7 +20,7 @@ from ...model.folder import pickle_in
 from ...plugin import options as plugin_options
 from ...plugin.component import Component, Kind, Options, Traits
 from ...plugin.protocols import Finished
-from ...plugin.step import lacking_libraries, pip_command
+from ...plugin.step import missing_libraries, pip_command
 from ..context import LocalContext
 from ..contract import Broken, NotApplicable, NotTried, raised
 from ..toy import TextsOptions, ToyTexts
@@ -308,7 +308,7 @@ class Subject:
 
 
 def _demand_installed(component: Component[Any, Any]) -> None:
-    absent = lacking_libraries(component)
+    absent = missing_libraries(component)
     if absent:
         raise NotTried(f"not installed: {', '.join(absent)}; {pip_command(component, absent)}")
 

@@ -88,7 +88,7 @@ def teach(lesson: Lesson, context: LocalContext) -> Trained:
     model = trainer.train(lesson.encoder, lesson.train, validation, labels, context)
     missing = [name for name in ("scores", "save") if not callable(getattr(model, name, None))]
     if missing:
-        at = line_of(trainer.train, subject.component)
+        at = line_of(trainer.train)
         raise Broken(f"train returns {kind_of(model)}, which has no {', '.join(missing)}{at}")
     return Trained(lesson.dataset, lesson.encoder, model, lesson.test.features)
 
@@ -495,7 +495,7 @@ def _keeps_to_its_folder(subject: Subject) -> None:
 
 
 def _at(subject: Subject, trained: Trained) -> str:
-    return line_of(trained.model.save, subject.component)
+    return line_of(trained.model.save)
 
 
 def _comes_back(subject: Subject) -> None:
