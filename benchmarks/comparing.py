@@ -23,7 +23,7 @@ import numpy as np
 from textclf import Engine, Labels, Metric, Predictions, Texts
 from textclf.compare.compare import compare_predictions
 from textclf.compare.comparison import ComparedSystem, Comparison
-from textclf.evaluation.metrics import bootstrap_together, interval
+from textclf.evaluation.metrics import bootstrap, interval
 from textclf.run.predictions_file import usual_metrics
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def compared(
             continue
         # The same resamples once more: a comparison does not hand out its draws.
         runs = [run for side in sides for run in side]
-        drawn = [each["a"].draws for each in bootstrap_together({"a": metrics["accuracy"]}, runs, draws)]
+        drawn = [each["a"].draws for each in bootstrap({"a": metrics["accuracy"]}, runs, draws)]
         yield found, _resampled([drawn[:SEEDS], drawn[SEEDS:]])
 
 

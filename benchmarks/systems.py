@@ -126,7 +126,7 @@ def table(systems: Sequence[System]) -> Iterator[str]:
     """Return the lines of the table, in Markdown."""
     accuracy = {"accuracy": usual_metrics(Engine().registry)["accuracy"]}
     flat = [one for system in systems for one in system.predictions]
-    drawn = iter(metrics.bootstrap_together(accuracy, flat, DRAWS))
+    drawn = iter(metrics.bootstrap(accuracy, flat, DRAWS))
     of = {system.name: [next(drawn) for _ in system.predictions] for system in systems}
     like = alike(systems, accuracy)
     yield "| | system | accuracy (95 % interval) | seconds | parameters | no evidence of a difference from |"

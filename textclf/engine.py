@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -200,8 +200,7 @@ class Engine:
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
         trained = None if run is None else self.find(run)
-        files = dict if trained is None else partial(resume.files_of, trained)
-        metrics, missing = predictions_file.metrics_of(classifier, self.registry, files)
+        metrics, missing = predictions_file.metrics_of(classifier, self.registry)
         predictions = predictions_file.predict(classifier, split)
         judged = evaluate.evaluate(predictions, metrics, split.labels, draws)
         seen = () if trained is None else predictions_file.seen_in_training(trained, classifier, split)
@@ -253,7 +252,7 @@ class Engine:
         return caches.default_folder() if self._cache is None else self._cache
 
     def _loaded(self, model: Path) -> Classifier:
-        return Classifier.load(model, self.registry, self._cache_folder(), partial(resume.files_of, model.parent))
+        return Classifier.load(model, self.registry, self._cache_folder())
 
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
         made = folder.create(

@@ -406,7 +406,7 @@ def test_a_model_or_a_run_of_it_does_not_ask_to_install_it(
     with pytest.raises(PluginError) as caught:
         Engine().load(folder)
     assert str(caught.value).endswith(
-        "; blocked by TEXTCLF_BLOCK: toy; it was saved by plugin textclf.testing.toy, which is kept out"
+        "; blocked by TEXTCLF_BLOCK: toy; it was saved by plugin textclf.testing.toy, which is blocked"
     )
     about = json.loads((folder / "record.json").read_text("utf-8"))
     (folder / "record.json").write_text(json.dumps({**about, "state": "interrupted"}), "utf-8")

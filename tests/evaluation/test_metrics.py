@@ -16,8 +16,8 @@ from textclf import Labels, NoOptions, PluginError, Predictions, Texts
 from textclf.evaluation.metrics import (
     CheckedMetric,
     average_rows,
+    baseline_predictions,
     bootstrap,
-    commonest,
     confusion,
     headline_first,
     interval,
@@ -47,7 +47,7 @@ def answers(right: NDArray[np.bool_], groups: list[str] | None = None, labels: L
 
 
 def drawn(predictions: Predictions, metric: Any = None, draws: int = 2000, seed: int = 0) -> Any:
-    return bootstrap({"m": metric or ToyAccuracy()}, predictions, draws, seed)["m"]
+    return bootstrap({"m": metric or ToyAccuracy()}, [predictions], draws, seed)[0]["m"]
 
 
 def test_the_interval_of_accuracy_is_the_binomial_one() -> None:
@@ -156,7 +156,7 @@ def test_a_metric_that_gives_no_number_is_named(answer: Any, says: str) -> None:
 def test_a_metric_that_gives_not_one_number_a_draw_is_named(answer: Any, shown: str) -> None:
     """P04: a metric that returns wrong shapes."""
     with pytest.raises(PluginError) as caught:
-        bootstrap({"odd": checked(answer)}, answers(np.array([True, False] * 5)), 100)
+        bootstrap({"odd": checked(answer)}, [answers(np.array([True, False] * 5))], 100)
     assert re.search(ODD + f" returned {shown} for 100 weightings$", placeless(str(caught.value)))
 
 
@@ -180,7 +180,7 @@ def test_a_metric_that_is_another_with_weights_is_refused(reads_scores: bool, we
     metric = checked(lambda p, w: float(_right(p).mean()) if w is None else weighted(p, w))
     metric.reads_scores = reads_scores
     with pytest.raises(PluginError) as caught:
-        bootstrap({"odd": metric}, answers(np.array([True] * 6 + [False] * 2)), 100)
+        bootstrap({"odd": metric}, [answers(np.array([True] * 6 + [False] * 2))], 100)
     told = f"metric 'odd' (plugin textclf_mine): __call__ returned 0.75 without weights and {says}"
     assert placeless(str(caught.value)) == f"{told}; both must be the same"
 
@@ -194,13 +194,13 @@ def test_a_metric_that_weighs_as_it_should_is_taken_in_float32_too(reads_scores:
     metric = checked(share)
     metric.reads_scores = reads_scores
     correct = np.random.default_rng(0).random(20_001) < 0.7
-    found = bootstrap({"odd": metric}, answers(correct), 20)["odd"]
+    found = bootstrap({"odd": metric}, [answers(correct)], 20)[0]["odd"]
     assert found.value == pytest.approx(correct.mean())
 
 
 def test_a_metric_that_is_not_defined_stays_so() -> None:
     metric = checked(lambda p, w: math.nan if w is None else np.full(len(w), math.nan))
-    found = bootstrap({"odd": metric}, answers(np.array([True, True])), 100)["odd"].estimate()
+    found = bootstrap({"odd": metric}, [answers(np.array([True, True]))], 100)[0]["odd"].estimate()
     assert all(map(math.isnan, (found.value, found.low, found.high)))
 
 
@@ -236,7 +236,7 @@ def test_a_label_that_is_neither_true_nor_predicted_is_no_part_of_the_macro_mean
 
 def test_the_baseline_answers_the_commonest_label_of_training() -> None:
     predictions = answers(np.array([True] * 4))
-    chance = commonest(predictions, np.array([1, 1, 0]))
+    chance = baseline_predictions(predictions, np.array([1, 1, 0]))
     assert chance.predicted.tolist() == [1] * 4
     assert chance.scores[0] == pytest.approx([1 / 3, 2 / 3])
 

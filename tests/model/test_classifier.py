@@ -227,8 +227,7 @@ def test_a_model_whose_plugin_is_missing_says_who_gave_it() -> None:
         engine().load(model)
     assert str(raised.value).startswith("no encoder is called 'wide'")
     assert str(raised.value).endswith(
-        "; it was saved by plugin textclf_wide, which a program gave its engine: give it again, "
-        "Engine(plugins=[textclf_wide])"
+        "; it was saved by plugin textclf_wide, which a program passed: Engine(plugins=[textclf_wide])"
     )
 
 

@@ -10,14 +10,17 @@ import pytest
 from scipy import sparse
 
 from tests.toys import contents, engine, plugin, recipe
-from textclf import ArtefactError, ResourceError, Texts, Tokens, Warned
+from textclf import DownloadError, ResourceError, Texts, Tokens, Warned
 from textclf.model import self_check
-from textclf.model.self_check import probed_rows, same_as_kept
+from textclf.model.self_check import check_saved_model, matches_cache, short_rows
 from textclf.testing.toy import LinearOptions, ToyLinear, ToyModel, ToyWords, WordsOptions, restore_words
 
-SENTENCE = "the saved model does not answer as the one that was trained, whose figures these are: "
+DIFFERS = "the saved model does not score as the trained one: "
+FAILS = "the saved model cannot be compared with the trained one: "
 WORDS = WordsOptions()
 ENCODER = "encoder 'own' (plugin textclf_own)"
+TRAINER = "trainer 'own' (plugin textclf_own)"
+LOADED = f"{ENCODER}: the encoder that is loaded makes other features than the trained one"
 
 
 @pytest.fixture(autouse=True)
@@ -76,15 +79,13 @@ def trained_by(trainer: type[ToyLinear], **changes: Any) -> Any:
     return engine(plugin("trainer", "own", lambda: trainer(options))).run(recipe(trainer="own", **changes))
 
 
-def test_a_trainer_whose_restored_model_scores_otherwise_is_told_of_with_the_worst_score():
+def test_a_trainer_whose_restored_model_scores_differently_is_named_with_the_worst_score():
     result = trained_by(Swapped)
     [warning] = result.report.warnings
-    start = f"{SENTENCE}trainer 'own' (plugin textclf_own): restore() gives a model that scores otherwise than the one"
-    assert warning.startswith(f"{start} that was saved: ")
-    found, trained = (float(warning.split(word)[1].split()[0]) for word in ("saved: ", "in place of "))
+    assert warning.startswith(f"{DIFFERS}{TRAINER}: the model that restore() returns gives a test text the score ")
+    found, trained = (float(warning.split(word)[1].split()[0]) for word in ("the score ", "one gave "))
     assert found + trained == pytest.approx(1, abs=0.002)
-    assert "of a test text" in warning
-    assert result.classifier.predict_one("good").label  # what was trained is there as ever
+    assert result.classifier.predict_one("good").label  # the trained model is not touched
 
 
 def test_the_warning_is_in_the_report_and_among_the_events():
@@ -97,78 +98,65 @@ def test_the_warning_is_in_the_report_and_among_the_events():
     assert told.message[:60] in (result.folder / "metrics.json").read_text("utf-8")
 
 
-def test_an_encoder_that_encodes_otherwise_once_restored_is_to_blame_and_not_the_trainer():
-    own = plugin("encoder", "own", lambda: ToyWords(WORDS), restore=forgetful)
+def encoded_by(restore: Any, made: type[ToyWords] = ToyWords) -> str:
+    """Return the warning of a run whose encoder is restored so."""
+    own = plugin("encoder", "own", lambda: made(WORDS), restore=restore)
     [warning] = engine(own).run(recipe(encoder="own")).report.warnings
-    start = "encoder 'own' (plugin textclf_own): restore() gives an encoder that encodes otherwise than the one"
-    assert warning.startswith(f"{SENTENCE}{start} that was saved")
+    return warning
 
 
-def test_a_model_that_cannot_be_loaded_is_told_of_and_the_run_kept():
-    result = trained_by(Unreadable)
-    [warning] = result.report.warnings
-    said = "trainer 'own' (plugin textclf_own): restore() fails: ValueError: no such weights (test_self_check.py:"
-    assert warning.startswith(f"{SENTENCE}{said}")
+class Narrow(ToyWords):
+    """Makes as many columns as it has learnt words, and saves none of them."""
+
+    def encode(self, texts: Any, context: Any) -> Any:
+        return super().encode(texts, context)[:, : 1 if self.weights is None else 20]
+
+    def save(self, folder: Path) -> None:
+        pass
+
+
+def test_an_encoder_that_encodes_differently_once_restored_is_named_and_not_the_trainer():
+    assert encoded_by(forgetful) == f"{DIFFERS}{LOADED}"
+
+
+def test_so_is_an_encoder_with_fewer_columns_which_the_trainer_fails_on():
+    assert encoded_by(lambda options, folder: ToyWords(WordsOptions(columns=8))) == f"{DIFFERS}{LOADED}"
+
+
+def test_of_an_encoder_without_restore_the_reason_is_told():
+    assert encoded_by(None, Narrow) == f"{DIFFERS}{LOADED}; the component has no `restore`, so `build` made a new one"
+
+
+def test_a_model_that_cannot_be_loaded_costs_a_warning_and_not_the_run():
+    [warning] = trained_by(Unreadable).report.warnings
+    assert warning.startswith(f"{FAILS}{TRAINER}: restore() fails: ValueError: no such weights (test_self_check.py:")
     assert engine().runs_list()[0].state == "finished"
 
 
-def encoded_by(restore: Any, made: type[ToyWords] = ToyWords) -> str:
-    """Return the warning of a run whose encoder is restored so, without the sentence that it begins with."""
-    own = plugin("encoder", "own", lambda: made(WORDS), restore=restore)
-    [warning] = engine(own).run(recipe(encoder="own")).report.warnings
-    assert warning.startswith(SENTENCE)
-    return warning.removeprefix(SENTENCE)
-
-
-def test_an_encoder_that_comes_back_with_fewer_columns_is_to_blame_and_not_the_trainer_that_it_breaks():
-    """The trainer knows no more than the features that it is given."""
-    start = f"{ENCODER}: restore() gives an encoder that encodes otherwise than the one that was saved: 8 columns in"
-    found = encoded_by(lambda options, folder: ToyWords(WordsOptions(columns=8)))
-    assert found.startswith(f"{start} place of 256")
-
-
-def test_so_is_one_that_nothing_can_restore():
-    class Narrow(ToyWords):
-        """Makes as many columns as it has learnt words, and saves none of them."""
-
+def test_an_encoder_that_needs_the_network_is_not_blamed_for_what_it_saved():
+    class Asking(ToyWords):
         def encode(self, texts: Any, context: Any) -> Any:
-            return super().encode(texts, context)[:, : 1 if self.weights is None else 20]
+            if context.offline:
+                raise DownloadError("the server cannot be reached: this is offline")
+            return super().encode(texts, context)
 
-        def save(self, folder: Path) -> None:
-            pass
-
-    found = encoded_by(None, Narrow)
-    start = f"{ENCODER}: build() gives an encoder that encodes otherwise than the one that was saved: 1 column in place"
-    assert found == f"{start} of 20; the component has no `restore`, so `build` made it anew"
-
-
-def test_errors_of_textclfs_own_that_an_encoder_or_a_trainer_raises_are_told_with_its_name():
-    def refuse(options: Any, folder: Path) -> ToyWords:
-        raise ArtefactError("there are no words")
-
-    class Refusing(ToyLinear):
-        def restore(self, folder: Path, encoder: Any, labels: Any) -> ToyModel:
-            raise ArtefactError("there are no weights")
-
-    start = f"{ENCODER}: restore() fails: ArtefactError: there are no words (test_self_check.py:"
-    assert encoded_by(refuse).startswith(start)
-    [warning] = trained_by(Refusing).report.warnings
-    start = "trainer 'own' (plugin textclf_own): the restored model fails: ArtefactError: there are no weights ("
-    assert warning.startswith(f"{SENTENCE}{start}")
+    assert encoded_by(lambda options, folder: Asking(WORDS), Asking) == (
+        f"{FAILS}the server cannot be reached: this is offline"
+    )
 
 
-def test_an_encoder_that_encodes_otherwise_each_time_is_not_said_to_be_restored_wrongly():
-    class Moody(ToyWords):
+def test_an_encoder_that_encodes_differently_each_time_is_not_named():
+    class Random(ToyWords):
         random = np.random.default_rng(0)
 
         def encode(self, texts: Any, context: Any) -> Any:
             return super().encode(texts, context) * self.random.random()
 
     uncached = WordsOptions(cached=False)
-    words = plugin("encoder", "moody", lambda: Moody(uncached), restore=lambda options, folder: Moody(uncached))
+    words = plugin("encoder", "random", lambda: Random(uncached), restore=lambda options, folder: Random(uncached))
     both = engine(words, plugin("trainer", "own", lambda: Unreadable(LinearOptions(epochs=25))))
-    [warning] = both.run(recipe(encoder="moody", trainer="own")).report.warnings
-    assert warning.startswith(f"{SENTENCE}trainer 'own' (plugin textclf_own): restore() fails: ValueError: no such")
+    [warning] = both.run(recipe(encoder="random", trainer="own")).report.warnings
+    assert warning.startswith(f"{FAILS}{TRAINER}: restore() fails: ValueError: no such")
 
 
 @pytest.mark.parametrize("trainer", [Rounded, Guesses, ToyLinear])
@@ -187,17 +175,17 @@ TEXTS = [f"{word} number {n}" for n in range(8) for word in ("good", "bad")]
         (TEXTS, [["good"], ["bad", "good"]] * 8),
     ],
 )
-def test_models_of_each_task_are_read_again_in_peace(data: Any):
+def test_models_of_each_task_are_loaded_again_without_a_warning(data: Any):
     result = engine().run(recipe(dataset=None, clean=["lowercase"]), data=data)
-    assert not [warning for warning in result.report.warnings if warning.startswith(SENTENCE)]
+    assert not [warning for warning in result.report.warnings if warning.startswith((DIFFERS, FAILS))]
 
 
-def test_nothing_that_is_too_large_is_held_twice(monkeypatch: pytest.MonkeyPatch):
+def test_a_model_that_is_too_large_is_not_loaded_twice(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(self_check, "LARGEST_BYTES", 100)
     assert trained_by(Swapped).report.warnings == ()
 
 
-def test_where_memory_ends_nothing_is_said():
+def test_too_little_memory_is_no_warning():
     result = trained_by(ToyLinear)
     texts = Texts(["good", "bad"])
 
@@ -208,7 +196,7 @@ def test_where_memory_ends_nothing_is_said():
         return load
 
     for error in (MemoryError(), ResourceError("out of memory")):
-        assert self_check.unlike(result.classifier, result.folder / "model", ending(error), texts) == ""
+        assert check_saved_model(result.classifier, result.folder / "model", ending(error), texts) == ""
 
 
 PROBED = Texts([f"text of {n} words" for n in range(50)])
@@ -261,7 +249,7 @@ def test_a_fingerprint_that_leaves_the_seed_out_costs_no_run_and_is_told() -> No
         "encoder 'projected' (plugin textclf_projected): the features in the cache are not those that encode makes of "
         "the same texts, though its fingerprint is the same, '"
     )
-    assert warning.endswith("'; they are made anew, but name in fingerprint() all that they depend on, also the seed")
+    assert warning.endswith("'; they are made again, but name in fingerprint() all that they depend on, also the seed")
     assert (second.folder / "scores.npy").read_bytes() == (alone.folder / "scores.npy").read_bytes()
 
 
@@ -270,8 +258,8 @@ def test_a_fingerprint_that_tells_all_is_believed_after_a_few_texts() -> None:
     runs = [engine(projecting(Told)).run(recipe(encoder="projected", seed=1)) for _ in range(2)]
     assert contents(runs[0]) == contents(runs[1])
     assert runs[1].report.warnings == ()
-    train, test, first_saved, kept_train, kept_test, second_saved = 32, 8, [4] * 4, 4, 4, [4] * 4
-    assert Told.rows == [train, test, *first_saved, kept_train, kept_test, *second_saved]
+    train, test, saved, cached = 32, 8, [8] * 3, 8
+    assert Told.rows == [train, test, *saved, cached, cached, *saved]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +276,7 @@ def test_a_fingerprint_that_tells_all_is_believed_after_a_few_texts() -> None:
             Tokens(np.arange(100, dtype=np.uint16), np.arange(0, 101, 2), np.ones(50, np.int64)),
             lambda made: Tokens(made.ids, made.offsets, made.cuts * 2),
         ),
-        (np.eye(50, dtype=np.float32), lambda made: Tokens(np.arange(4, dtype=np.uint16), np.arange(5))),
+        (np.eye(50, dtype=np.float32), lambda made: Tokens(np.arange(8, dtype=np.uint16), np.arange(9))),
     ],
 )
 def test_features_are_compared_whatever_their_layout(kept: Any, harm: Any) -> None:
@@ -299,23 +287,23 @@ def test_features_are_compared_whatever_their_layout(kept: Any, harm: Any) -> No
         rows = np.array([PROBED.first.index(text) for text in texts.first])
         return kept.take(rows) if isinstance(kept, Tokens) else kept[rows]
 
-    assert same_as_kept(kept, PROBED, encode)
-    assert not same_as_kept(kept, PROBED, lambda texts: harm(encode(texts)))
-    assert [len(texts) for texts in asked] == [4, 4]
-    assert not same_as_kept(kept, Texts(PROBED.first[:-1]), encode)
+    assert matches_cache(kept, PROBED, encode)
+    assert not matches_cache(kept, PROBED, lambda texts: harm(encode(texts)))
+    assert [len(texts) for texts in asked] == [8, 8]
+    assert not matches_cache(kept, Texts(PROBED.first[:-1]), encode)
 
 
 def test_rounding_of_another_device_is_no_difference() -> None:
     kept = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
-    rows = probed_rows(PROBED)
-    assert same_as_kept(kept, PROBED, lambda texts: kept[rows] + np.float32(1e-3))
+    rows = short_rows(PROBED)
+    assert matches_cache(kept, PROBED, lambda texts: kept[rows] + np.float32(1e-3))
 
 
-def test_short_texts_that_say_something_are_looked_at() -> None:
+def test_short_texts_that_are_not_empty_are_taken() -> None:
     long = "word " * 2000
-    assert probed_rows(Texts([])) == probed_rows(Texts(["", " "])) == []
-    assert probed_rows(Texts([long, "", "a b", long, "c", "d e f", "g", "h i"])) == [2, 5, 6, 7]
-    assert probed_rows(Texts([long, long + "more", " "])) == [0, 1]
-    rows = probed_rows(Texts([f"text {n}" for n in range(100_000)]))
-    assert len(rows) == 4
+    assert short_rows(Texts([])) == short_rows(Texts(["", " "])) == []
+    assert short_rows(Texts([long, "", "a b", long, "c", "d e f"] * 2)) == [2, 4, 5, 8, 10, 11]
+    assert short_rows(Texts([long, long + "more", " "])) == [0, 1]
+    rows = short_rows(Texts([f"text {n}" for n in range(100_000)]))
+    assert len(rows) == 8
     assert rows[-1] - rows[0] > 1000

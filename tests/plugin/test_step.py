@@ -199,8 +199,8 @@ def test_a_saved_step_that_the_plugin_cannot_read_names_both_versions():
         restored_step("encoder", saved, offered)
     assert str(caught.value) == (
         "encoder 'sized' (plugin textclf_sized) cannot read its saved options (saved by version 9.0, installed is "
-        "an unknown version): depth: unknown option of encoder 'sized' (plugin textclf_sized) (known: size, version); "
-        "its author can translate them in Options.migrate; until then, install version 9.0 of it"
+        "unknown): depth: unknown option of encoder 'sized' (plugin textclf_sized) (known: size, version); "
+        "its author can translate them in Options.migrate; until then, train again"
     )
 
 

@@ -60,8 +60,7 @@ def test_a_classifier_is_judged_by_the_metrics_of_its_recipe_as_far_as_they_are_
     [warning] = without.warnings
     assert warning.startswith("metric 'odd' is left out: no metric is called 'odd' (installed: ")
     assert warning.endswith(
-        "; it was saved by plugin textclf_odd, which a program gave its engine: give it again, "
-        "Engine(plugins=[textclf_odd])"
+        "; it was saved by plugin textclf_odd, which a program passed: Engine(plugins=[textclf_odd])"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data.predictions import Predictions
 from ..errors import ArtefactError, DataError, Problem, RecipeError, listing
-from ..evaluation.metrics import BootstrapSamples, CheckedMetric, bootstrap_together, units_of
+from ..evaluation.metrics import BootstrapSamples, CheckedMetric, bootstrap, units_of
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
@@ -74,7 +74,7 @@ def compare_predictions(
     """
     flat = [predictions for side in sides for predictions in side]
     single, units = len(flat) == len(sides), units_of(flat[0])
-    samples = iter(bootstrap_together(metrics, flat, draws))
+    samples = iter(bootstrap(metrics, flat, draws))
     by_side = [[next(samples) for _ in side] for side in sides]
     correct = [_correct(predictions) for predictions in flat]
     tests = [mcnemar(correct[0], other, units) for other in correct[1:]] if single else []

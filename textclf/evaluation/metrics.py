@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# By how much sums may differ that were added in another order, or in float32.
+# Sums differ by as much when they are added in another order, or in float32.
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
 
 
 class CheckedMetric:
-    """A step's metric behind the border: what it raises, or returns against its contract, names its plugin."""
+    """A metric of a plugin, its answers validated: a PluginError names the plugin where it breaks its contract."""
 
     def __init__(self, step: Step[Metric]) -> None:
         self.step, self.inner = step, step.build()
@@ -43,11 +43,11 @@ class CheckedMetric:
             raise self.step.error(f"__call__ returned {_shown(value)}, not a number")
         return float(value)
 
-    def refuse_other(self, value: float, predictions: Predictions, weights: NDArray[np.float64]) -> None:
-        """Raise the fault where weights that count each text once give another value than none.
+    def check_weights(self, value: float, predictions: Predictions, weights: NDArray[np.float64]) -> None:
+        """Raise a PluginError where weights that count each text once give another value than no weights.
 
-        predictions: the texts themselves, or their confusion cells with the number of texts in each as its weight. An
-        interval that is drawn by such weights would be one of something else, and a gate be held against it.
+        predictions: the texts, or one row for each confusion cell with the number of its texts as weight. The interval
+        is computed with weights and the value without, so they must speak of the same thing.
         """
         weighted = float(self(predictions, weights[None])[0])
         if math.isnan(value) and math.isnan(weighted):
@@ -65,14 +65,21 @@ def _shown(value: Any) -> str:
     return kind_of(value) + (f" of shape {shape}" if shape is not None else "")
 
 
+def judge(metrics: Mapping[str, Metric], select: str, predictions: Predictions) -> Judgement:
+    """Return all metrics of validation predictions; `value` is the selected one, turned so that more is better."""
+    values = {name: float(metric(predictions)) for name, metric in metrics.items()}
+    sign = 1.0 if metrics[select].greater_is_better else -1.0
+    return Judgement(values, sign * values[select])
+
+
 CONFIDENCE = 0.95
-# Draws a chunk, so that weights [draws, texts] stay under about 100 MB.
+# Numbers in a chunk of weights, float64[draws, texts]: about 100 MB.
 _CHUNK = 12_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapSamples:
-    """A metric on the texts themselves, and on each bootstrap draw, float64[draws]."""
+    """A metric on the texts themselves, and on each resample of them, float64[draws]."""
 
     value: float
     draws: NDArray[np.float64]
@@ -83,7 +90,7 @@ class BootstrapSamples:
 
 
 def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the percentile interval of the draws in which the metric is defined."""
+    """Return the 95 % percentile interval of the draws in which the metric is defined; NaN where there are none."""
     import numpy as np
 
     defined = draws[np.isfinite(draws)]
@@ -94,24 +101,15 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def measure(metric: Metric, predictions: Predictions) -> float:
-    return float(metric(predictions))
-
-
 def bootstrap(
-    metrics: Mapping[str, Metric], predictions: Predictions, draws: int, seed: int = 0
-) -> dict[str, BootstrapSamples]:
-    """Measure each metric on the texts and on `draws` resamples of them, or of their groups where there are any.
-
-    The same seed and number of texts give the same resamples, so that runs on the same test texts can be paired.
-    """
-    return bootstrap_together(metrics, [predictions], draws, seed)[0]
-
-
-def bootstrap_together(
     metrics: Mapping[str, Metric], several: Sequence[Predictions], draws: int, seed: int = 0
 ) -> list[dict[str, BootstrapSamples]]:
-    """As `bootstrap`, for several predictions of the same texts, whose resamples are drawn once."""
+    """Return each metric on the texts and on resamples of them (Efron 1979), for several predictions of the same texts.
+
+    draws: the number of resamples. Where texts have groups, whole groups are drawn: rows of one group are not
+    independent, and drawing them singly would make the interval too narrow. All predictions get the same resamples,
+    and the same seed and number of texts give them again, so that differences between runs are paired.
+    """
     import numpy as np
 
     unit_of_row = units_of(several[0])
@@ -119,34 +117,38 @@ def bootstrap_together(
     drawn: list[dict[str, list[NDArray[np.float64]]]] = [{name: [] for name in metrics} for _ in several]
     for units in _resamples(len(unit_of_row), int(unit_of_row.max()) + 1, draws, seed):
         by_unit = np.ascontiguousarray(units.T)
-        for table, found in zip(tables, drawn, strict=True):
+        for table, samples in zip(tables, drawn, strict=True):
+            # What depends on the confusion cells alone is computed from a few cells in place of all texts.
             in_cells = (table.units_in_cell @ by_unit).T
             for name, metric in metrics.items():
                 if metric.reads_scores:
-                    found[name].append(metric(table.predictions, units[:, unit_of_row]))
+                    samples[name].append(metric(table.predictions, units[:, unit_of_row]))
                 else:
-                    found[name].append(metric(table.cells, in_cells))
+                    samples[name].append(metric(table.cells, in_cells))
     return [
-        {name: BootstrapSamples(_value(metric, table), np.concatenate(found[name])) for name, metric in metrics.items()}
-        for table, found in zip(tables, drawn, strict=True)
+        {
+            name: BootstrapSamples(_value(metric, table), np.concatenate(samples[name]))
+            for name, metric in metrics.items()
+        }
+        for table, samples in zip(tables, drawn, strict=True)
     ]
 
 
 def _value(metric: Metric, table: _Table) -> float:
-    """Return the metric on the texts themselves, which must also be that of the draw that has each of them once."""
+    """Return the metric on the texts themselves; a PluginError where weights of one give another value."""
     import numpy as np
 
-    value = measure(metric, table.predictions)
+    value = float(metric(table.predictions))
     if isinstance(metric, CheckedMetric) and metric.reads_scores:
-        metric.refuse_other(value, table.predictions, np.ones(len(table.predictions)))
+        metric.check_weights(value, table.predictions, np.ones(len(table.predictions)))
     elif isinstance(metric, CheckedMetric):
-        metric.refuse_other(value, table.cells, np.asarray(table.units_in_cell.sum(axis=1)))
+        metric.check_weights(value, table.cells, np.asarray(table.units_in_cell.sum(axis=1)))
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Predictions, their cells, and how many rows of each unit are in each cell, sparse [cells, units]."""
+    """Predictions, their confusion cells, and the rows of each unit in each cell, sparse float64[cells, units]."""
 
     predictions: Predictions
     cells: Predictions
@@ -164,7 +166,7 @@ class _Table:
 
 
 def units_of(predictions: Predictions) -> NDArray[np.int64]:
-    """Return the unit of each row: what is resampled as one, a group or else a single text."""
+    """Return the unit of each row, int64[n]: its group, or the row itself where there are no groups."""
     import numpy as np
 
     if predictions.groups is None:
@@ -187,12 +189,12 @@ def _resamples(rows: int, units: int, draws: int, seed: int) -> Iterator[NDArray
 
 
 def cells_of(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
-    """Return one prediction for each distinct pair of truth and predicted, and the cell of each row."""
+    """Return one row for each distinct pair of truth and predicted, and the cell of each row, int64[n]."""
     import numpy as np
 
     truth, predicted = predictions.truth, predictions.predicted
     if truth.ndim == 1:
-        # One number for each pair, with place for an abstention, which is -1.
+        # One number for each pair; the extra column is for abstentions, which are -1.
         keys: NDArray[Any] = truth.astype(np.int64) * (len(predictions.labels) + 1) + predicted
     else:
         keys = np.column_stack([truth, predicted])
@@ -210,13 +212,6 @@ def cells_of(predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
         ),
         cell.reshape(-1).astype(np.int64),
     )
-
-
-def judge(metrics: Mapping[str, Metric], select: str, predictions: Predictions) -> Judgement:
-    """Measure validation predictions; `value` is the selected metric, turned so that greater is better."""
-    values = {name: measure(metric, predictions) for name, metric in metrics.items()}
-    sign = 1.0 if metrics[select].greater_is_better else -1.0
-    return Judgement(values, sign * values[select])
 
 
 def label_rows(predictions: Predictions) -> tuple[LabelRow, ...]:
@@ -271,8 +266,8 @@ def confusion(predictions: Predictions) -> tuple[tuple[int, ...], ...] | None:
     return tuple(tuple(int(n) for n in row) for row in matrix)
 
 
-def commonest(predictions: Predictions, train_labels: NDArray[np.int64] | NDArray[np.bool_]) -> Predictions:
-    """Return what answering by the training split's label frequencies alone would have predicted."""
+def baseline_predictions(predictions: Predictions, train_labels: NDArray[np.int64] | NDArray[np.bool_]) -> Predictions:
+    """Return the predictions of a classifier that knows only how often each label is in the training split."""
     import numpy as np
 
     n, size = len(predictions), len(predictions.labels)

@@ -26,7 +26,7 @@ from ..plugin.registry import Registry
 from ..plugin.step import MODEL, Step
 from ..plugin.validation import check_features, check_scores
 from .explain import Parts, Wish, checked_method, explain
-from .folder import FILE, Saved, noted_anew, restored_step, save_parts
+from .folder import FILE, Saved, note_rebuilt, restored_step, save_parts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,21 +196,17 @@ class Classifier:
         return written[0]
 
     @classmethod
-    def load(
-        cls, folder: str | Path, registry: Registry, cache: Path | None = None,
-        files: Callable[[], Mapping[str, str]] = dict,
-    ) -> Classifier:  # fmt: skip
+    def load(cls, folder: str | Path, registry: Registry, cache: Path | None = None) -> Classifier:
         """Read a model folder: everything in it must be as it was written, and its plugins must be installed.
 
-        cache: the folder shared between processes, where what was measured of this machine is remembered. files: tells
-        where the files of plugins lie that are no packages, by module, for who has to give them.
+        cache: the folder shared between processes, where measurements of this machine are kept.
         """
         folder = Path(folder)
         about = _about(folder)
         try:
             labels = Labels(tuple(about["labels"]["names"]), about["labels"]["task"], about["labels"]["positive"])
             saved = about["components"]
-            steps = {kind: restored_step(kind, saved[kind], registry, files) for kind in ("encoder", "trainer")}
+            steps = {kind: restored_step(kind, saved[kind], registry) for kind in ("encoder", "trainer")}
             cleaning, decision = tuple(about["clean"]), Decision(**about["decide"])
             pairs = bool(about["pairs"])
             metrics = tuple(dict(saved) for saved in about.get("metrics", ()))
@@ -219,7 +215,7 @@ class Classifier:
         except (TypeError, ValueError, AttributeError, DataError) as error:
             raise ArtefactError(f"{folder / FILE} is damaged, or not of textclf's writing: {error}") from None
         encoder = steps["encoder"].restore(folder)
-        steps["encoder"], trainer = noted_anew(steps["encoder"], steps["trainer"], about["files"])
+        steps["encoder"], trainer = note_rebuilt(steps["encoder"], steps["trainer"], about["files"])
         steps["trainer"] = trainer
         model = trainer.call("restore", lambda: trainer.build().restore(folder, encoder, labels))
         trainer.require("restore", model, MODEL, "Model")

@@ -269,9 +269,7 @@ class _Words:
                 return f"({part}, {start}, {end}), which is no place in a text of {counted(sizes[part], 'character')}"
         return ""
 
-    def shared(
-        self, spans: Mapping[int, Sequence[Span]], told: Attributions
-    ) -> tuple[list[float | None], float]:
+    def shared(self, spans: Mapping[int, Sequence[Span]], told: Attributions) -> tuple[list[float | None], float]:
         """Share each unit's value evenly among the places it came from, and each of those among its words.
 
         Return a value a word, None for those that no unit came from, and the sum of what came from no word.

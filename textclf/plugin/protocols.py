@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -127,13 +127,17 @@ class Metric(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished run, as outputs see it. `report` and `classifier` are textclf's own Report and Classifier."""
+    """A finished run, as outputs see it. `report` and `classifier` are textclf's own Report and Classifier.
+
+    record: what record.json holds at that time, such as versions, machine and source of the data.
+    """
 
     report: Any
     predictions: Predictions
     history: Sequence[Mapping[str, Any]]
     classifier: Any
     recipe: Mapping[str, Any]
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Output(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import TextclfError, said
 from ..evaluation.report import FILE, SUMMARY_FILE
+from ..files import disk_errors
 from ..plugin.protocols import Finished, Output
 from ..plugin.step import Step
 from .folder import CHECKPOINTS, EVENTS, MODEL, RECIPE, RECORD, TRAINED_ON, WORK, RunFolder
@@ -67,6 +68,7 @@ def _move(own: Path, to: Path, step: Step[Output], owners: dict[str, Step[Output
         elif name in owners:
             dropped[f"'{name}' was written by {owners[name]} before, and is dropped; choose another name"] = None
         else:
-            path.replace(to / name)
+            with disk_errors(to / name):
+                path.replace(to / name)
             owners[name] = step
     return list(dropped)

@@ -14,7 +14,7 @@ from ..errors import DataError, PluginError, RecipeError, kind_of
 from ..evaluation.evaluate import tune
 from ..evaluation.metrics import CheckedMetric, judge
 from ..model.classifier import Classifier
-from ..model.self_check import same_as_kept
+from ..model.self_check import matches_cache
 from ..plugin.context import Judge, RunContext
 from ..plugin.protocols import DatasetProvider, Encoder, Judgement, Metric, Model, Output, Trainer
 from ..plugin.step import MODEL
@@ -154,7 +154,7 @@ class CacheCheck:
         step = self.plan.encoder
         quiet = replace(self.context, emit=lambda event: None)
         try:
-            same = same_as_kept(cached, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
+            same = matches_cache(cached, texts, lambda some: _encode(self.plan, self.encoder, some, quiet))
         except PluginError:
             same = False  # what fails for a few texts may not fail for all of them
         if not same and not self.warned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,18 +148,13 @@ def usual_metrics(registry: Registry) -> dict[str, Metric]:
     return {name: CheckedMetric(restored_step("metric", {"use": name}, registry)) for name in DEFAULT_METRICS}
 
 
-def metrics_of(
-    classifier: Classifier, registry: Registry, files: Callable[[], Mapping[str, str]] = dict
-) -> tuple[dict[str, Metric], tuple[str, ...]]:
-    """Return the metrics of a classifier's recipe, or the usual ones, and a warning for each that is missing.
-
-    files: as for `restored_step`.
-    """
+def metrics_of(classifier: Classifier, registry: Registry) -> tuple[dict[str, Metric], tuple[str, ...]]:
+    """Return the metrics of a classifier's recipe, or the usual ones, and a warning for each that is missing."""
     found: dict[str, Metric] = {}
     warnings = []
     for saved in classifier.metrics:
         try:
-            step = restored_step("metric", saved, registry, files)
+            step = restored_step("metric", saved, registry)
             found[step.name] = CheckedMetric(step)
         except PluginError as error:
             warnings.append(f"metric '{saved.get('use')}' is left out: {error}")
@@ -192,4 +187,5 @@ def evaluation_of(run: RunFolder, plan: Plan) -> Evaluation:
     predictions = read_predictions(run, report)
     found = {step.name: CheckedMetric(step) for step in plan.metrics}
     ordered = {name: found[name] for name in report.metrics}
-    return Evaluation(predictions, bootstrap(ordered, predictions, plan.settings.report.draws), report.baseline)
+    [samples] = bootstrap(ordered, [predictions], plan.settings.report.draws)
+    return Evaluation(predictions, samples, report.baseline)

@@ -19,7 +19,7 @@ from ..plugin.registry import Plugin, Registration, Registry, to_install
 from ..plugin.step import validate_options
 from ..recipe.plan import Plan
 from ..recipe.recipe import Recipe
-from .folder import RECIPE, RunFolder, open_run, versions
+from .folder import RECIPE, RunFolder, versions
 
 # Copies of the plugins that are single files, for a person to read and to pass again; nothing loads them.
 PLUGINS = "plugins"
@@ -43,22 +43,6 @@ def copy_plugins(folder: RunFolder, plan: Plan) -> None:
             if hashlib.sha256(source).hexdigest() == sha256:
                 place.parent.mkdir(exist_ok=True)
                 write_file(place, lambda part, source=source: part.write_bytes(source))  # type: ignore[misc]
-
-
-def files_of(run: Path) -> dict[str, str]:
-    """Return where the files of a run's plugins lie unchanged, by module: where they were, or else the run's copies."""
-    try:
-        record = open_run(run).record
-    except ArtefactError:
-        return {}
-    found: dict[str, str] = {}
-    for module, file in record.get("plugin_files", {}).items():
-        sha256 = str(record.get("plugins", {}).get(module, "")).removeprefix("sha256:")
-        for place in (Path(file), _copy_of(run, module)):
-            with suppress(OSError):
-                if place.is_file() and digest(place) == sha256:
-                    found.setdefault(module, str(place))
-    return found
 
 
 def _copy_of(run: Path, module: str) -> Path:

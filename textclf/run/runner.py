@@ -17,7 +17,7 @@ from ..evaluation.metrics import judge
 from ..evaluation.report import Report
 from ..files import clear_parts, disk_errors
 from ..model.classifier import Classifier
-from ..model.self_check import unlike
+from ..model.self_check import check_saved_model
 from ..plugin.context import RunContext
 from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
 from ..plugin.options import options_as_json
@@ -173,7 +173,8 @@ class _Run:
         self._save(splits, evaluation, classifier)
         made = self._report(splits, evaluation, on_validation)
         if plan.outputs:
-            finished = Finished(made, evaluation.predictions, journal.history(), classifier, fixed.resolved())
+            history, record = journal.history(), dict(self.folder.record)
+            finished = Finished(made, evaluation.predictions, history, classifier, fixed.resolved(), record)
             outputs = zip(plan.outputs, components.outputs, strict=True)
             write_outputs(outputs, finished, self.folder, self.context.warn)
         return RunResult(replace(made, warnings=tuple(journal.warnings)), classifier, evaluation)
@@ -229,7 +230,8 @@ class _Run:
             for message in saved.warnings:
                 self.journal.emit(Warned(message=message, stage="save"))
             # A part that nothing reads back explains any difference that follows from it.
-            wrong = "" if saved.unread else unlike(classifier, self.folder.model, self.load, splits.test.texts)
+            texts = splits.test.texts
+            wrong = "" if saved.unread else check_saved_model(classifier, self.folder.model, self.load, texts)
             if wrong:
                 self.journal.emit(Warned(message=wrong, stage="save"))
 

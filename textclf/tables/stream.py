@@ -48,8 +48,11 @@ class _Bytes(io.RawIOBase):
         return True
 
     def peek(self, size: int) -> bytes:
-        """Return so many of the bytes to come, fewer only at the end: a pipe gives what it has."""
-        while len(self.ahead) < size and (more := self._take(size - len(self.ahead))):
+        """Return so many of the bytes to come, fewer only at the end.
+
+        What is there is read in large pieces: an error about a wrong byte shows the decoder's piece to the guess.
+        """
+        while len(self.ahead) < size and (more := self._take(_CHUNK)):
             self.ahead += more
         return self.ahead[:size]
 
