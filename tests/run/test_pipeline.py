@@ -198,7 +198,7 @@ def test_features_are_made_once_for_runs_that_differ_in_training_only() -> None:
     ready = engine(plugin("encoder", "odd", encoding(counted)))
     for seed in (1, 2):
         ready.run(recipe(encoder="odd", seed=seed))
-    assert made == [32, 8, 4, 4]
+    assert made == [32, 8, 8, 8]
 
 
 def test_a_threshold_that_could_have_no_effect_is_refused() -> None:

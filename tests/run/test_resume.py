@@ -134,6 +134,6 @@ def test_a_migrate_that_fails_is_the_plugins_fault(site):
     with pytest.raises(PluginError) as caught:
         engine().resume(folder, allow_changed=True)
     assert str(caught.value) == (
-        "encoder 'band' (plugin textclf_band of textclf-band 0.2.0): migrate() fails: LookupError: 0.1.0 "
-        "(textclf_band.py:15); report it to the authors of textclf-band, or see `textclf plugins check band`"
+        "encoder 'band' (plugin textclf_band of textclf-band 0.2.0): migrate() fails: LookupError: 0.1.0; "
+        "report it to the authors of textclf-band, or see `textclf plugins check band`"
     )
