@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from ..errors import PluginError, counted, kind_of, listing, said
 from ..files import disk_failures, manifest, no_file_in
-from ..plugin.component import Kind, failing_line, new_names
+from ..plugin.component import Kind, new_names
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registration, Registry, compatible, to_install
 from ..plugin.step import Step, validate_options
@@ -179,8 +179,7 @@ def migrated(registration: Registration, version: str, values: Mapping[str, Any]
     try:
         today = registration.component.options.migrate(version, new_names(registration.component.options, values))
     except Exception as error:
-        place = failing_line(error, registration.plugin.module, registration.component.options.__module__)
-        raise PluginError(f"{registration}: migrate() fails: {said(error)}{place}{hint}") from error
+        raise PluginError(f"{registration}: migrate() fails: {said(error)}{hint}") from error
     if not isinstance(today, dict):
         raise PluginError(f"{registration}: migrate() returns {kind_of(today)}, not a dict of the values{hint}")
     return today
