@@ -201,13 +201,13 @@ class _Planner:
         self.problems += [problem.under(*path) for problem in problems]
         if options is None:
             return None
-        step: Step[Any] = Step(registration.kind, registration, options)
-        self._check(step, path, missing)
         try:
-            return Placed(path, step, step.traits)
+            step: Step[Any] = Step(registration.kind, registration, options)
         except PluginError as error:
             self.problems.append(Problem(str(error), place, exit_code=5))
             return None
+        self._check(step, path, missing)
+        return Placed(path, step, step.traits)
 
     def _new_names(self, registration: Registration, values: dict[str, Any], path: KeyPath) -> dict[str, Any]:
         """Return the values by the names that the options have now, with a warning for each old name."""
