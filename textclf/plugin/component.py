@@ -159,14 +159,6 @@ def is_named_as_hook(name: str, found: object) -> bool:
     return name.startswith(PREFIX) or hasattr(found, MARK)
 
 
-def has_hooks(thing: object) -> bool:
-    """Tell whether an object defines anything that is a hook or looks like one, or does not let itself be looked at."""
-    try:
-        return any(is_named_as_hook(name, getattr(thing, name, None)) for name in dir(thing))
-    except Exception:  # noqa: BLE001 - a property of the object's own may raise anything; discovery says what
-        return True
-
-
 def validate_component(component: Any) -> str:
     """Return what is wrong with a component that a hook offers, or ""."""
     if not isinstance(component, Component):
