@@ -1,4 +1,4 @@
-"""Lets `python -m textclf` do what `textclf` does."""
+"""`python -m textclf`, the same as the command `textclf`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How plugins come in: hooks, components with their options, protocols, discovery."""
+"""The plugin machinery: hooks, components with their options, protocols, discovery."""

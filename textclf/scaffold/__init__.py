@@ -1,4 +1,4 @@
-"""Owns the making of a plugin's package: from a name and a kind to a folder whose tests pass."""
+"""The package of a new plugin: from a name and a kind to a folder whose tests pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugin authors test with: contract checks, a context to run components in, and a toy plugin as stand-in."""
+"""The kit for plugin authors: contract checks, a context to run components in, and a toy plugin as stand-in."""
 
 from . import toy
 from .checks import Case, check_component, check_plugin, contract, require

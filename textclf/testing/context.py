@@ -1,4 +1,4 @@
-"""Owns LocalContext: a run's context without a run, for tests of one component."""
+"""LocalContext: a context without a run, for tests of one component."""
 
 from __future__ import annotations
 
