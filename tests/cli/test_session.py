@@ -284,7 +284,7 @@ def test_without_the_file_each_says_what_to_type(call: Call, run: Path) -> None:
     """C12: a model whose plugin is missing."""
     answer = call("predict", "toys", "a text")
     assert (answer.code, answer.out) == (5, "")
-    assert "give it, as in `textclf --plugin mine.py ...`" in answer.err
+    assert answer.err.endswith("of which the run has a copy in its folder 'plugins': textclf --plugin mine.py ...\n")
     about = json.loads((run / "record.json").read_text("utf-8"))
     (run / "record.json").write_text(json.dumps({**about, "state": "interrupted"}), "utf-8")
     answer = call("resume", run)
