@@ -153,7 +153,7 @@ def test_any_file_that_differs_is_refused() -> None:
             with pytest.raises(ArtefactError) as raised:
                 engine().load(model)
             assert str(raised.value) == (
-                f"{model}: '{name}' has changed since it was written; train again, or copy the model folder anew"
+                f"{model}: '{name}' has changed since it was written; train again, or copy the model folder again"
             )
         file.write_bytes(data)
     assert engine().load(model).predict_one("baba").label

@@ -261,5 +261,5 @@ def _about(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{folder / FILE} has format {version!r}; this textclf reads format {FORMAT}")
     reason = differs(folder, about.get("files"))
     if reason:
-        raise ArtefactError(f"{folder}: {reason}; train again, or copy the model folder anew")
+        raise ArtefactError(f"{folder}: {reason}; train again, or copy the model folder again")
     return about
