@@ -1,0 +1,172 @@
+// Vectors of floats at the instruction set that this file is compiled for: AVX2 with FMA, AVX-512, or AVX512_BF16.
+//
+// Every source of kernels is compiled once for each level, inside of `namespace LEVEL`. Nothing of the C++ library with
+// code of its own is included: the linker keeps one copy of an inline function, and that could be one of a level which the
+// processor lacks.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#ifndef LEVEL
+#error "LEVEL is the namespace of the instruction set"
+#endif
+
+namespace LEVEL {
+
+typedef uint16_t bf16;
+
+#if defined(__AVX512F__)
+
+constexpr int64_t LANES = 16;
+
+struct vec {
+  __m512 v;
+};
+
+static inline vec zero() { return {_mm512_setzero_ps()}; }
+static inline vec all(float x) { return {_mm512_set1_ps(x)}; }
+static inline vec load(const float *p) { return {_mm512_loadu_ps(p)}; }
+static inline void store(float *p, vec a) { _mm512_storeu_ps(p, a.v); }
+// The first n of a vector, 0 < n <= LANES; the rest is zero, or is left alone.
+static inline vec load(const float *p, int64_t n) { return {_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p)}; }
+static inline void store(float *p, vec a, int64_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a.v); }
+
+static inline vec widened(__m256i h) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))};
+}
+// Rounded to the nearest, ties to even; a NaN stays one.
+static inline __m256i narrowed(vec a) {
+#if defined(__AVX512BF16__)
+  return (__m256i)_mm512_cvtneps_pbh(a.v);
+#else
+  __m512i u = _mm512_castps_si512(a.v);
+  __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  __m512i r = _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+  r = _mm512_mask_mov_epi32(r, nan, _mm512_set1_epi32(0x7fc0));
+  return _mm512_cvtepi32_epi16(r);
+#endif
+}
+static inline vec load(const bf16 *p) { return widened(_mm256_loadu_si256((const __m256i *)p)); }
+static inline void store(bf16 *p, vec a) { _mm256_storeu_si256((__m256i *)p, narrowed(a)); }
+static inline vec load(const bf16 *p, int64_t n) { return widened(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p)); }
+static inline void store(bf16 *p, vec a, int64_t n) {
+  _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), narrowed(a));
+}
+
+static inline vec operator+(vec a, vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+static inline vec operator-(vec a, vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+static inline vec operator*(vec a, vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+static inline vec operator/(vec a, vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+static inline vec root(vec a) { return {_mm512_sqrt_ps(a.v)}; }
+static inline vec least(vec a, vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+static inline vec most(vec a, vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+// a * b + c, rounded once.
+static inline vec fma(vec a, vec b, vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+static inline float sum(vec a) { return _mm512_reduce_add_ps(a.v); }
+static inline float most(vec a) { return _mm512_reduce_max_ps(a.v); }
+static inline vec absolute(vec a) { return {_mm512_abs_ps(a.v)}; }
+static inline vec nearest(vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+// a * 2 ** n, for whole n.
+static inline vec scaled(vec a, vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+// a with the sign of b.
+static inline vec with_sign(vec a, vec b) {
+  return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(a.v), _mm512_castps_si512(b.v),
+                                                        _mm512_set1_epi32((int)0x80000000), 0xd8))};
+}
+
+#else  // AVX2 with FMA
+
+constexpr int64_t LANES = 8;
+
+struct vec {
+  __m256 v;
+};
+
+static inline __m256i mask_of(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vec zero() { return {_mm256_setzero_ps()}; }
+static inline vec all(float x) { return {_mm256_set1_ps(x)}; }
+static inline vec load(const float *p) { return {_mm256_loadu_ps(p)}; }
+static inline void store(float *p, vec a) { _mm256_storeu_ps(p, a.v); }
+static inline vec load(const float *p, int64_t n) { return {_mm256_maskload_ps(p, mask_of(n))}; }
+static inline void store(float *p, vec a, int64_t n) { _mm256_maskstore_ps(p, mask_of(n), a.v); }
+
+static inline vec widened(__m128i h) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16))};
+}
+static inline __m128i narrowed(vec a) {
+  __m256i u = _mm256_castps_si256(a.v);
+  __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+  __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q));
+  r = _mm256_blendv_epi8(r, _mm256_set1_epi32(0x7fc0), nan);
+  return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+}
+static inline vec load(const bf16 *p) { return widened(_mm_loadu_si128((const __m128i *)p)); }
+static inline void store(bf16 *p, vec a) { _mm_storeu_si128((__m128i *)p, narrowed(a)); }
+static inline vec load(const bf16 *p, int64_t n) {
+  bf16 part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+  for (int64_t i = 0; i < n; i++) part[i] = p[i];
+  return load(part);
+}
+static inline void store(bf16 *p, vec a, int64_t n) {
+  bf16 part[8];
+  store(part, a);
+  for (int64_t i = 0; i < n; i++) p[i] = part[i];
+}
+
+static inline vec operator+(vec a, vec b) { return {_mm256_add_ps(a.v, b.v)}; }
+static inline vec operator-(vec a, vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
+static inline vec operator*(vec a, vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
+static inline vec operator/(vec a, vec b) { return {_mm256_div_ps(a.v, b.v)}; }
+static inline vec root(vec a) { return {_mm256_sqrt_ps(a.v)}; }
+static inline vec least(vec a, vec b) { return {_mm256_min_ps(a.v, b.v)}; }
+static inline vec most(vec a, vec b) { return {_mm256_max_ps(a.v, b.v)}; }
+static inline vec fma(vec a, vec b, vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+static inline float sum(vec a) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+static inline float most(vec a) {
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+static inline vec absolute(vec a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
+static inline vec nearest(vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+static inline vec scaled(vec a, vec n) {
+  __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+  return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(_mm256_slli_epi32(e, 23)))};
+}
+static inline vec with_sign(vec a, vec b) {
+  __m256 sign = _mm256_set1_ps(-0.0f);
+  return {_mm256_or_ps(_mm256_andnot_ps(sign, a.v), _mm256_and_ps(sign, b.v))};
+}
+
+#endif
+
+// e ** a to about 1e-7 of itself; 0 below -87 (so for minus infinity, too), and a is at most 88.
+static inline vec exponential(vec a) {
+  vec low = all(-87.0f), bound = most(a, low);
+  vec n = nearest(bound * all(1.44269504f));
+  vec r = fma(n, all(-0.693359375f), bound);
+  r = fma(n, all(2.12194440e-4f), r);
+  vec p = all(1.9875691500e-4f);
+  p = fma(p, r, all(1.3981999507e-3f));
+  p = fma(p, r, all(8.3334519073e-3f));
+  p = fma(p, r, all(4.1665795894e-2f));
+  p = fma(p, r, all(1.6666665459e-1f));
+  p = fma(p, r, all(5.0000001201e-1f));
+  vec whole = scaled(fma(p, r * r, r + all(1.0f)), n);
+#if defined(__AVX512F__)
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a.v, low.v, _CMP_NLT_UQ), whole.v)};
+#else
+  return {_mm256_and_ps(whole.v, _mm256_cmp_ps(a.v, low.v, _CMP_NLT_UQ))};
+#endif
+}
+
+}  // namespace LEVEL
