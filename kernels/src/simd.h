@@ -5,6 +5,11 @@
 // processor lacks.
 #pragma once
 
+// GCC before 13 takes the undefined vectors inside of its own header for mistakes (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #include <stdint.h>
 
