@@ -16,12 +16,22 @@
 namespace LEVEL {
 namespace {
 
+#if defined(__AMX_BF16__)
+constexpr bool TILES = true;
+constexpr int64_t BLOCK = 64;
+#else
+constexpr bool TILES = false;
 constexpr int64_t BLOCK = 48;  // queries at once: their scores of 512 keys take 96 kB
+#endif
 #if defined(__AVX512F__)
 constexpr int ROWS = 12, VECTORS = 2;  // of a product in registers
 #else
 constexpr int ROWS = 6, VECTORS = 2;
 #endif
+// AMX multiplies tiles of 16 rows by 16 words, so with it all sides are whole tiles: of words, and of pairs of keys.
+constexpr int64_t TILE = 16;
+constexpr int64_t WHOLE = TILES ? TILE : 1;
+constexpr int64_t KEYS = TILES ? 2 * TILE : LANES;
 const float NEVER = -INFINITY;
 
 int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -116,11 +126,11 @@ void transpose(vec r[8]) {
 
 // ---- Matrices of words ---------------------------------------------------------------------------------------------
 
-// The right side of a product over the width: [words of the width, up(rows)], from rows of numbers.
+// The right side of a product over the width: [words of the width, up(rows, KEYS)], from rows of numbers.
 template <bool PAIRS, class T>
 void pack_transposed(const T *from, int64_t stride, int64_t rows, int64_t width, float *into) {
-  int64_t columns = up(rows, LANES), deep = words<PAIRS>(width);
-  for (int64_t first = 0; first < rows; first += LANES)
+  int64_t columns = up(rows, KEYS), deep = up(words<PAIRS>(width), WHOLE);
+  for (int64_t first = 0; first < columns; first += LANES)
     for (int64_t at = 0; at < deep; at += LANES) {
       vec r[LANES];
       int64_t some = least(LANES, rows - first);
@@ -143,6 +153,10 @@ void pack_rows(const T *from, int64_t stride, int64_t rows, int64_t width, float
       if (PAIRS) a = paired<T>(a, i + 1 < rows ? load(from + (i + 1) * stride + at, n) : zero());
       store(into + i / step * columns + at, a);
     }
+  if (TILES) {
+    int64_t deep = words<PAIRS>(rows);
+    memset(into + deep * columns, 0, (size_t)((up(deep, WHOLE) - deep) * columns) * sizeof(float));
+  }
 }
 
 // The left side of a product over the width: [rows, up(words)].
@@ -165,7 +179,7 @@ struct Product {
   float *out;
   int64_t out_stride;
   int64_t rows, columns, deep;  // columns: a multiple of LANES
-  bool adds;
+  bool adds;                    // to what `out` holds
 };
 
 template <bool PAIRS, int R, int V>
@@ -202,9 +216,78 @@ void columns_of(const Product &p, int64_t column) {
   for (int64_t row = 0; row < p.rows; row += ROWS) some_rows<PAIRS, ROWS, V>(p, row, column);
 }
 
+#if defined(__AMX_BF16__)
+// R by C tiles of the product. Rows and words beyond it are computed, too: all sides have memory for whole tiles, and the
+// words beyond `deep` are zero.
+template <int R, int C>
+void tiles(const Product &p, int64_t row, int64_t column) {
+  float *out = p.out + row * p.out_stride + column;
+  size_t out_stride = (size_t)p.out_stride * 4, left_stride = (size_t)p.by_row * 4;
+  size_t right_stride = (size_t)p.right_stride * 4;
+  float *below = out + TILE * p.out_stride;
+  if (p.adds) {
+    _tile_loadd(0, out, out_stride);
+    if (C > 1) _tile_loadd(1, out + TILE, out_stride);
+    if (R > 1) _tile_loadd(2, below, out_stride);
+    if (R > 1 && C > 1) _tile_loadd(3, below + TILE, out_stride);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int64_t k = 0; k < p.deep; k += TILE) {
+    const float *left = p.left + row * p.by_row + k, *right = p.right + k * p.right_stride + column;
+    _tile_loadd(4, left, left_stride);
+    _tile_loadd(6, right, right_stride);
+    _tile_dpbf16ps(0, 4, 6);
+    if (C > 1) {
+      _tile_loadd(7, right + TILE, right_stride);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if (R > 1) {
+      _tile_loadd(5, left + TILE * p.by_row, left_stride);
+      _tile_dpbf16ps(2, 5, 6);
+      if (C > 1) _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, out, out_stride);
+  if (C > 1) _tile_stored(1, out + TILE, out_stride);
+  if (R > 1) _tile_stored(2, below, out_stride);
+  if (R > 1 && C > 1) _tile_stored(3, below + TILE, out_stride);
+}
+
+template <int C>
+void tile_columns(const Product &p, int64_t column) {
+  int64_t row = 0;
+  for (; row + TILE < p.rows; row += 2 * TILE) tiles<2, C>(p, row, column);
+  if (row < p.rows) tiles<1, C>(p, row, column);
+}
+
+// Eight tiles of 16 rows of 64 bytes each, until `_tile_release`.
+void configure_tiles() {
+  struct {
+    uint8_t palette, row, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+  } shapes;
+  memset(&shapes, 0, sizeof shapes);
+  shapes.palette = 1;
+  for (int i = 0; i < 8; i++) shapes.bytes[i] = 64, shapes.rows[i] = 16;
+  _tile_loadconfig(&shapes);
+}
+#endif
+
 template <bool PAIRS>
 void multiply(const Product &p) {
   int64_t column = 0;
+#if defined(__AMX_BF16__)
+  if constexpr (PAIRS) {
+    for (; column + TILE < p.columns; column += 2 * TILE) tile_columns<2>(p, column);
+    if (column < p.columns) tile_columns<1>(p, column);
+    return;
+  }
+#endif
   for (; column + VECTORS * LANES <= p.columns; column += VECTORS * LANES) columns_of<PAIRS, VECTORS>(p, column);
   for (; column < p.columns; column += LANES) columns_of<PAIRS, 1>(p, column);
 }
@@ -256,9 +339,8 @@ struct Head {
 template <bool PAIRS, class T>
 void score(const Head<T> &head, int64_t block, int64_t rows, int64_t first, int64_t last, const float *queries,
            const float *keys, float *scores, int64_t stride) {
-  int64_t deep = words<PAIRS>(head.a.width), columns = up(last - first, LANES);
-  multiply<PAIRS>({queries, up(deep, LANES), 1, keys + first, up(head.keys, LANES), scores, stride, rows, columns, deep,
-                   false});
+  int64_t deep = words<PAIRS>(head.a.width), columns = up(last - first, KEYS);
+  multiply<PAIRS>({queries, up(deep, LANES), 1, keys + first, stride, scores, stride, rows, columns, deep, false});
   for (int64_t i = 0; i < rows; i++) {
     float *row = scores + i * stride;
     for (int64_t j = head.from(block + i) - first; j > 0;) {
@@ -277,17 +359,16 @@ template <bool PAIRS, class T>
 void forward(const Head<T> &head, Scratch scratch) {
   const textclf_attention &a = head.a;
   int64_t keys = head.keys, width = a.width, deep = words<PAIRS>(width);
-  int64_t stride = up(keys, LANES), wide = up(width, LANES), step = PAIRS ? 2 : 1;
-  float *by_width = scratch.take(deep * stride), *by_key = scratch.take(words<PAIRS>(keys) * wide);
+  int64_t stride = up(keys, KEYS), wide = up(width, LANES), step = PAIRS ? 2 : 1;
+  float *by_width = scratch.take(up(deep, WHOLE) * stride), *by_key = scratch.take(stride / step * wide);
   float *queries = scratch.take(BLOCK * up(deep, LANES)), *scores = scratch.take(BLOCK * stride);
   float *weights = PAIRS ? scratch.take(BLOCK * stride / 2) : scores, *found = scratch.take(BLOCK * wide);
   pack_transposed<PAIRS>(head.key, a.key_stride, keys, width, by_width);
   pack_rows<PAIRS>(head.value, a.value_stride, keys, width, by_key);
   for (int64_t block = 0; block < head.queries; block += BLOCK) {
     int64_t rows = least(BLOCK, head.queries - block);
-    // Whole vectors of keys, from one that begins a vector on.
-    int64_t first = head.from(block) / LANES * LANES, last = head.to(block + rows - 1);
-    int64_t columns = up(last - first, LANES);
+    int64_t first = head.from(block) / KEYS * KEYS, last = head.to(block + rows - 1);
+    int64_t columns = up(last - first, KEYS);
     pack_left<PAIRS>(head.query + block * a.query_stride, a.query_stride, rows, width, queries);
     score<PAIRS>(head, block, rows, first, last, queries, by_width, scores, stride);
     float sums[BLOCK];
@@ -319,6 +400,30 @@ void forward(const Head<T> &head, Scratch scratch) {
   }
 }
 
+// Words of two rows of floats each: [pairs of rows, columns].
+[[maybe_unused]] void pack_pairs(const float *from, int64_t stride, int64_t rows, int64_t columns, float *into) {
+  for (int64_t i = 0; i < rows; i += 2)
+    for (int64_t j = 0; j < columns; j += LANES) {
+      const float *at = from + i * stride + j;
+      store(into + i / 2 * stride + j, paired<bf16>(load(at), i + 1 < rows ? load(at + stride) : zero()));
+    }
+}
+
+// The same, transposed: [columns, BLOCK / 2], of whole tiles.
+[[maybe_unused]] void pack_pairs_by_key(const float *from, int64_t stride, int64_t rows, int64_t columns, float *into) {
+  for (int64_t i = 0; i < rows; i += 2 * LANES)
+    for (int64_t j = 0; j < columns; j += LANES) {
+      vec r[LANES];
+      for (int64_t n = 0; n < LANES; n++) {
+        int64_t row = i + 2 * n;
+        const float *at = from + row * stride + j;
+        r[n] = row < rows ? paired<bf16>(load(at), row + 1 < rows ? load(at + stride) : zero()) : zero();
+      }
+      transpose(r);
+      for (int64_t n = 0; n < LANES; n++) store(into + (j + n) * (BLOCK / 2) + i / 2, r[n]);
+    }
+}
+
 template <class T>
 void write(T *into, int64_t stride, const float *from, int64_t rows, int64_t width) {
   int64_t wide = up(width, LANES);
@@ -331,9 +436,9 @@ template <bool PAIRS, class T>
 void backward(const Head<T> &head, Scratch scratch) {
   const textclf_attention &a = head.a;
   int64_t keys = head.keys, width = a.width, deep = words<PAIRS>(width);
-  int64_t stride = up(keys, LANES), wide = up(width, LANES), step = PAIRS ? 2 : 1, left = up(deep, LANES);
-  float *keys_by_width = scratch.take(deep * stride), *values_by_width = scratch.take(deep * stride);
-  float *keys_by_key = scratch.take(words<PAIRS>(keys) * wide);
+  int64_t stride = up(keys, KEYS), wide = up(width, LANES), step = PAIRS ? 2 : 1, left = up(deep, LANES);
+  float *keys_by_width = scratch.take(up(deep, WHOLE) * stride);
+  float *values_by_width = scratch.take(up(deep, WHOLE) * stride), *keys_by_key = scratch.take(stride / step * wide);
   float *queries = scratch.take(BLOCK * left), *gradients = scratch.take(BLOCK * left);
   float *queries_by_row = scratch.take(BLOCK * wide), *gradients_by_row = scratch.take(BLOCK * wide);
   float *scores = scratch.take(BLOCK * stride), *changes = scratch.take(BLOCK * stride);
@@ -350,8 +455,8 @@ void backward(const Head<T> &head, Scratch scratch) {
   pack_rows<PAIRS>(head.key, a.key_stride, keys, width, keys_by_key);
   for (int64_t block = 0; block < head.queries; block += BLOCK) {
     int64_t rows = least(BLOCK, head.queries - block), row = head.first_query + block;
-    int64_t first = head.from(block) / LANES * LANES, last = head.to(block + rows - 1);
-    int64_t columns = up(last - first, LANES);
+    int64_t first = head.from(block) / KEYS * KEYS, last = head.to(block + rows - 1);
+    int64_t columns = up(last - first, KEYS);
     const T *query = head.query + block * a.query_stride;
     const T *out = (const T *)a.out + row * a.out_stride + head.column;
     const T *gradient = (const T *)a.out_gradient + row * a.out_gradient_stride + head.column;
@@ -379,18 +484,18 @@ void backward(const Head<T> &head, Scratch scratch) {
         if (PAIRS) store((bf16 *)by_query + i * stride + j, c);
       }
     }
-    if (PAIRS)
-      for (int64_t i = 0; i < rows; i += 2)
-        for (int64_t j = 0; j < columns; j += LANES) {
-          bool whole = i + 1 < rows;
-          const float *w = scores + i * stride + j, *c = changes + i * stride + j;
-          store(weight_pairs + i / 2 * stride + j, paired<T>(load(w), whole ? load(w + stride) : zero()));
-          store(change_pairs + i / 2 * stride + j, paired<T>(load(c), whole ? load(c + stride) : zero()));
-        }
-    int64_t seen = last - first, pairs = words<PAIRS>(rows);
-    multiply<PAIRS>({weight_pairs, 1, stride, gradients_by_row, wide, value_sums + first * wide, wide, seen, wide, pairs,
-                     true});
-    multiply<PAIRS>({change_pairs, 1, stride, queries_by_row, wide, key_sums + first * wide, wide, seen, wide, pairs,
+    int64_t seen = last - first, pairs = words<PAIRS>(rows), by_row = 1, by_word = stride;
+    if constexpr (PAIRS && TILES) {
+      by_row = BLOCK / 2, by_word = 1;
+      pack_pairs_by_key(scores, stride, rows, columns, weight_pairs);
+      pack_pairs_by_key(changes, stride, rows, columns, change_pairs);
+    } else if constexpr (PAIRS) {
+      pack_pairs(scores, stride, rows, columns, weight_pairs);
+      pack_pairs(changes, stride, rows, columns, change_pairs);
+    }
+    multiply<PAIRS>({weight_pairs, by_row, by_word, gradients_by_row, wide, value_sums + first * wide, wide, seen, wide,
+                     pairs, true});
+    multiply<PAIRS>({change_pairs, by_row, by_word, queries_by_row, wide, key_sums + first * wide, wide, seen, wide, pairs,
                      true});
     multiply<PAIRS>({by_query, stride / step, 1, keys_by_key + first / step * wide, wide, query_sums, wide, rows, wide,
                      words<PAIRS>(seen), false});
@@ -408,7 +513,7 @@ int64_t room(const textclf_attention *a, int64_t begin, int64_t end) {
   int64_t keys = 0;
   for (int64_t text = begin / a->heads; text * a->heads < end; text++)
     keys = most(keys, a->borders[text + 1] - a->borders[text]);
-  int64_t stride = up(keys, LANES) + LANES, wide = up(a->width, LANES) + LANES;
+  int64_t stride = up(keys, KEYS) + LANES, wide = up(a->width, KEYS) + LANES;
   return 5 * stride * wide + 5 * BLOCK * stride + 8 * BLOCK * wide + 512;
 }
 
@@ -416,7 +521,13 @@ template <bool PAIRS, class T>
 void each(const textclf_attention *a, int64_t begin, int64_t end, void (*work)(const Head<T> &, Scratch)) {
   if (begin >= end) return;
   float *memory = allocate(room(a, begin, end));
+#if defined(__AMX_BF16__)
+  if (PAIRS) configure_tiles();
+#endif
   for (int64_t unit = begin; unit < end; unit++) work(Head<T>(*a, unit), Scratch{memory, 0});
+#if defined(__AMX_BF16__)
+  if (PAIRS) _tile_release();
+#endif
   free(memory);
 }
 
