@@ -125,32 +125,6 @@ void transpose(vec r[8]) {
 }
 #endif
 
-// 2 ** a, for a of at most 127: to 1e-7 of itself, or with ROUGH to 1e-4, a twentieth of what bfloat16 resolves. Below
-// -126 it is 2 ** -126, which nothing adds up to anything.
-template <bool ROUGH>
-vec power_of_two(vec a) {
-  a = most(a, all(-126.0f));
-#if defined(__AVX512F__)
-  vec r = {_mm512_reduce_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}, n = a;  // scalef takes the floor itself
-#else
-  vec n = {_mm256_floor_ps(a.v)}, r = a - n;
-#endif
-  vec p;
-  if (ROUGH) {
-    p = fma(all(0.0780228749f), r, all(0.226065964f));
-    p = fma(p, r, all(0.695835888f));
-    p = fma(p, r, all(0.999924779f));
-  } else {
-    p = fma(all(2.17021501e-4f), r, all(1.24396896e-3f));
-    p = fma(p, r, all(9.67884436e-3f));
-    p = fma(p, r, all(5.54833375e-2f));
-    p = fma(p, r, all(0.240229845f));
-    p = fma(p, r, all(0.693147004f));
-    p = fma(p, r, all(1.0f));
-  }
-  return scaled(p, n);
-}
-
 // ---- Matrices of words ---------------------------------------------------------------------------------------------
 
 // The right side of a product over the width: [words of the width, up(rows, KEYS)], from rows of numbers.

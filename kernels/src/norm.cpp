@@ -2,6 +2,9 @@
 #include "kernels.h"
 #include "random.h"
 
+// Memory of the stack for one row, on cache lines of its own.
+#define ROOM(type, count) (type *)__builtin_alloca_with_align((size_t)(count) * sizeof(type), 512)
+
 namespace LEVEL {
 namespace {
 
@@ -27,33 +30,33 @@ struct summands {
 template <typename E>
 void forward(const textclf_norm *n, int64_t begin, int64_t end) {
   const int64_t width = n->width;
-  float *sums = (float *)__builtin_alloca((size_t)width * sizeof(float));
-  uint16_t *room = (uint16_t *)__builtin_alloca((size_t)random_room(width) * sizeof(uint16_t));
+  float *row_sums = ROOM(float, width);
+  uint16_t *room = ROOM(uint16_t, random_room(width));
   const dropout drop(n->dropped);
   for (int64_t row = begin; row < end; row++) {
     const int64_t start = row * width;
     const uint16_t *bits = n->dropped ? random_bits(n->key, start, width, room) : nullptr;
     const summands<E> at{n->residual + start, n->bias, n->in ? (const E *)n->in + start : nullptr,
                          n->after ? nullptr : bits, drop};
-    vec total = zero(), squares = zero();
+    sums total, squares;
     columns(width, [&](int64_t c, auto part) {
       vec s = at(c, part);
-      store(sums + c, s, part);
-      total = total + s;
+      store(row_sums + c, s, part);
+      total[part.turn] = total[part.turn] + s;
     });
-    const float mean = sum(total) / (float)width;
+    const float mean = total.total() / (float)width;
     columns(width, [&](int64_t c, auto part) {
-      vec d = within(load(sums + c, part) - all(mean), part);
-      squares = fma(d, d, squares);
+      vec d = within(load(row_sums + c, part) - all(mean), part);
+      squares[part.turn] = fma(d, d, squares[part.turn]);
     });
-    const float inverse = 1.0f / __builtin_sqrtf(sum(squares) / (float)width + n->eps);
+    const float inverse = 1.0f / __builtin_sqrtf(squares.total() / (float)width + n->eps);
     n->mean[row] = mean;
     n->inverse[row] = inverse;
     float *out = n->out ? n->out + start : nullptr;
     bf16 *half = n->out_half ? n->out_half + start : nullptr;
     const uint16_t *after = n->after ? bits : nullptr;
     columns(width, [&](int64_t c, auto part) {
-      vec y = (load(sums + c, part) - all(mean)) * all(inverse);
+      vec y = (load(row_sums + c, part) - all(mean)) * all(inverse);
       y = fma(y, load(n->weight + c, part), load(n->shift + c, part));
       if (after) y = drop(y, after + c);
       if (out) store(out + c, y, part);
@@ -65,9 +68,8 @@ void forward(const textclf_norm *n, int64_t begin, int64_t end) {
 template <typename E>
 void backward(const textclf_norm *n, int64_t begin, int64_t end) {
   const int64_t width = n->width;
-  float *normals = (float *)__builtin_alloca((size_t)width * sizeof(float));
-  float *scaled = (float *)__builtin_alloca((size_t)width * sizeof(float));
-  uint16_t *room = (uint16_t *)__builtin_alloca((size_t)random_room(width) * sizeof(uint16_t));
+  float *normals = ROOM(float, width), *scaled = ROOM(float, width);
+  uint16_t *room = ROOM(uint16_t, random_room(width));
   const dropout drop(n->dropped);
   for (int64_t c = 0; c < width; c++) {
     n->weight_gradient[c] = n->shift_gradient[c] = 0;
@@ -81,7 +83,7 @@ void backward(const textclf_norm *n, int64_t begin, int64_t end) {
     const float *gradient = n->out_gradient ? n->out_gradient + start : nullptr;
     const E *half = n->out_gradient_half ? (const E *)n->out_gradient_half + start : nullptr;
     const vec mean = all(n->mean[row]), inverse = all(n->inverse[row]);
-    vec total = zero(), product = zero();
+    sums total, product;
     columns(width, [&](int64_t c, auto part) {
       vec dy = gradient ? load(gradient + c, part) : zero();
       if (half) dy = dy + load(half + c, part);
@@ -91,10 +93,10 @@ void backward(const textclf_norm *n, int64_t begin, int64_t end) {
       store(scaled + c, g, part);
       store(n->weight_gradient + c, fma(dy, x, load(n->weight_gradient + c, part)), part);
       store(n->shift_gradient + c, dy + load(n->shift_gradient + c, part), part);
-      total = total + g;
-      product = fma(g, within(x, part), product);
+      total[part.turn] = total[part.turn] + g;
+      product[part.turn] = fma(g, x, product[part.turn]);
     });
-    const vec shift = all(sum(total) / (float)width), slope = all(sum(product) / (float)width);
+    const vec shift = all(total.total() / (float)width), slope = all(product.total() / (float)width);
     E *in_gradient = n->in ? (E *)n->in_gradient + start : nullptr;
     columns(width, [&](int64_t c, auto part) {
       vec d = (load(scaled + c, part) - shift - load(normals + c, part) * slope) * inverse;

@@ -43,20 +43,12 @@ double sum_of_squares(const float *values, int64_t size) {
   const int64_t block = 4096;
   double total = 0;
   for (int64_t start = 0; start < size; start += block) {
-    vec sums[4] = {zero(), zero(), zero(), zero()};
-    const float *p = values + start;
-    const int64_t n = size - start < block ? size - start : block;
-    int64_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES)
-      for (int64_t k = 0; k < 4; k++) {
-        vec x = load(p + i + k * LANES);
-        sums[k] = fma(x, x, sums[k]);
-      }
-    columns(n - i, [&](int64_t c, auto part) {
-      vec x = load(p + i + c, part);
-      sums[0] = fma(x, x, sums[0]);
+    sums squares;
+    columns(size - start < block ? size - start : block, [&](int64_t c, auto part) {
+      vec x = load(values + start + c, part);
+      squares[part.turn] = fma(x, x, squares[part.turn]);
     });
-    total += (double)sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    total += (double)squares.total();
   }
   return total;
 }
