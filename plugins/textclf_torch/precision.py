@@ -23,6 +23,7 @@ from textclf import Chosen, Context
 from .device import Precision
 
 Matmul = Literal["highest", "medium"]
+Kernels = Literal["torch", "native"]
 Mode = Literal["highest", "medium", "bf16"]
 PAYS = 1.5  # a choice must be this much faster, so that a busy machine's noise does not change it
 ALLOWED = 1e-5
@@ -36,12 +37,14 @@ _HOPELESS = 5  # bf16 so many times slower on a few rows is not tried on many: i
 class Arithmetic:
     """precision: of training. matmul: how float32 products are computed on the CPU, "highest" or "medium".
 
-    lanes: how many threads on the CPU carry a share of each batch. Checkpoints store the fields by their names.
+    lanes: how many threads on the CPU carry a share of each batch. kernels: whose code computes layers on the CPU,
+    torch's or that of textclf-kernels. Checkpoints store the fields by their names.
     """
 
     precision: Precision = "float32"
     matmul: Matmul = "highest"
     lanes: int = 1
+    kernels: Kernels = "torch"
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,8 +1,9 @@
-"""Public to other torch plugins: devices, arithmetic, memory errors, scoring, token ids and weights."""
+"""Public to other torch plugins: devices, arithmetic, layers, memory errors, scoring, token ids and weights."""
 
 from __future__ import annotations
 
 from .batches import PACKED_BUDGET
+from .cpu.fused_layer import LayerParts
 from .cpu.lanes import for_scoring as threads_for_scoring
 from .device import (
     Device,
@@ -26,6 +27,7 @@ __all__ = [
     "PACKED_BUDGET",
     "SCORING_BUDGET",
     "Device",
+    "LayerParts",
     "Precision",
     "Reporter",
     "Truncate",
