@@ -6,8 +6,22 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace {
+
+// Linux saves the registers of AMX for a process only after it has asked for them.
+bool may_use_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18;
+  return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+  return false;
+#endif
+}
 
 // What textclf-kernels needs of a processor, and of an operating system that saves its registers.
 int32_t best_level() {
@@ -17,9 +31,12 @@ int32_t best_level() {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
       !__builtin_cpu_supports("avx512dq"))
     return TEXTCLF_AVX2;
-  // Not every compiler knows "avx512bf16" here: leaf 7, subleaf 1, bit 5 of EAX.
+  // Not every compiler knows these names: leaf 7, AVX512_BF16 in bit 5 of EAX of subleaf 1, and in EDX of subleaf 0
+  // AMX-BF16 in bit 22 and AMX-TILE in bit 24.
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1) ? TEXTCLF_AVX512_BF16 : TEXTCLF_AVX512;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return TEXTCLF_AVX512;
+  bool tiles = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1);
+  return tiles && may_use_tiles() ? TEXTCLF_AMX_BF16 : TEXTCLF_AVX512_BF16;
 #else
   return TEXTCLF_NONE;
 #endif
@@ -38,6 +55,7 @@ int32_t level() {
 // A call without a level does nothing: the Python package refuses to load on such a processor.
 #define TEXTCLF_CALL(function, ...)                                     \
   switch (level()) {                                                    \
+    case TEXTCLF_AMX_BF16: return amx_bf16::function(__VA_ARGS__);       \
     case TEXTCLF_AVX512_BF16: return avx512_bf16::function(__VA_ARGS__); \
     case TEXTCLF_AVX512: return avx512::function(__VA_ARGS__);          \
     case TEXTCLF_AVX2: return avx2::function(__VA_ARGS__);              \

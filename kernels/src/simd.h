@@ -5,6 +5,11 @@
 // processor lacks.
 #pragma once
 
+// GCC before 13 takes the undefined vectors inside of its own header for mistakes (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -167,6 +172,46 @@ static inline vec exponential(vec a) {
 #else
   return {_mm256_and_ps(whole.v, _mm256_cmp_ps(a.v, low.v, _CMP_NLT_UQ))};
 #endif
+}
+
+// How much of a vector a step of `columns` works on: all of it, or the first n numbers.
+struct whole {};
+struct part {
+  int64_t n;
+};
+
+template <typename T>
+static inline vec load(const T *p, whole) {
+  return load(p);
+}
+template <typename T>
+static inline vec load(const T *p, part some) {
+  return load(p, some.n);
+}
+template <typename T>
+static inline void store(T *p, vec a, whole) {
+  store(p, a);
+}
+template <typename T>
+static inline void store(T *p, vec a, part some) {
+  store(p, a, some.n);
+}
+// a, with zero behind the part.
+static inline vec within(vec a, whole) { return a; }
+static inline vec within(vec a, part some) {
+#if defined(__AVX512F__)
+  return {_mm512_maskz_mov_ps((__mmask16)((1u << some.n) - 1), a.v)};
+#else
+  return {_mm256_and_ps(a.v, _mm256_castsi256_ps(mask_of(some.n)))};
+#endif
+}
+
+// Calls step(column, whole or part) for every vector of a row.
+template <typename F>
+static inline void columns(int64_t width, F step) {
+  int64_t c = 0;
+  for (; c + LANES <= width; c += LANES) step(c, whole{});
+  if (c < width) step(c, part{width - c});
 }
 
 }  // namespace LEVEL

@@ -28,7 +28,7 @@ extern "C" {
 enum { TEXTCLF_FLOAT32 = 0, TEXTCLF_BFLOAT16 = 1 };
 
 /* Instruction sets, each with all that stand before it. */
-enum { TEXTCLF_NONE = 0, TEXTCLF_AVX2 = 1, TEXTCLF_AVX512 = 2, TEXTCLF_AVX512_BF16 = 3 };
+enum { TEXTCLF_NONE = 0, TEXTCLF_AVX2 = 1, TEXTCLF_AVX512 = 2, TEXTCLF_AVX512_BF16 = 3, TEXTCLF_AMX_BF16 = 4 };
 
 TEXTCLF_API int32_t textclf_abi(void);
 /* The highest level that this processor and its operating system can run; TEXTCLF_NONE on others. */

@@ -1,0 +1,75 @@
+// AdamW over the numbers of many tensors, and what surrounds its step.
+#include "kernels.h"
+#include "simd.h"
+
+namespace LEVEL {
+namespace {
+
+void step(const textclf_adamw_step *s, int64_t t, int64_t begin, int64_t end) {
+  float *weights = s->weights[t], *first = s->first[t], *second = s->second[t];
+  const float *gradients = s->gradients[t];
+  bf16 *halves = s->halves[t];
+  const vec scale = all(s->gradient_scale), keep = all((float)(1.0 - (double)s->rate[t] * (double)s->decay[t])),
+            rate = all((float)((double)s->rate[t] / (double)s->first_correction[t])),
+            first_part = all((float)(1.0 - (double)s->first_beta)), second_beta = all((float)s->second_beta),
+            second_part = all((float)(1.0 - (double)s->second_beta)),
+            correction = all((float)__builtin_sqrt((double)s->second_correction[t])), eps = all(s->eps);
+  columns(end - begin, [&](int64_t c, auto part) {
+    const int64_t i = begin + c;
+    vec g = load(gradients + i, part) * scale, m = load(first + i, part);
+    m = fma(first_part, g - m, m);
+    vec v = second_beta * load(second + i, part) + second_part * g * g;
+    vec w = load(weights + i, part) * keep - rate * m / (root(v) / correction + eps);
+    store(first + i, m, part);
+    store(second + i, v, part);
+    store(weights + i, w, part);
+    if (halves) store(halves + i, w, part);
+  });
+}
+
+}  // namespace
+
+void adamw(const textclf_adamw_step *s, int64_t begin, int64_t end) {
+  int64_t start = 0;
+  for (int64_t t = 0; t < s->count && start < end; t++) {
+    const int64_t stop = start + s->sizes[t];
+    if (begin < stop)
+      step(s, t, (begin > start ? begin : start) - start, (end < stop ? end : stop) - start);
+    start = stop;
+  }
+}
+
+double sum_of_squares(const float *values, int64_t size) {
+  const int64_t block = 4096;
+  double total = 0;
+  for (int64_t start = 0; start < size; start += block) {
+    vec sums[4] = {zero(), zero(), zero(), zero()};
+    const float *p = values + start;
+    const int64_t n = size - start < block ? size - start : block;
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+      for (int64_t k = 0; k < 4; k++) {
+        vec x = load(p + i + k * LANES);
+        sums[k] = fma(x, x, sums[k]);
+      }
+    columns(n - i, [&](int64_t c, auto part) {
+      vec x = load(p + i + c, part);
+      sums[0] = fma(x, x, sums[0]);
+    });
+    total += (double)sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+  return total;
+}
+
+void add(int32_t type, float *into, const void *from, int64_t size) {
+  columns(size, [&](int64_t c, auto part) {
+    vec x = type == TEXTCLF_BFLOAT16 ? load((const bf16 *)from + c, part) : load((const float *)from + c, part);
+    store(into + c, load(into + c, part) + x, part);
+  });
+}
+
+void to_bfloat16(uint16_t *into, const float *from, int64_t size) {
+  columns(size, [&](int64_t c, auto part) { store(into + c, load(from + c, part), part); });
+}
+
+}  // namespace LEVEL
