@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .batches import PACKED_BUDGET
+from .cpu.attention import by_products, takes_products
 from .cpu.fused_layer import LayerParts
 from .cpu.lanes import for_scoring as threads_for_scoring
 from .device import (
@@ -32,6 +33,7 @@ __all__ = [
     "Reporter",
     "Truncate",
     "both_ends",
+    "by_products",
     "choose_device",
     "choose_layout",
     "device_for_use",
@@ -48,5 +50,6 @@ __all__ = [
     "read_tensors",
     "refuse_tensors",
     "score",
+    "takes_products",
     "threads_for_scoring",
 ]

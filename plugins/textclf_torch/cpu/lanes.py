@@ -21,6 +21,7 @@ from textclf import Chosen
 
 from ..batches import share
 from ..precision import shapes_in
+from . import attention
 from .dropout import Masks, seeded_dropout
 from .embeddings import RowGradients, Rows, gradients_by_row
 from .fused_layer import FusedLayers, LayerParts, fused
@@ -217,7 +218,10 @@ def choose(
     layout: Layout,
     context: Context,
 ) -> Arithmetic:
-    """Return the arithmetic with as many lanes as the option names, or as pay, and report the choice."""
+    """Return the arithmetic with as many lanes as the option names, or as pay, and report the choice.
+
+    It has the attention, too, that pays on the threads of a lane.
+    """
     if next(network.parameters()).device.type != "cpu":
         return numbers
     count = options.lanes or MOST
@@ -227,7 +231,7 @@ def choose(
     if count > 1 and reason:
         count, why = 1, reason
     context.emit(Chosen(what="lanes", choice=count, why=why, options={"trainer.lanes": count}))
-    return replace(numbers, lanes=count)
+    return attention.choose(replace(numbers, lanes=count), network, layout, context)
 
 
 def for_scoring(network: torch.nn.Module, encoder: object, device: torch.device) -> int:
