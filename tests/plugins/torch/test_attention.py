@@ -76,7 +76,7 @@ def test_products_are_taken_in_bf16_training_of_texts_that_are_short_enough():
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_resumed_training_keeps_its_attention_and_has_the_same_bits(lanes: int, task: Task):
-    options: dict[str, Any] = {"precision": "bf16", "lanes": lanes, "checkpoint_every": 100}
+    options: dict[str, Any] = {"kernels": "torch", "precision": "bf16", "lanes": lanes, "checkpoint_every": 100}
     context = task.context(cache=task.folder / "cache")
     task.train(context, **options)
     measured(context, 0)
