@@ -101,7 +101,7 @@ def settings_of(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with launch_ours() as mine:
         ours(mine, case).end()
     modes = Peak(Shape(6, 384, 1536), 1024).burst()
-    return dict(search(case, modes, chosen.trial_seconds, say))
+    return dict(search(case, modes, chosen.trial_seconds, say)[0])
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -43,8 +43,11 @@ def batch(size: int, effective: int) -> Settings:
 
 def search(
     case: Case, modes: dict[str, float], seconds: float, say: Callable[[str], None], *, short: bool = False
-) -> Settings:
-    """Return the fastest settings; a trial that takes longer than `seconds` is given up. `short`: two trials only."""
+) -> tuple[Settings, float]:
+    """Return the fastest settings and their tokens a second; a trial longer than `seconds` is given up.
+
+    short: two trials only.
+    """
     tried: dict[str, float] = {}
     best: Settings = {**START, **batch(case.batch_size, case.batch_size)}
     with Trials(case, seconds) as trials:
@@ -64,18 +67,23 @@ def search(
                 if rate > fastest:
                     best, fastest = settings, rate
                 reached.append((rate, settings))
-        best = _final(trials, sorted(reached, key=lambda pair: -pair[0])[:3])
-    say(f"  the expert's best: {_named(best)}")
-    return best
+        best, fastest = _final(trials, sorted(reached, key=lambda pair: -pair[0])[:3])
+    say(f"  the expert's best: {_named(best)} ({fastest:.0f} tokens/s)")
+    return best, fastest
 
 
-def _final(trials: Trials, candidates: list[tuple[float, Settings]], times: int = 2) -> Settings:
-    """Measure the best few again, in turn, so that no lucky moment of the machine decides for a slower one."""
+def _final(trials: Trials, candidates: list[tuple[float, Settings]], times: int = 2) -> tuple[Settings, float]:
+    """Measure the best few again, in turn, so that no lucky moment of the machine decides for a slower one.
+
+    Returns the best, and its median.
+    """
     rates = [[rate] for rate, _ in candidates]
     for _ in range(times if len(candidates) > 1 else 0):
         for (_, settings), found in zip(candidates, rates, strict=True):
             found.append(trials.rate(settings))
-    return max(zip(rates, candidates, strict=True), key=lambda pair: median(pair[0]))[1][1]
+    medians = [median(found) for found in rates]
+    at = medians.index(max(medians))
+    return candidates[at][1], medians[at]
 
 
 class Trials:

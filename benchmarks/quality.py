@@ -34,7 +34,7 @@ def judge(case: Case, extent: Extent, seeds: int, steps: int) -> None:
         best = extent.settings
         if best is None:
             modes = Peak(Shape(6, 384, 1536), 1024, case.device).burst()
-            best = search(replace(case, total=100_000), modes, extent.seconds, say, short=extent.short)
+            best, _ = search(replace(case, total=100_000), modes, extent.seconds, say, short=extent.short)
         case = replace(case, batch_size=step_size(best))
         found: dict[str, list[Learnt]] = {"ours": [], "expert": []}
         for seed in range(1, seeds + 1):

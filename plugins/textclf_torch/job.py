@@ -13,7 +13,7 @@ import torch
 from textclf import Context, Encoded, Labels, Layout, TokenEncoder
 
 from .batches import order
-from .cpu import lanes
+from .cpu import agreement, attention, lanes
 from .distributed.team import Team
 from .divergence import DivergenceMonitor
 from .layers import UnfreezeSchedule
@@ -96,10 +96,15 @@ def steps_of(options: TorchOptions, rows: int) -> int:
 
 @contextmanager
 def equipped(job: Job) -> Iterator[Job]:
-    """Yield the job with the lanes of its arithmetic and, on the CPU, cheaper dropout and embedding gradients."""
+    """Yield the job with its lanes and attention and, on the CPU, cheaper dropout and embedding gradients."""
     # The labels' dropout does not depend on the phases before theirs.
     seed = (job.context.seed, job.team.rank, *((job.phase,) if job.objective.name else ()))
-    with lanes.opened(job.network, job.device, seed, job.arithmetic.lanes) as found:
+    numbers = job.arithmetic
+    layers = agreement.layers_of(job.classifier, job.encoder) if numbers.kernels == "native" else ()
+    with (
+        attention.products(numbers.products),
+        lanes.opened(job.network, job.device, seed, numbers.lanes, layers) as found,
+    ):
         try:
             yield replace(job, lanes=found)
         finally:

@@ -86,7 +86,7 @@ def take_step(job: Job, state: State, rows: NDArray[np.int64]) -> None:
     # of a gradient scaler. On a CPU there is nothing to wait for, and a bad step is an error at once.
     job.optimizer.found_inf = job.divergence.record(job, state, losses, norm, their_rows)  # type: ignore[attr-defined]
     optimizer.set_rates(job, state.step)
-    job.scaler.step(job.optimizer)
+    optimizer.step(job)
     job.scaler.update()
     optimizer.zero_grad(job)
     job.monitor.lap("optimiser")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from .cpu import kernels
 from .layers import shares
 
 if TYPE_CHECKING:
@@ -117,6 +118,41 @@ def clip_gradients(job: Job) -> torch.Tensor:
     # The fused step divides gradients by this number as it reads them.
     job.optimizer.grad_scale = (norm + 1e-6) / most if norm > most else None  # type: ignore[attr-defined]
     return norm
+
+
+def step(job: Job) -> None:
+    """Let AdamW take its step; with compiled kernels in one pass over all there is, bf16 copies of weights included."""
+    if job.arithmetic.kernels == "torch":
+        job.scaler.step(job.optimizer)
+        return
+    groups = [(group, p) for group in job.optimizer.param_groups for p in group["params"] if p.grad is not None]
+    layers = job.lanes.layers
+    copies = {} if layers is None else {id(p): copy for p, copy in layers.copies()}
+    states = [_state(job.optimizer, p) for _, p in groups]
+    clipped: torch.Tensor | None = getattr(job.optimizer, "grad_scale", None)
+    torch._foreach_add_([state["step"] for state in states], 1.0)
+    kernels.adamw(
+        [
+            kernels.Stepped(
+                p, p.grad.contiguous(), state["exp_avg"], state["exp_avg_sq"], copies.get(id(p)), group["lr"],
+                group["weight_decay"], float(state["step"]),
+            )
+            for (group, p), state in zip(groups, states, strict=True)
+        ],
+        job.options.betas,
+        job.optimizer.defaults["eps"],
+        scale=1.0 if clipped is None else 1.0 / float(clipped),
+    )  # fmt: skip
+    if layers is not None:
+        layers.declare_current()
+
+
+def _state(made: torch.optim.AdamW, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+    """Return AdamW's state of a parameter, as its first step makes it."""
+    state: dict[str, torch.Tensor] = made.state[parameter]
+    if not state:
+        state |= {**_settled(parameter), "step": torch.zeros((), dtype=torch.float32)}
+    return state
 
 
 def zero_grad(job: Job) -> None:

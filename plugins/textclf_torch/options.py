@@ -93,6 +93,11 @@ class TorchOptions(Options):
     lanes: int | None = Field(
         None, ge=1, le=64, description="on the CPU, threads that each carry a share of a batch; null: two if that pays"
     )
+    kernels: Literal["auto", "torch", "native"] = Field(
+        "auto",
+        description="on the CPU, the code between products; native: that of textclf-kernels; auto: where it is "
+        "installed and agrees with torch",
+    )
     class_weight: Literal["none", "balanced"] = Field(
         "none", description="balanced: every label weighs the same, however rare"
     )

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,13 @@ from textclf import Chosen, Context
 from .device import Precision
 
 Matmul = Literal["highest", "medium"]
+Kernels = Literal["torch", "native"]
 Mode = Literal["highest", "medium", "bf16"]
 PAYS = 1.5  # a choice must be this much faster, so that a busy machine's noise does not change it
 ALLOWED = 1e-5
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}  # the types that autocast casts to
 FORMAT = 1
+BEFORE = "measured before"
 _SMALL = 1 << 16  # nothing is gained below, and measuring would take longer than the products
 _HOPELESS = 5  # bf16 so many times slower on a few rows is not tried on many: in software it takes seconds
 
@@ -36,12 +38,16 @@ _HOPELESS = 5  # bf16 so many times slower on a few rows is not tried on many: i
 class Arithmetic:
     """precision: of training. matmul: how float32 products are computed on the CPU, "highest" or "medium".
 
-    lanes: how many threads on the CPU carry a share of each batch. Checkpoints store the fields by their names.
+    lanes: how many threads on the CPU carry a share of each batch. kernels: whose code computes layers on the CPU,
+    torch's or that of textclf-kernels. products: the longest text whose attention on the CPU is by batched products of
+    torch, 0: none. Checkpoints store the fields by their names.
     """
 
     precision: Precision = "float32"
     matmul: Matmul = "highest"
     lanes: int = 1
+    kernels: Kernels = "torch"
+    products: int = 0
 
     @property
     def dtype(self) -> torch.dtype:
@@ -114,18 +120,18 @@ def find(network: torch.nn.Module, context: Context) -> Measured | None:
     The result is stored in the cache, so that two runs on one machine choose the same: a CPU model, its threads, a
     version of torch and a shape are measured once.
     """
-    shape = shape_of(network)
-    if shape[0] * shape[1] < _SMALL:
+    if too_small(network):
         return None
-    about = {
-        "format": FORMAT, "cpu": _cpu(), "capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(), "torch": torch.__version__, "shape": list(shape),
-    }  # fmt: skip
-    if context.cache is None:
-        return _measure(shape)
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:40]
-    file = context.cache / "arithmetic" / f"{key}.json"
-    return _load(file, shape) or _measure_and_store(file, about, shape)
+    shape = shape_of(network)
+    about = {**machine(), "threads": torch.get_num_threads(), "shape": list(shape)}
+    found, how = measured_once(about, context, lambda: _measure(shape), {"medium": bool, "bf16": bool, "fastest": str})
+    return Measured(**found, how=f"{how} at {shape[1]}x{shape[0]}" if how == BEFORE else how)
+
+
+def too_small(network: torch.nn.Module) -> bool:
+    """Tell whether measuring would take longer than all that a network's products could gain."""
+    out, into = shape_of(network)
+    return out * into < _SMALL
 
 
 def shape_of(network: torch.nn.Module) -> tuple[int, int]:
@@ -134,21 +140,49 @@ def shape_of(network: torch.nn.Module) -> tuple[int, int]:
     return max(shapes, key=lambda s: shapes[s] * s[0] * s[1], default=(0, 0))
 
 
-def _load(file: Path, shape: tuple[int, int]) -> Measured | None:
+def machine() -> dict[str, Any]:
+    """Return what a measurement depends on: the CPU model and the version of torch."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"format": FORMAT, "cpu": _cpu(), "capability": capability, "torch": torch.__version__}
+
+
+def measured_once(
+    about: dict[str, Any],
+    context: Context,
+    measure: Callable[[], tuple[dict[str, Any], str]],
+    kinds: dict[str, type],
+) -> tuple[dict[str, Any], str]:
+    """Return what `measure` finds, and how, or what an earlier run stored in the cache, so that both choose the same.
+
+    about: what the measurement depends on. kinds: the type of each value that is found. The timing is not stored.
+    """
+    if context.cache is None:
+        return measure()
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:40]
+    file = context.cache / "arithmetic" / f"{key}.json"
+    stored = _load(file, kinds)
+    return (stored, BEFORE) if stored else _measure_and_store(file, about, measure, kinds)
+
+
+def _load(file: Path, kinds: dict[str, type]) -> dict[str, Any] | None:
     """Return what an earlier run measured, or None where no readable file has it."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         stored = json.loads(file.read_text("utf-8"))
-        how = f"measured before at {shape[1]}x{shape[0]}"
-        found = Measured(stored["medium"], stored["bf16"], stored["fastest"], how)
-        if isinstance(found.medium, bool) and isinstance(found.bf16, bool) and found.fastest in get_args(Mode):
+        found = {name: stored[name] for name in kinds}
+        if all(type(found[name]) is kind for name, kind in kinds.items()):
             return found
     return None
 
 
-def _measure_and_store(file: Path, about: dict[str, Any], shape: tuple[int, int]) -> Measured:
+def _measure_and_store(
+    file: Path,
+    about: dict[str, Any],
+    measure: Callable[[], tuple[dict[str, Any], str]],
+    kinds: dict[str, type],
+) -> tuple[dict[str, Any], str]:
     """Measure, and store the choice without the timing, unless another process has stored its own meanwhile."""
-    found = _measure(shape)
-    text = json.dumps({**about, "medium": found.medium, "bf16": found.bf16, "fastest": found.fastest}, indent=1)
+    found, how = measure()
+    text = json.dumps({**about, **found}, indent=1)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     with suppress(OSError):  # without a writable cache every run measures
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -157,17 +191,18 @@ def _measure_and_store(file: Path, about: dict[str, Any], shape: tuple[int, int]
                 opened.write(text + "\n")
                 opened.flush()
                 os.fsync(opened.fileno())
-            first = _load(file, shape)
+            first = _load(file, kinds)
             if first is not None:
-                return first
+                return first, BEFORE
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
-    return found
+    return found, how
 
 
-def _measure(shape: tuple[int, int]) -> Measured:
-    return choose_modes(*_time(shape), shape)
+def _measure(shape: tuple[int, int]) -> tuple[dict[str, Any], str]:
+    found = choose_modes(*_time(shape), shape)
+    return {"medium": found.medium, "bf16": found.bf16, "fastest": found.fastest}, found.how
 
 
 def choose_modes(seconds: dict[Mode, float], error: float, shape: tuple[int, int]) -> Measured:

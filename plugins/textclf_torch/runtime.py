@@ -1,8 +1,10 @@
-"""Public to other torch plugins: devices, arithmetic, memory errors, scoring, token ids and weights."""
+"""Public to other torch plugins: devices, arithmetic, layers, memory errors, scoring, token ids and weights."""
 
 from __future__ import annotations
 
 from .batches import PACKED_BUDGET
+from .cpu.attention import by_products, takes_products
+from .cpu.fused_layer import LayerParts
 from .cpu.lanes import for_scoring as threads_for_scoring
 from .device import (
     Device,
@@ -26,10 +28,12 @@ __all__ = [
     "PACKED_BUDGET",
     "SCORING_BUDGET",
     "Device",
+    "LayerParts",
     "Precision",
     "Reporter",
     "Truncate",
     "both_ends",
+    "by_products",
     "choose_device",
     "choose_layout",
     "device_for_use",
@@ -46,5 +50,6 @@ __all__ = [
     "read_tensors",
     "refuse_tensors",
     "score",
+    "takes_products",
     "threads_for_scoring",
 ]

@@ -37,17 +37,22 @@ def score(
     labels: Labels,
     device: torch.device,
     context: Context,
+    *,
+    cast: bool = False,
 ) -> NDArray[np.float32]:
     """Return the probabilities of all texts, float32[n, labels]: softmax, or for multi-label tasks sigmoids.
 
-    Up to the logits the network computes in the precision of its weights, from there in float32.
+    Up to the logits the network computes in the precision of its weights, or with `cast` in bf16 by autocast, from
+    there in float32.
     """
     lengths = encoder.lengths(tokens)
     network.eval()
     layout, _ = choose_layout(encoder, device, network, next(network.parameters()).dtype)
 
     def probabilities(rows: NDArray[np.int64]) -> torch.Tensor:
-        logits = logits_of(network(**encoder.collate(tokens, rows, layout, device))).float()
+        batch = encoder.collate(tokens, rows, layout, device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=cast):
+            logits = logits_of(network(**batch)).float()
         return logits.sigmoid() if labels.task == "multi-label" else logits.softmax(dim=1)
 
     count = for_scoring(network, encoder, device)

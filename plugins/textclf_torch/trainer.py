@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -25,7 +26,7 @@ from textclf import (
 
 from . import checkpoint, explain, loop, precision
 from .accounts import scored
-from .cpu import lanes
+from .cpu import agreement, lanes
 from .device import choose_device, choose_layout, device_for_use, matmul_precision, own_randomness
 from .distributed.leader import with_workers
 from .distributed.team import SingleProcess, Team
@@ -68,9 +69,11 @@ class TorchTrainer:
             )
             if found:
                 layout = checkpoint.layout_of(found)
+                agreement.check_again(numbers, network, tokens, layout)
             else:
                 layout, why = choose_layout(tokens, device, network.train(), numbers.dtype)
                 context.emit(Chosen(what="layout", choice=layout, why=why))
+                numbers = agreement.choose(self._options, numbers, network, tokens, layout, context)
                 numbers = lanes.choose(self._options, numbers, network, tokens, train.features, layout, context)
             phase, before = checkpoint.phase_of(found) if found else 0, 0
             for at, objective in enumerate([*objectives_of(tokens, train), None]):
@@ -84,7 +87,7 @@ class TorchTrainer:
                 )  # fmt: skip
                 self._train_phase(job, found if at == phase else None)
                 before += job.steps
-        return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
+        return self._model(network, tokens, labels, device)
 
     def _train_phase(self, job: Job, found: Path | None) -> None:
         """Train one phase to its end, from a checkpoint of that phase where there is one."""
@@ -93,6 +96,12 @@ class TorchTrainer:
             state = checkpoint.resume(shared, found) if found else first
             with equipped(shared) as ready:
                 loop.run(ready, state)
+
+    def _model(
+        self, network: torch.nn.Module, tokens: TokenEncoder, labels: Labels, device: torch.device
+    ) -> TorchModel:
+        options = self._options
+        return TorchModel(network, tokens, labels, device, options.matmul == "highest", options.kernels)
 
     def restore(self, folder: Path, encoder: Encoder, labels: Labels) -> TorchModel:
         """Read what `TorchModel.save` wrote; the model runs on the CPU where the device of the training is missing."""
@@ -106,12 +115,13 @@ class TorchTrainer:
             raise ArtefactError(f"'{file}' has format {stored['format']}; this version reads {FORMAT}")
         tokens, device = cast("TokenEncoder", encoder), device_for_use(self._options.device)
         network = tokens.load_network(folder, labels).to(device)
-        return TorchModel(network, tokens, labels, device, exact=self._options.matmul == "highest")
+        return self._model(network, tokens, labels, device)
 
 
 class TorchModel:
     """A fine-tuned network with the encoder whose tokens it reads.
 
+    kernels: "torch" forbids compiled kernels, which are otherwise used where they agree with torch.
     exact: float32 products are those of "highest", even where "medium" was measured to be as exact and faster. There is
     no such field for "medium": the option says nothing about another machine, where the model may be now.
     """
@@ -125,6 +135,7 @@ class TorchModel:
         labels: Labels,
         device: torch.device,
         exact: bool = False,
+        kernels: Literal["auto", "torch", "native"] = "auto",
     ) -> None:
         self.network = network.eval()
         self.device = device
@@ -133,6 +144,8 @@ class TorchModel:
         self._exact = exact
         self._numbers: tuple[precision.Arithmetic, str] | None = None
         self._half: torch.nn.Module | None = None
+        self._native = False if kernels == "torch" or device.type != "cpu" else None
+        self._lock = threading.Lock()
 
     def scores(self, features: Tokens, context: Context) -> NDArray[np.float32]:
         """Return probabilities, float32[texts, labels], computed in float32; with `context.fast` in bf16 if that pays.
@@ -140,14 +153,17 @@ class TorchModel:
         Float32 products are computed in the fastest mode that was measured to have no error.
         """
         self._numbers = numbers, why = self._numbers or precision.for_scoring(self.network, self.device, context)
-        network = self.network
+        network, half = self.network, context.fast and numbers.precision == "bf16"
         if context.fast:
-            half = numbers.precision == "bf16"
             context.emit(Chosen(what="scoring", choice="bf16" if half else "float32", why=why))
-            network = self._in_bf16() if half else network
+        native = self._scores_natively(context)
+        if half and not native:
+            network = self._in_bf16()
         matmul = "highest" if self._exact else numbers.matmul
         with matmul_precision(matmul, self.device), scored(self._encoder.lengths(features), context):
-            return score(network, self._encoder, features, self._labels, self.device, context)
+            # Layers that go through kernels have copies of their weights, and compute in the type of autocast.
+            cast = half and native
+            return score(network, self._encoder, features, self._labels, self.device, context, cast=cast)
 
     def opaque(self) -> str:
         """Return why the network cannot be explained by gradients, or an empty string."""
@@ -158,6 +174,13 @@ class TorchModel:
         return explain.attribute(
             self.network, self._encoder, features, columns, self._labels, self.device, context
         )
+
+    def _scores_natively(self, context: Context) -> bool:
+        """Tell whether the layers go through kernels; the first call lets them where these agree with torch."""
+        with self._lock:
+            if self._native is None:
+                self._native = agreement.score_natively(self.network, self._encoder, context)
+            return self._native
 
     def _in_bf16(self) -> torch.nn.Module:
         if self._half is None:

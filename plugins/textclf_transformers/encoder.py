@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from textclf_torch.runtime import LayerParts
 
 from textclf import Chosen, Context, Labels, Layout, Span, Split, Texts, Tokens
 
@@ -15,6 +16,7 @@ from .batch import TokenCache
 from .checkpoint import Checkpoint, locate
 from .masked_lm import MaskedWords, Masking
 from .packed import forward, parity
+from .packed.layers import fused_layers
 from .tokenizer import Preprocessor, read_preprocessor
 
 if TYPE_CHECKING:
@@ -148,6 +150,10 @@ class TransformerEncoder:
         if next(network.parameters()).device.type == "cpu":
             return ""
         return parity.why_padded(network, self._preprocessor.collator, dtype)
+
+    def fused_layers(self, network: Any) -> list[LayerParts]:
+        """Return the parts of a network's layers that kernels can compute in packed rows; none of other networks."""
+        return fused_layers(network.base_model) if "packed" in self.layouts else []
 
     def layers(self, network: torch.nn.Module) -> list[list[torch.nn.Parameter]]:
         return networks.layers(network)

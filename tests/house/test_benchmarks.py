@@ -74,6 +74,17 @@ def test_sides_take_turns_and_every_second_round_goes_backwards(measuring):
     assert called == ["ours", "theirs", "theirs", "ours"]
 
 
+def test_a_pair_with_a_slow_expert_is_repeated_a_bounded_number_of_times(measuring, capsys):
+    import training
+
+    def pairs(*rates: float) -> list[dict[str, float]]:
+        return [{"ours": 100.0, "expert": rate} for rate in rates]
+
+    assert list(training.steady(pairs(90, 40, 95, 92), 2, 80)) == pairs(90, 95)
+    assert "the expert ran at 40 tokens/s, below 80% of its rate in its search" in capsys.readouterr().out
+    assert list(training.steady(pairs(10, 20, 30, 40), 2, 80)) == pairs(30, 40)
+
+
 @pytest.mark.slow
 def test_long_texts_have_imdb_s_lengths_and_are_the_same_each_time(texts, tmp_path):
     sentences, test = texts.short(tmp_path)

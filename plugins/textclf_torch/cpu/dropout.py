@@ -33,6 +33,11 @@ class Masks:
         """Let this thread draw for a lane, from its first mask on."""
         self._local.bits = np.random.SFC64(np.random.SeedSequence((*self._seed, self._step, lane)))
 
+    def key(self) -> int:
+        """Return 64 random bits, from which a kernel draws the mask of one dropout."""
+        bits: np.random.SFC64 = self._local.bits
+        return int(bits.random_raw())
+
     def draw(self, shape: torch.Size, rate: float) -> torch.Tensor:
         """Return a mask of a shape, float32: 0 where an element is dropped, otherwise what preserves the mean."""
         bits: np.random.SFC64 = self._local.bits

@@ -21,8 +21,10 @@ from textclf import Chosen
 
 from ..batches import share
 from ..precision import shapes_in
+from . import attention
 from .dropout import Masks, seeded_dropout
 from .embeddings import RowGradients, Rows, gradients_by_row
+from .fused_layer import FusedLayers, LayerParts, fused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,11 +45,13 @@ Work = Callable[[Groups], list[torch.Tensor]]
 class Lanes(Protocol):
     """How a batch is carried through the network: `work` calls `differentiate` for each of its micro-batches.
 
-    rows: the gradients of large tables by row, where these are on.
+    rows: the gradients of large tables by row, where these are on. layers: those that go through kernels.
     """
 
     @property
     def rows(self) -> RowGradients | None: ...
+    @property
+    def layers(self) -> FusedLayers | None: ...
 
     def begin(self, step: int) -> None:
         """Begin a step, or begin it again: dropout depends on nothing that was drawn before."""
@@ -68,6 +72,7 @@ class OneLane:
 
     masks: Masks | None = None
     rows: RowGradients | None = None
+    layers: FusedLayers | None = None
 
     def begin(self, step: int) -> None:
         if self.masks:
@@ -79,7 +84,12 @@ class OneLane:
     def carry(self, work: Work, lanes: Sequence[Groups]) -> list[torch.Tensor]:
         if self.masks:
             self.masks.enter(0)
-        return work(lanes[0])
+        if self.layers is None:
+            return work(lanes[0])
+        self.layers.enter(0)
+        losses = work(lanes[0])
+        self.layers.collect()
+        return losses
 
     def differentiate(self, loss: torch.Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
@@ -96,9 +106,11 @@ class _Gradient:
 class ParallelLanes:
     """Several lanes, the first in the calling thread."""
 
-    def __init__(self, network: torch.nn.Module, count: int, masks: Masks, rows: RowGradients) -> None:
+    def __init__(
+        self, network: torch.nn.Module, count: int, masks: Masks, rows: RowGradients, layers: FusedLayers
+    ) -> None:
         self._network, self._parameters = network, list(network.parameters())
-        self._count, self._masks, self.rows = count, masks, rows
+        self._count, self._masks, self.rows, self.layers = count, masks, rows, layers
         self._pool = ThreadPoolExecutor(count - 1, "lane")
         self._local = threading.local()
 
@@ -115,6 +127,7 @@ class ParallelLanes:
     def carry(self, work: Work, lanes: Sequence[Groups]) -> list[torch.Tensor]:
         def carry_lane(lane: int) -> tuple[list[torch.Tensor], _Gradient]:
             self._masks.enter(lane)
+            self.layers.enter(lane)
             self._local.gradient = gradient = _Gradient()
             try:
                 with self.rows.deferred() as gradient.rows:
@@ -130,6 +143,7 @@ class ParallelLanes:
                     parameter.grad = tensor if parameter.grad is None else parameter.grad.add_(tensor)
             for rows in gradient.rows:
                 self.rows.add(rows)
+        self.layers.collect()
         return [losses for lane, _ in results for losses in lane]
 
     def differentiate(self, loss: torch.Tensor) -> None:
@@ -166,16 +180,29 @@ def _with_threads(threads: int, work: Callable[[int], T], lane: int) -> T:
 
 
 @contextmanager
-def opened(network: torch.nn.Module, device: torch.device, seed: tuple[int, ...], count: int) -> Iterator[Lanes]:
-    """Open so many lanes through a network, with the dropout and embedding gradients of the CPU; seed: of dropout."""
+def opened(
+    network: torch.nn.Module,
+    device: torch.device,
+    seed: tuple[int, ...],
+    count: int,
+    layers: Sequence[LayerParts] = (),
+) -> Iterator[Lanes]:
+    """Open so many lanes through a network, with the dropout and embedding gradients of the CPU.
+
+    seed: of dropout. layers: those that go through kernels.
+    """
     if device.type != "cpu":
         yield OneLane()
         return
-    with gradients_by_row(network) as rows, seeded_dropout(network, seed) as masks:
+    with (
+        gradients_by_row(network) as rows,
+        seeded_dropout(network, seed) as masks,
+        fused(layers, masks) as through,
+    ):
         if count == 1:
-            yield OneLane(masks, rows)
+            yield OneLane(masks, rows, through)
             return
-        lanes = ParallelLanes(network, count, masks, rows)
+        lanes = ParallelLanes(network, count, masks, rows, through)
         try:
             yield lanes
         finally:
@@ -191,7 +218,10 @@ def choose(
     layout: Layout,
     context: Context,
 ) -> Arithmetic:
-    """Return the arithmetic with as many lanes as the option names, or as pay, and report the choice."""
+    """Return the arithmetic with as many lanes as the option names, or as pay, and report the choice.
+
+    It has the attention, too, that pays on the threads of a lane.
+    """
     if next(network.parameters()).device.type != "cpu":
         return numbers
     count = options.lanes or MOST
@@ -201,7 +231,7 @@ def choose(
     if count > 1 and reason:
         count, why = 1, reason
     context.emit(Chosen(what="lanes", choice=count, why=why, options={"trainer.lanes": count}))
-    return replace(numbers, lanes=count)
+    return attention.choose(replace(numbers, lanes=count), network, layout, context)
 
 
 def for_scoring(network: torch.nn.Module, encoder: object, device: torch.device) -> int:

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from textclf_torch.runtime import by_products, takes_products
 from torch.nn import functional
 
 # torch's kernel of variable length takes no other types than these, and has no dropout.
@@ -79,6 +80,8 @@ def within(
     seen_whole = rule.reach is None or len(query) == len(key)
     if query.is_cuda and query.dtype in HALVES and rule.dropout == 0.0 and seen_whole:
         return by_borders(query, key, value, lengths, borders, rule)
+    if rule.dropout == 0.0 and len(query) == len(key) and takes_products(query, lengths):
+        return by_products(query, key, value, lengths, scale=rule.scale, reach=rule.reach, causal=rule.causal)
     return by_length(query, key, value, lengths, rule)
 
 

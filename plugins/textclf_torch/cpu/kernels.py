@@ -1,0 +1,252 @@
+"""The compiled kernels of textclf-kernels, called with tensors, each by all threads of its caller."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+
+INSTALL = "textclf-kernels"
+TYPES = {torch.float32: 0, torch.bfloat16: 1}
+LEVELS = {1: "avx2", 2: "avx512", 3: "avx512_bf16", 4: "amx_bf16"}
+GRAIN = 32  # rows, or heads of texts, that are worth a thread
+
+
+def missing() -> str:
+    """Return why there are no kernels for this process, or an empty string."""
+    try:
+        load()
+    except ModuleNotFoundError:
+        return f"{INSTALL} is not installed"
+    except import_module("textclf_kernels").Unavailable as error:
+        return str(error)
+    return ""
+
+
+@cache
+def load() -> tuple[Any, Any]:
+    """Return the module and its library; raises ModuleNotFoundError or `textclf_kernels.Unavailable`."""
+    module: Any = import_module("textclf_kernels")
+    return module, module.load()
+
+
+def level() -> str:
+    """Return the instruction set in use."""
+    return LEVELS[load()[1].textclf_level()]
+
+
+class Attention:
+    """Attention within texts: query row i of text t is `query_borders[t] + i`, its keys stand within `borders`.
+
+    query: [queries, heads * width]; key, value: [tokens, heads * width], rows of any stride. borders, query_borders:
+    int64[texts + 1].
+    """
+
+    def __init__(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        borders: torch.Tensor,
+        query_borders: torch.Tensor,
+        heads: int,
+        scale: float,
+    ) -> None:
+        self._kept = query, key, value, borders, query_borders
+        self.out = query.new_empty(query.shape)
+        self._logs = torch.empty(heads, len(query))
+        self._size = (len(borders) - 1) * heads
+        module, self._library = load()
+        self._call = module.Attention(
+            type=TYPES[query.dtype], heads=heads, width=query.shape[1] // heads, texts=len(borders) - 1,
+            queries=len(query), reach=-1, scale=scale, borders=borders.data_ptr(),
+            query_borders=query_borders.data_ptr(), query=query.data_ptr(), key=key.data_ptr(),
+            value=value.data_ptr(), query_stride=query.stride(0), key_stride=key.stride(0),
+            value_stride=value.stride(0), out=self.out.data_ptr(), out_stride=self.out.stride(0),
+            logs=self._logs.data_ptr(),
+        )  # fmt: skip
+        by, call = ctypes.byref(self._call), self._library.textclf_attention_forward
+        _divide(self._size, lambda part, begin, end: call(by, begin, end))
+
+    def backward(self, gradient: torch.Tensor, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Write the gradients of query, key and value."""
+        made = self._call
+        made.out_gradient, made.out_gradient_stride = gradient.data_ptr(), gradient.stride(0)
+        made.query_gradient, made.query_gradient_stride = query.data_ptr(), query.stride(0)
+        made.key_gradient, made.key_gradient_stride = key.data_ptr(), key.stride(0)
+        made.value_gradient, made.value_gradient_stride = value.data_ptr(), value.stride(0)
+        by, call = ctypes.byref(made), self._library.textclf_attention_backward
+        _divide(self._size, lambda part, begin, end: call(by, begin, end))
+
+
+class Norm:
+    """LayerNorm of residual + dropout(product + bias).
+
+    product: [rows, width]. residual: float32[rows, width]. out: float32; `half` is the same in bf16 where the product
+    is. dropped: how many of 65,536 random numbers drop an element. key: of dropout.
+    """
+
+    def __init__(
+        self,
+        product: torch.Tensor,
+        bias: torch.Tensor,
+        residual: torch.Tensor,
+        norm: torch.nn.LayerNorm,
+        dropped: int,
+        key: int,
+    ) -> None:
+        self._kept = product, bias, residual, norm
+        self.out = torch.empty_like(residual)
+        self.half = torch.empty_like(product) if product.dtype == torch.bfloat16 else None
+        self._moments = torch.empty(2, len(product))
+        module, self._library = load()
+        self._call = module.Norm(
+            type=TYPES[product.dtype], rows=product.shape[0], width=product.shape[1], bias=bias.data_ptr(),
+            residual=residual.data_ptr(), weight=norm.weight.data_ptr(), shift=norm.bias.data_ptr(), eps=norm.eps,
+            dropped=dropped, key=key, out=self.out.data_ptr(), out_half=_pointer(self.half),
+            mean=self._moments[0].data_ptr(), inverse=self._moments[1].data_ptr(),
+        )  # fmt: skip
+        setattr(self._call, "in", product.data_ptr())
+        by, call = ctypes.byref(self._call), self._library.textclf_norm_forward
+        _divide(len(product), lambda part, begin, end: call(by, begin, end))
+
+    def backward(
+        self, gradient: torch.Tensor | None, half: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the gradients of the product and of the residual, and those of bias, weight and shift, [3, width].
+
+        gradient: float32, of the output. half: of the product's type, another part of it.
+        """
+        product, _, residual, _ = self._kept
+        into, passed = torch.empty_like(product), torch.empty_like(residual)
+        made, call = self._call, self._library.textclf_norm_backward
+        made.out_gradient, made.out_gradient_half = _pointer(gradient), _pointer(half)
+        made.in_gradient, made.residual_gradient = into.data_ptr(), passed.data_ptr()
+
+        def work(part: int, begin: int, end: int) -> None:
+            own = type(made).from_buffer_copy(made)
+            own.bias_gradient, own.weight_gradient, own.shift_gradient = (row.data_ptr() for row in sums[part])
+            call(ctypes.byref(own), begin, end)
+
+        sums = torch.empty(len(_parts(len(product))), 3, product.shape[1])
+        _divide(len(product), work)
+        return into, passed, _summed(sums)
+
+
+def gelu(product: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return gelu(product + bias), the exact one."""
+    out, call = torch.empty_like(product), load()[1].textclf_gelu_forward
+    given = TYPES[product.dtype], product.data_ptr(), bias.data_ptr(), out.data_ptr(), product.shape[1]
+    _divide(len(product), lambda part, begin, end: call(*given, begin, end))
+    return out
+
+
+def gelu_backward(product: torch.Tensor, bias: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Turn the gradient of `gelu` into that of the product, in place, and return that of the bias."""
+    sums = torch.empty(len(_parts(len(product))), product.shape[1])
+    call, place = load()[1].textclf_gelu_backward, gradient.data_ptr()
+    given = TYPES[product.dtype], product.data_ptr(), bias.data_ptr(), place, place
+    width = product.shape[1]
+    _divide(len(product), lambda part, begin, end: call(*given, sums[part].data_ptr(), width, begin, end))
+    return _summed(sums)
+
+
+def add(into: torch.Tensor, values: torch.Tensor) -> None:
+    """Add contiguous values to a contiguous float32 tensor."""
+    call, kind, size = load()[1].textclf_add, TYPES[values.dtype], values.element_size()
+    to, source = into.data_ptr(), values.data_ptr()
+    _divide(
+        into.numel(), lambda part, begin, end: call(kind, to + 4 * begin, source + size * begin, end - begin), 1 << 16
+    )
+
+
+def sum_of_squares(values: torch.Tensor) -> float:
+    """Return the sum of squares of a contiguous float32 tensor, added up in double."""
+    call, place = load()[1].textclf_sum_of_squares, values.data_ptr()
+    found = [0.0] * len(_parts(values.numel(), 1 << 16))
+
+    def work(part: int, begin: int, end: int) -> None:
+        found[part] = call(place + 4 * begin, end - begin)
+
+    _divide(values.numel(), work, 1 << 16)
+    return sum(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One tensor of an AdamW step: contiguous weights, gradient and averages; `half` gets the weights in bf16 as well.
+
+    number: of the step, from 1; more of them correct the bias of the averages less.
+    """
+
+    weights: torch.Tensor
+    gradient: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    half: torch.Tensor | None
+    rate: float
+    decay: float
+    number: float
+
+
+def adamw(tensors: Sequence[Stepped], betas: tuple[float, float], eps: float, scale: float) -> None:
+    """Take one step of AdamW as torch.optim.AdamW does; gradients count times `scale`."""
+    count = len(tensors)
+    pointers, floats = ctypes.c_void_p * count, ctypes.c_float * count
+    sizes = [each.weights.numel() for each in tensors]
+    arrays: dict[str, Any] = {
+        "sizes": (ctypes.c_int64 * count)(*sizes),
+        "weights": pointers(*(_pointer(each.weights) for each in tensors)),
+        "gradients": pointers(*(_pointer(each.gradient) for each in tensors)),
+        "first": pointers(*(_pointer(each.first) for each in tensors)),
+        "second": pointers(*(_pointer(each.second) for each in tensors)),
+        "halves": pointers(*(_pointer(each.half) for each in tensors)),
+        "rate": floats(*(each.rate for each in tensors)),
+        "decay": floats(*(each.decay for each in tensors)),
+        "first_correction": floats(*(1.0 - betas[0] ** each.number for each in tensors)),
+        "second_correction": floats(*(1.0 - betas[1] ** each.number for each in tensors)),
+    }  # fmt: skip
+    module, library = load()
+    made = module.AdamWStep(count=count, first_beta=betas[0], second_beta=betas[1], eps=eps, gradient_scale=scale)
+    kinds: dict[str, Any] = dict(type(made)._fields_)
+    for name, array in arrays.items():
+        setattr(made, name, ctypes.cast(array, kinds[name]))
+    by, call = ctypes.byref(made), library.textclf_adamw
+    _divide(sum(sizes), lambda part, begin, end: call(by, begin, end), 1 << 16)
+    torch.autograd.graph.increment_version([each.weights for each in tensors])
+
+
+def _pointer(tensor: torch.Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _summed(sums: torch.Tensor) -> torch.Tensor:
+    return sums[0] if len(sums) == 1 else sums.sum(0)
+
+
+def _parts(size: int, grain: int = GRAIN) -> Sequence[tuple[int, int]]:
+    """Return the parts of a call, one for each thread that the caller may use."""
+    count = max(1, min(torch.get_num_threads(), size // grain))
+    return [(size * part // count, size * (part + 1) // count) for part in range(count)]
+
+
+def _divide(size: int, work: Callable[[int, int, int], None], grain: int = GRAIN) -> None:
+    """Call `work(part, begin, end)` for each part, the first one in this thread."""
+    first, *others = _parts(size, grain)
+    waiting = [_pool(os.getpid()).submit(work, part, *other) for part, other in enumerate(others, 1)]
+    work(0, *first)
+    for each in waiting:
+        each.result()
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Return the threads of a process; a forked one has none of those that it was forked from."""
+    return ThreadPoolExecutor(os.cpu_count(), "kernel")
