@@ -91,7 +91,8 @@ def load() -> ctypes.CDLL:
 
     Raises Unavailable where it was not built, or where the processor has no AVX2.
     """
-    found = sorted(Path(__file__).parent.glob("libtextclf_kernels.*"))
+    # An editable install keeps the library in another folder of the package than this file.
+    found = [file for folder in __path__ for file in Path(folder).glob("libtextclf_kernels.*")]
     if not found:
         raise Unavailable("textclf-kernels was installed without its compiled library; reinstall it")
     try:
