@@ -5,6 +5,9 @@
 namespace LEVEL {
 namespace {
 
+// How many numbers ahead memory is asked for: the step is bound by memory, and processors look ahead within a page only.
+constexpr int64_t AHEAD = 512;
+
 void step(const textclf_adamw_step *s, int64_t t, int64_t begin, int64_t end) {
   float *weights = s->weights[t], *first = s->first[t], *second = s->second[t];
   const float *gradients = s->gradients[t];
@@ -13,13 +16,17 @@ void step(const textclf_adamw_step *s, int64_t t, int64_t begin, int64_t end) {
             rate = all((float)((double)s->rate[t] / (double)s->first_correction[t])),
             first_part = all((float)(1.0 - (double)s->first_beta)), second_beta = all((float)s->second_beta),
             second_part = all((float)(1.0 - (double)s->second_beta)),
-            correction = all((float)__builtin_sqrt((double)s->second_correction[t])), eps = all(s->eps);
+            correction = all((float)(1.0 / __builtin_sqrt((double)s->second_correction[t]))), eps = all(s->eps);
   columns(end - begin, [&](int64_t c, auto part) {
     const int64_t i = begin + c;
+    __builtin_prefetch(weights + i + AHEAD);
+    __builtin_prefetch(first + i + AHEAD);
+    __builtin_prefetch(second + i + AHEAD);
+    __builtin_prefetch(gradients + i + AHEAD);
     vec g = load(gradients + i, part) * scale, m = load(first + i, part);
     m = fma(first_part, g - m, m);
     vec v = second_beta * load(second + i, part) + second_part * g * g;
-    vec w = load(weights + i, part) * keep - rate * m / (root(v) / correction + eps);
+    vec w = load(weights + i, part) * keep - rate * m * reciprocal<false>(fma(root(v), correction, eps));
     store(first + i, m, part);
     store(second + i, v, part);
     store(weights + i, w, part);
