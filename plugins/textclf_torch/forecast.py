@@ -17,6 +17,7 @@ from textclf import Forecast
 
 from .accounts import TRAINING, Products, products_of
 from .batches import PACKED_BUDGET
+from .cpu import attention
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +102,8 @@ def needs(job: Job, *, resumed: bool = False) -> Needs:
 def activations(job: Job) -> int:
     """Estimate the bytes that the forward pass of the largest micro-batch, one a thread, stores for the backward pass.
 
-    In each layer the inputs and outputs of its products, and a quarter for norms, dropout and passing gradients.
+    In each layer the inputs and outputs of its products, a quarter for norms, dropout and passing gradients, and what
+    attention stores.
     """
     products = products_of(job.network)
     if products is None:
@@ -113,7 +115,9 @@ def activations(job: Job) -> int:
     else:
         tokens = most * int(longest[-1])
     size = 4 if job.arithmetic.precision == "float32" else 2
-    return int(1.25 * size * tokens * sum(out + into for out, into in products.linears))
+    at_once = longest[::-1][longest[::-1].cumsum() <= tokens]
+    attended = attention.stored(job, products.layers, at_once)
+    return int(1.25 * size * tokens * sum(out + into for out, into in products.linears)) + attended
 
 
 def advice(job: Job, seconds: float) -> dict[str, float]:

@@ -23,7 +23,11 @@ from textclf import Chosen
 from ..precision import Arithmetic, machine, measured_once, too_small
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from textclf import Context, Layout
+
+    from ..job import Job
 
 STEP = 32  # a softmax of bf16 is up to four times as fast on rows that fill whole registers
 PAYS = 1.1  # so much faster must products be than fused attention
@@ -187,6 +191,22 @@ def _scaled(one: torch.Tensor, other: torch.Tensor, scale: float) -> torch.Tenso
     return torch.baddbmm(one.new_empty(1), one, other, beta=0, alpha=scale)
 
 
+def heads_of(network: torch.nn.Module) -> tuple[int, int] | None:
+    """Return how many heads a layer of a transformer has, and how wide they are; None of other networks."""
+    config: Any = getattr(network, "config", None)
+    heads = getattr(config, "num_attention_heads", None)
+    return (heads, getattr(config, "head_dim", None) or config.hidden_size // heads) if heads else None
+
+
+def stored(job: Job, layers: int, lengths: NDArray[np.int64]) -> int:
+    """Return the bytes of probabilities that products store for the backward pass of texts of these lengths."""
+    heads = heads_of(job.network)
+    if heads is None or job.layout != "packed" or lengths.max() > job.arithmetic.products:
+        return 0
+    padded = -(-lengths // STEP) * STEP
+    return 2 * layers * heads[0] * int((padded**2).sum())
+
+
 def choose(numbers: Arithmetic, network: torch.nn.Module, layout: Layout, context: Context) -> Arithmetic:
     """Return the arithmetic with the attention of packed rows that was measured to pay, and report the choice.
 
@@ -195,11 +215,10 @@ def choose(numbers: Arithmetic, network: torch.nn.Module, layout: Layout, contex
     """
     if numbers.kernels == "native":
         return numbers
-    config: Any = getattr(network, "config", None)
-    heads = getattr(config, "num_attention_heads", None)
-    if layout != "packed" or numbers.dtype != torch.bfloat16 or not heads or too_small(network):
+    shape = heads_of(network)
+    if layout != "packed" or numbers.dtype != torch.bfloat16 or shape is None or too_small(network):
         return numbers
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    heads, width = shape
     threads = max(1, torch.get_num_threads() // numbers.lanes)
     about = {**machine(), "threads": threads, "attention": [heads, width], "lengths": [each[-1] for each in MEASURED]}
     found, how = measured_once(about, context, lambda: _measure(heads, width, threads), {"longest": int})

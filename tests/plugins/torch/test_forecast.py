@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from textclf_torch import forecast, loop, meter
 from textclf_torch import state as states
+from textclf_torch.cpu import attention
 from textclf_torch.job import Job
 from textclf_transformers import TransformerOptions, build
 
@@ -64,6 +66,15 @@ def kept_for_backward(job: Job) -> int:
 def test_activations_are_foretold_within_a_factor_of_two(layout: str, precision: str, task: Task):
     job = megabytes_job(task, LocalContext(task.folder), layout=layout, precision=precision)
     assert 0.5 < forecast.activations(job) / kept_for_backward(job) < 2
+
+
+def test_what_products_of_attention_store_is_foretold(task: Task):
+    job = megabytes_job(task, LocalContext(task.folder), precision="bf16")
+    by_products = replace(job, arithmetic=replace(job.arithmetic, products=512))
+    fused = kept_for_backward(job)
+    with attention.products(512):
+        more = kept_for_backward(by_products) - fused
+    assert 0.4 < (forecast.activations(by_products) - forecast.activations(job)) / more < 2
 
 
 def test_weights_gradients_averages_and_checkpoints_are_foretold_to_the_byte(task: Task):
