@@ -29,7 +29,7 @@ class Unavailable(Exception):  # noqa: N818 - it is a state of the machine, as o
 class Attention(ctypes.Structure):
     """`textclf_attention`."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes demands it
+    _fields_ = [
         ("type", c_int32), ("causal", c_int32),
         ("heads", c_int64), ("width", c_int64), ("texts", c_int64), ("queries", c_int64),
         ("reach", c_int64), ("scale", c_float),
@@ -46,7 +46,7 @@ class Attention(ctypes.Structure):
 class Norm(ctypes.Structure):
     """`textclf_norm`."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes demands it
+    _fields_ = [
         ("type", c_int32), ("after", c_int32), ("rows", c_int64), ("width", c_int64),
         ("in", c_void_p), ("bias", c_void_p), ("residual", c_void_p), ("weight", c_void_p), ("shift", c_void_p),
         ("eps", c_float), ("dropped", c_uint32), ("key", c_uint64),
@@ -60,7 +60,7 @@ class Norm(ctypes.Structure):
 class AdamWStep(ctypes.Structure):
     """`textclf_adamw_step`."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes demands it
+    _fields_ = [
         ("count", c_int64), ("sizes", c_void_p),
         ("weights", c_void_p), ("first", c_void_p), ("second", c_void_p), ("gradients", c_void_p),
         ("halves", c_void_p),
