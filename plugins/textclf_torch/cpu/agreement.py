@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LENGTHS = (1, 3, 9, 9, 14)
 # What rounding may change of a tensor, relative to its norm; another text's tokens would change far more.
 ALLOWED = {torch.float32: 1e-4, torch.bfloat16: 0.05}
+WAY_OUT = f"pip install {kernels.INSTALL}"
 
 
 def choose(
@@ -45,7 +46,7 @@ def choose(
     if options.kernels != "torch":
         why = why_torch(network, encoder, numbers.dtype, layout) or _dropped(network, encoder)
         if why and options.kernels == "native":
-            raise ResourceError(f"trainer.kernels is 'native', but {why}; set it to auto")
+            raise ResourceError(f"trainer.kernels is 'native', but {why}; {WAY_OUT}, or set it to auto")
         if not why:
             choice, why = "native", f"they give the answers of torch, at level {kernels.level()}"
     context.emit(Chosen(what="kernels", choice=choice, why=why, options={"trainer.kernels": choice}))
@@ -58,7 +59,7 @@ def check_again(numbers: Arithmetic, network: torch.nn.Module, encoder: object, 
         why = why_torch(network, encoder, numbers.dtype, layout)
         if why:
             raise ResourceError(
-                f"this training began with compiled kernels, but {why}; install {kernels.INSTALL}, or begin a new run"
+                f"this training began with compiled kernels, but {why}; {WAY_OUT}, or begin a new run"
             )
 
 

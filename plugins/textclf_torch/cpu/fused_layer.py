@@ -87,7 +87,8 @@ class Weights:
 
     def declare_current(self) -> None:
         """Note that the copies were changed with the weights."""
-        self._copied = self._state(), self._copied[1]
+        if self._copied[1]:
+            self._copied = self._state(), self._copied[1]
 
     def _places(self, copies: Slots) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         found = self._parts.parameters()

@@ -34,6 +34,7 @@ def job_of(
     context: LocalContext | None = None,
     precision: Any = "float32",
     lanes: int = 1,
+    kernels: Any = "torch",
     layout: Any = "packed",
     scale: float = 100,
     dtype: torch.dtype = torch.float32,
@@ -53,7 +54,7 @@ def job_of(
             network.classifier.weight.mul_(scale)
     return make_job(
         TorchOptions(**{"batch_size": 18, "device": "cpu"} | options), task.encoder, network, task.encoded, None,
-        task.labels, Arithmetic(precision, lanes=lanes), CPU, layout, context or task.context(),
+        task.labels, Arithmetic(precision, lanes=lanes, kernels=kernels), CPU, layout, context or task.context(),
     )  # fmt: skip
 
 
