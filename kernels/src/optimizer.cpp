@@ -12,11 +12,11 @@ void step(const textclf_adamw_step *s, int64_t t, int64_t begin, int64_t end) {
   float *weights = s->weights[t], *first = s->first[t], *second = s->second[t];
   const float *gradients = s->gradients[t];
   bf16 *halves = s->halves[t];
-  const vec scale = all(s->gradient_scale), keep = all((float)(1.0 - (double)s->rate[t] * (double)s->decay[t])),
-            rate = all((float)((double)s->rate[t] / (double)s->first_correction[t])),
-            first_part = all((float)(1.0 - (double)s->first_beta)), second_beta = all((float)s->second_beta),
-            second_part = all((float)(1.0 - (double)s->second_beta)),
-            correction = all((float)(1.0 / __builtin_sqrt((double)s->second_correction[t]))), eps = all(s->eps);
+  const vec scale = all(s->gradient_scale), keep = all((float)(1.0 - s->rate[t] * s->decay[t])),
+            rate = all((float)(s->rate[t] / s->first_correction[t])),
+            first_part = all((float)(1.0 - s->first_beta)), second_beta = all((float)s->second_beta),
+            second_part = all((float)(1.0 - s->second_beta)),
+            correction = all((float)(1.0 / __builtin_sqrt(s->second_correction[t]))), eps = all(s->eps);
   columns(end - begin, [&](int64_t c, auto part) {
     const int64_t i = begin + c;
     __builtin_prefetch(weights + i + AHEAD);

@@ -134,8 +134,8 @@ typedef struct {
   uint16_t *const *halves; /* where each tensor's weights are written as bfloat16 as well; entries may be null */
   /* For each tensor. correction: 1 - beta ** step. */
   const float *rate, *decay, *first_correction, *second_correction;
-  float first_beta, second_beta, eps;
-  float gradient_scale; /* gradients are multiplied by it as they are read: clipping */
+  double first_beta, second_beta; /* 1 - 0.999f is 1e-5 off */
+  float eps, gradient_scale; /* gradients are multiplied by it as they are read: clipping */
 } textclf_adamw_step;
 
 /* One step of AdamW as torch.optim.AdamW takes it. begin, end: of the sum of the sizes. */
@@ -145,7 +145,8 @@ TEXTCLF_API void textclf_adamw(const textclf_adamw_step *s, int64_t begin, int64
 TEXTCLF_API double textclf_sum_of_squares(const float *values, int64_t size);
 /* into[i] += from[i]; from: of the type. */
 TEXTCLF_API void textclf_add(int32_t type, float *into, const void *from, int64_t size);
-/* into[i] = from[i], rounded to the nearest bfloat16, ties to even. */
+/* into[i] = from[i], rounded to the nearest bfloat16, ties to even. Numbers below 2 ** -126 may become 0, here and
+ * wherever bfloat16 is written: the processor's own instruction does that. */
 TEXTCLF_API void textclf_to_bfloat16(uint16_t *into, const float *from, int64_t size);
 
 #ifdef __cplusplus

@@ -65,7 +65,7 @@ class AdamWStep(ctypes.Structure):
         ("weights", c_void_p), ("first", c_void_p), ("second", c_void_p), ("gradients", c_void_p),
         ("halves", c_void_p),
         ("rate", c_void_p), ("decay", c_void_p), ("first_correction", c_void_p), ("second_correction", c_void_p),
-        ("first_beta", c_float), ("second_beta", c_float), ("eps", c_float), ("gradient_scale", c_float),
+        ("first_beta", c_double), ("second_beta", c_double), ("eps", c_float), ("gradient_scale", c_float),
     ]  # fmt: skip
 
 
