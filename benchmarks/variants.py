@@ -4,6 +4,7 @@
     python benchmarks/variants.py lanes               # threads that share a batch against all threads on each product
     python benchmarks/variants.py matmul              # float32 products by oneDNN against the default library's
     python benchmarks/variants.py precision           # bf16 against float32
+    python benchmarks/variants.py kernels             # compiled kernels against torch's own operators
 
 Ten minutes each on two AVX2 cores: ten pairs of blocks, alternating. Both take the same effective batches; real tokens
 a second, padding never counts. Prints the median ratio with a bootstrap interval.
@@ -27,6 +28,7 @@ WAYS: dict[str, dict[str, dict[str, Any]]] = {
     "layout": {"packed": {"layout": "packed"}, "padded": {"layout": "padded"}},
     "lanes": {"two lanes": {"lanes": 2}, "one lane": {"lanes": 1}},
     "matmul": {"medium": {"matmul": "medium"}, "highest": {"matmul": "highest"}},
+    "kernels": {"native": {"kernels": "native"}, "torch": {"kernels": "torch"}},
     "precision": {"bf16": {"precision": "bf16"}, "float32": {"precision": "float32"}},
 }
 
