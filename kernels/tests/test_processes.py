@@ -96,6 +96,10 @@ def test_a_level_that_is_none_is_refused_with_those_of_the_processor(library):
     assert message == f"TEXTCLF_KERNELS is 'avx9', but this processor has {known}"
 
 
+def test_the_environment_turns_kernels_off():
+    assert python(REFUSED.format(""), TEXTCLF_KERNELS="none") == "TEXTCLF_KERNELS is 'none'"
+
+
 def test_a_library_of_another_version_is_refused(library):
     message = python(REFUSED.format("k.ABI += 1"))
     assert message.endswith("belongs to another version of textclf-kernels; reinstall it")

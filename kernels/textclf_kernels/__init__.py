@@ -89,7 +89,7 @@ _ARGUMENTS = {
 def load() -> ctypes.CDLL:
     """Return the library, at the level that TEXTCLF_KERNELS names, or the best one. Calls release the GIL.
 
-    Raises Unavailable where it was not built, or where the processor has no AVX2.
+    Raises Unavailable where it was not built, where the processor has no AVX2, and where TEXTCLF_KERNELS is "none".
     """
     # An editable install keeps the library in another folder of the package than this file.
     found = [file for folder in __path__ for file in Path(folder).glob("libtextclf_kernels.*")]
@@ -107,6 +107,8 @@ def load() -> ctypes.CDLL:
     if not library.textclf_best_level():
         raise Unavailable("this processor has no AVX2")
     wanted = os.environ.get(VARIABLE)
+    if wanted == "none":
+        raise Unavailable(f"{VARIABLE} is 'none'")
     if wanted:
         _use(library, wanted, f"{VARIABLE} is")
     return library
