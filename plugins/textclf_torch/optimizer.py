@@ -114,7 +114,7 @@ def clip_gradients(job: Job) -> torch.Tensor:
         return _clip_each(job, most)
     if job.device.type != "cpu":
         return torch.nn.utils.clip_grad_norm_(job.network.parameters(), most)
-    norm = _norm_of(_norms(job.network, _rows(job)))
+    norm = _norm_of(_norms(job))
     # The fused step divides gradients by this number as it reads them.
     job.optimizer.grad_scale = (norm + 1e-6) / most if norm > most else None  # type: ignore[attr-defined]
     return norm
@@ -191,7 +191,7 @@ def _settled(parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
 
 def _clip_each(job: Job, most: float) -> torch.Tensor:
     """Clip each parameter's gradient by itself, and return the norm of all before."""
-    norms = _norms(job.network, _rows(job))
+    norms = _norms(job)
     factors = (most / (torch.stack(norms) + 1e-6)).clamp(max=1.0)
     gradients = [p.grad for p in job.network.parameters() if p.grad is not None]
     if job.device.type != "cpu":
@@ -203,12 +203,15 @@ def _clip_each(job: Job, most: float) -> torch.Tensor:
     return _norm_of(norms)
 
 
-def _norms(network: torch.nn.Module, rows: RowGradients | None) -> list[torch.Tensor]:
-    found = []
-    for parameter in network.parameters():
+def _norms(job: Job) -> list[torch.Tensor]:
+    rows, found = _rows(job), []
+    for parameter in job.network.parameters():
         if parameter.grad is not None:
             touched = rows.touched(parameter) if rows else None
             found.append(parameter.grad if touched is None else parameter.grad.index_select(0, touched))
+    if job.arithmetic.kernels == "native" and found:
+        squares = kernels.sums_of_squares([gradient.contiguous() for gradient in found])
+        return list(torch.tensor([math.sqrt(each) for each in squares]))
     return list(torch._foreach_norm(found))
 
 

@@ -58,9 +58,7 @@ def check_again(numbers: Arithmetic, network: torch.nn.Module, encoder: object, 
     if numbers.kernels == "native":
         why = why_torch(network, encoder, numbers.dtype, layout)
         if why:
-            raise ResourceError(
-                f"this training began with compiled kernels, but {why}; {WAY_OUT}, or begin a new run"
-            )
+            raise ResourceError(f"this training began with compiled kernels, but {why}; {WAY_OUT}, or begin a new run")
 
 
 def why_torch(network: torch.nn.Module, encoder: object, dtype: torch.dtype, layout: Layout) -> str:

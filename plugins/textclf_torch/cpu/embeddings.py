@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from . import kernels
+
 LARGE = 1 << 20
 
 
@@ -30,9 +32,13 @@ class Rows:
 
 
 class RowGradients:
-    """The gradients of large tables: added at once, or deferred by a thread that shares the tables with others."""
+    """The gradients of large tables: added at once, or deferred by a thread that shares the tables with others.
 
-    def __init__(self) -> None:
+    native: a compiled kernel adds the rows, where no thread of torch waits for others.
+    """
+
+    def __init__(self, *, native: bool = False) -> None:
+        self._native = native
         self._local = threading.local()
         self._touched: dict[int, list[torch.Tensor]] = {}
 
@@ -47,7 +53,10 @@ class RowGradients:
         table = rows.table
         if table.grad is None:
             table.grad = torch.zeros_like(table)
-        table.grad.index_add_(0, rows.ids, rows.values.to(table.dtype))
+        if self._native:
+            kernels.add_rows(table.grad, rows.ids.contiguous(), rows.values.to(table.dtype).contiguous())
+        else:
+            table.grad.index_add_(0, rows.ids, rows.values.to(table.dtype))
         self._touched.setdefault(id(table), []).append(rows.ids)
 
     def touched(self, table: torch.Tensor) -> torch.Tensor | None:
@@ -70,9 +79,9 @@ class RowGradients:
 
 
 @contextmanager
-def gradients_by_row(network: torch.nn.Module, large: int = LARGE) -> Iterator[RowGradients]:
+def gradients_by_row(network: torch.nn.Module, large: int = LARGE, *, native: bool = False) -> Iterator[RowGradients]:
     """Let the large embeddings of a network on the CPU add to their gradients row by row."""
-    gradients, tables = RowGradients(), _tables(network, large)
+    gradients, tables = RowGradients(native=native), _tables(network, large)
     for table in tables:
         table.forward = partial(_look_up, table, gradients)  # type: ignore[method-assign]
     try:

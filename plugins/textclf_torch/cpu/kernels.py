@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch
 INSTALL = "textclf-kernels"
 TYPES = {torch.float32: 0, torch.bfloat16: 1}
 LEVELS = {1: "avx2", 2: "avx512", 3: "avx512_bf16", 4: "amx_bf16"}
+LARGE = 1 << 16  # numbers that are worth a thread where little is done with each
 GRAIN = 32  # rows, or heads of texts, that are worth a thread
 
 
@@ -163,20 +165,32 @@ def add(into: torch.Tensor, values: torch.Tensor) -> None:
     call, kind, size = load()[1].textclf_add, TYPES[values.dtype], values.element_size()
     to, source = into.data_ptr(), values.data_ptr()
     _divide(
-        into.numel(), lambda part, begin, end: call(kind, to + 4 * begin, source + size * begin, end - begin), 1 << 16
+        into.numel(), lambda part, begin, end: call(kind, to + 4 * begin, source + size * begin, end - begin), LARGE
     )
 
 
-def sum_of_squares(values: torch.Tensor) -> float:
-    """Return the sum of squares of a contiguous float32 tensor, added up in double."""
-    call, place = load()[1].textclf_sum_of_squares, values.data_ptr()
-    found = [0.0] * len(_parts(values.numel(), 1 << 16))
+def add_rows(table: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> None:
+    """Add row i to `table[ids[i]]` in the order of the rows; all are contiguous, float32 and int64."""
+    load()[1].textclf_embedding_backward(
+        table.data_ptr(), ids.data_ptr(), rows.data_ptr(), -1, table.shape[1], len(ids)
+    )  # fmt: skip
+
+
+def sums_of_squares(tensors: Sequence[torch.Tensor]) -> list[float]:
+    """Return the sum of squares of each contiguous float32 tensor, added up in double."""
+    call = load()[1].textclf_sum_of_squares
+    ends = list(accumulate(tensor.numel() for tensor in tensors))
+    places = [(tensor.data_ptr(), end - tensor.numel(), end) for tensor, end in zip(tensors, ends, strict=True)]
+    found = [[0.0] * len(tensors) for _ in _parts(ends[-1], LARGE)]
 
     def work(part: int, begin: int, end: int) -> None:
-        found[part] = call(place + 4 * begin, end - begin)
+        for index, (place, first, last) in enumerate(places):
+            low, high = max(begin, first), min(end, last)
+            if low < high:
+                found[part][index] = call(place + 4 * (low - first), high - low)
 
-    _divide(values.numel(), work, 1 << 16)
-    return sum(found)
+    _divide(ends[-1], work, LARGE)
+    return [sum(each) for each in zip(*found, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +233,7 @@ def adamw(tensors: Sequence[Stepped], betas: tuple[float, float], eps: float, sc
     for name, array in arrays.items():
         setattr(made, name, ctypes.cast(array, kinds[name]))
     by, call = ctypes.byref(made), library.textclf_adamw
-    _divide(sum(sizes), lambda part, begin, end: call(by, begin, end), 1 << 16)
+    _divide(sum(sizes), lambda part, begin, end: call(by, begin, end), LARGE)
     torch.autograd.graph.increment_version([each.weights for each in tensors])
 
 

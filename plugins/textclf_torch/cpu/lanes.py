@@ -195,7 +195,7 @@ def opened(
         yield OneLane()
         return
     with (
-        gradients_by_row(network) as rows,
+        gradients_by_row(network, native=bool(layers)) as rows,
         seeded_dropout(network, seed) as masks,
         fused(layers, masks) as through,
     ):

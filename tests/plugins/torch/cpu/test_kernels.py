@@ -207,3 +207,15 @@ def test_scores_are_those_of_torch(task: Task):
     assert np.abs(one - two).max() <= 1e-6
     layers = agreement.layers_of(model.network, task.encoder)
     assert all("forward" in parts.module.__dict__ for parts in layers)
+
+
+def test_large_tables_get_their_rows_through_a_kernel_from_all_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    task = sentiment(tmp_path, dropout=0.0)
+    wanted, _ = gradient(job_of(task))
+    added: list[int] = []
+    monkeypatch.setattr("textclf_torch.cpu.embeddings.gradients_by_row.__wrapped__.__defaults__", (0,))
+    add = kernels.add_rows
+    monkeypatch.setattr(kernels, "add_rows", lambda *given: (added.append(1), add(*given)))
+    found, _ = gradient(job_of(task, kernels="native", lanes=2))
+    assert added
+    assert apart(found, wanted) <= 2e-6
