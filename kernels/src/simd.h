@@ -158,7 +158,7 @@ static inline vec with_sign(vec a, vec b) {
 // -126 it is 2 ** -126, which nothing adds up to anything.
 template <bool ROUGH>
 static inline vec power_of_two(vec a) {
-  a = most(a, all(-126.0f));
+  a = most(all(-126.0f), a);  // in this order a NaN stays one
 #if defined(__AVX512F__)
   vec r = {_mm512_reduce_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}, n = a;  // scalef takes the floor itself
 #else

@@ -172,3 +172,17 @@ def test_the_forward_pass_needs_no_logs(library, level, kind):
     for each in (call, silent):
         library.textclf_attention_forward(ctypes.byref(each.arguments), 0, each.units)
     np.testing.assert_array_equal(call.out.read(), silent.out.read())
+
+
+@kinds
+@pytest.mark.parametrize("name", ["query", "key", "value"])
+def test_what_is_no_number_is_not_hidden(library, level, kind, name):
+    call = Call(Case([40], heads=2), kind)
+    rows = getattr(call, name)
+    rows.typed[7, 3] = 0x7FC0 if rows.typed.dtype == np.uint16 else np.nan
+    call.run(library)
+    out, _, query_gradient, key_gradient, _ = call.written()
+    assert np.isnan(out[7, :32]).any()
+    assert np.isnan(query_gradient).any()
+    assert np.isnan(key_gradient).any()
+    assert np.isfinite(out[:, 32:]).all()

@@ -69,3 +69,12 @@ def test_parts_give_the_bits_of_one_call_and_the_gradient_may_be_in_place(librar
     np.testing.assert_array_equal(whole[0], divided[0])
     np.testing.assert_array_equal(whole[1], divided[1])
     near(divided[2], whole[2], 10.0, FLOAT32)
+
+
+@kinds
+def test_what_is_no_number_is_not_hidden(library, level, kind):
+    call = Call(1, 40, 1, kind)
+    call.input.typed[0, 7] = 0x7FC0 if kind else np.nan
+    out, gradient, _ = call.run(library, [(0, 1)])
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(out)), [7])
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(gradient)), [7])

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .options import TorchOptions
 
 FORMAT = 1
+_FIRST_SCORES = threading.Lock()  # of no model: a model can be copied
 
 
 class TorchTrainer:
@@ -145,7 +146,6 @@ class TorchModel:
         self._numbers: tuple[precision.Arithmetic, str] | None = None
         self._half: torch.nn.Module | None = None
         self._native = False if kernels == "torch" or device.type != "cpu" else None
-        self._lock = threading.Lock()
 
     def scores(self, features: Tokens, context: Context) -> NDArray[np.float32]:
         """Return probabilities, float32[texts, labels], computed in float32; with `context.fast` in bf16 if that pays.
@@ -177,7 +177,7 @@ class TorchModel:
 
     def _scores_natively(self, context: Context) -> bool:
         """Tell whether the layers go through kernels; the first call lets them where these agree with torch."""
-        with self._lock:
+        with _FIRST_SCORES:
             if self._native is None:
                 self._native = agreement.score_natively(self.network, self._encoder, context)
             return self._native

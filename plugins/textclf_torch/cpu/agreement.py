@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 LENGTHS = (1, 3, 9, 9, 14)
 # What rounding may change of a tensor, relative to its norm; another text's tokens would change far more.
 ALLOWED = {torch.float32: 1e-4, torch.bfloat16: 0.05}
-WAY_OUT = f"pip install {kernels.INSTALL}"
 
 
 def choose(
@@ -46,7 +45,7 @@ def choose(
     if options.kernels != "torch":
         why = why_torch(network, encoder, numbers.dtype, layout) or _dropped(network, encoder)
         if why and options.kernels == "native":
-            raise ResourceError(f"trainer.kernels is 'native', but {why}; {WAY_OUT}, or set it to auto")
+            raise ResourceError(f"trainer.kernels is 'native', but {why}; {_install()}set it to auto")
         if not why:
             choice, why = "native", f"they give the answers of torch, at level {kernels.level()}"
     context.emit(Chosen(what="kernels", choice=choice, why=why, options={"trainer.kernels": choice}))
@@ -58,7 +57,11 @@ def check_again(numbers: Arithmetic, network: torch.nn.Module, encoder: object, 
     if numbers.kernels == "native":
         why = why_torch(network, encoder, numbers.dtype, layout)
         if why:
-            raise ResourceError(f"this training began with compiled kernels, but {why}; {WAY_OUT}, or begin a new run")
+            raise ResourceError(f"this training began with compiled kernels, but {why}; {_install()}begin a new run")
+
+
+def _install() -> str:
+    return "run `pip install ./kernels` in a clone of textclf, or " if kernels.missing() else ""
 
 
 def why_torch(network: torch.nn.Module, encoder: object, dtype: torch.dtype, layout: Layout) -> str:

@@ -285,7 +285,7 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """anchor: a weight that is trained, so that the layer is part of the graph where its input is not."""
         ctx.set_materialize_grads(False)
-        ctx.call, ctx.given = call, rounded is not None
+        ctx.call, ctx.has_half = call, rounded is not None
         states = hidden.flatten(0, 1)
         read = states.to(call.weights["qkv"].dtype) if rounded is None else rounded
         out, half = call.forward(states, read)
@@ -297,7 +297,7 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor | None, half: torch.Tensor | None) -> Any:
         flat = None if gradient is None else gradient.flatten(0, 1).contiguous()
         states, rounded = ctx.call.backward(flat, half)
-        if not ctx.given:
+        if not ctx.has_half:
             states, rounded = states.add_(rounded), None
         return None, None, states.unsqueeze(0), rounded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -14,9 +14,7 @@ from typing import Any
 
 import torch
 
-INSTALL = "textclf-kernels"
 TYPES = {torch.float32: 0, torch.bfloat16: 1}
-LEVELS = {1: "avx2", 2: "avx512", 3: "avx512_bf16", 4: "amx_bf16"}
 LARGE = 1 << 16  # numbers that are worth a thread where little is done with each
 GRAIN = 32  # rows, or heads of texts, that are worth a thread
 
@@ -26,7 +24,7 @@ def missing() -> str:
     try:
         load()
     except ModuleNotFoundError:
-        return f"{INSTALL} is not installed"
+        return "textclf-kernels is not installed"
     except import_module("textclf_kernels").Unavailable as error:
         return str(error)
     return ""
@@ -41,7 +39,8 @@ def load() -> tuple[Any, Any]:
 
 def level() -> str:
     """Return the instruction set in use."""
-    return LEVELS[load()[1].textclf_level()]
+    name: str = load()[0].level()
+    return name
 
 
 class Attention:
@@ -145,8 +144,8 @@ class Norm:
 def gelu(product: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """Return gelu(product + bias), the exact one."""
     out, call = torch.empty_like(product), load()[1].textclf_gelu_forward
-    given = TYPES[product.dtype], product.data_ptr(), bias.data_ptr(), out.data_ptr(), product.shape[1]
-    _divide(len(product), lambda part, begin, end: call(*given, begin, end))
+    shared = TYPES[product.dtype], product.data_ptr(), bias.data_ptr(), out.data_ptr(), product.shape[1]
+    _divide(len(product), lambda part, begin, end: call(*shared, begin, end))
     return out
 
 
@@ -154,9 +153,9 @@ def gelu_backward(product: torch.Tensor, bias: torch.Tensor, gradient: torch.Ten
     """Turn the gradient of `gelu` into that of the product, in place, and return that of the bias."""
     sums = torch.empty(len(_parts(len(product))), product.shape[1])
     call, place = load()[1].textclf_gelu_backward, gradient.data_ptr()
-    given = TYPES[product.dtype], product.data_ptr(), bias.data_ptr(), place, place
+    shared = TYPES[product.dtype], product.data_ptr(), bias.data_ptr(), place, place
     width = product.shape[1]
-    _divide(len(product), lambda part, begin, end: call(*given, sums[part].data_ptr(), width, begin, end))
+    _divide(len(product), lambda part, begin, end: call(*shared, sums[part].data_ptr(), width, begin, end))
     return _summed(sums)
 
 
@@ -254,9 +253,13 @@ def _parts(size: int, grain: int = GRAIN) -> Sequence[tuple[int, int]]:
 def _divide(size: int, work: Callable[[int, int, int], None], grain: int = GRAIN) -> None:
     """Call `work(part, begin, end)` for each part, the first one in this thread."""
     first, *others = _parts(size, grain)
-    waiting = [_pool(os.getpid()).submit(work, part, *other) for part, other in enumerate(others, 1)]
-    work(0, *first)
-    for each in waiting:
+    others_at_work = [_pool(os.getpid()).submit(work, part, *other) for part, other in enumerate(others, 1)]
+    try:
+        work(0, *first)
+    finally:
+        # After an interrupt the caller frees the memory that the other threads still read and write.
+        wait(others_at_work)
+    for each in others_at_work:
         each.result()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -188,14 +189,14 @@ def test_without_the_distribution_torch_does_the_work_and_a_resumed_training_say
     with pytest.raises(ResourceError) as requested:
         task.train(kernels="native")
     assert str(requested.value) == (
-        "trainer.kernels is 'native', but textclf-kernels is not installed; pip install textclf-kernels, or set it to "
-        "auto"
+        "trainer.kernels is 'native', but textclf-kernels is not installed; run `pip install ./kernels` in a clone of "
+        "textclf, or set it to auto"
     )
     with pytest.raises(ResourceError) as resumed:
         task.train(task.context(checkpoints=store))
     assert str(resumed.value) == (
-        "this training began with compiled kernels, but textclf-kernels is not installed; pip install textclf-kernels, "
-        "or begin a new run"
+        "this training began with compiled kernels, but textclf-kernels is not installed; run `pip install ./kernels` "
+        "in a clone of textclf, or begin a new run"
     )
 
 
@@ -207,6 +208,18 @@ def test_scores_are_those_of_torch(task: Task):
     assert np.abs(one - two).max() <= 1e-6
     layers = agreement.layers_of(model.network, task.encoder)
     assert all("forward" in parts.module.__dict__ for parts in layers)
+
+
+def test_a_model_that_has_scored_can_be_copied_and_its_copy_has_weights_of_its_own(task: Task):
+    model = task.train()
+    before = model.scores(task.encoded.features, task.context())
+    copied = copy.deepcopy(model)
+    assert np.array_equal(copied.scores(task.encoded.features, task.context()), before)
+    with torch.no_grad():
+        for parameter in copied.network.parameters():
+            parameter.mul_(0.5)
+    assert not np.array_equal(copied.scores(task.encoded.features, task.context()), before)
+    assert np.array_equal(model.scores(task.encoded.features, task.context()), before)
 
 
 def test_large_tables_get_their_rows_through_a_kernel_from_all_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
