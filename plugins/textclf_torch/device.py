@@ -41,7 +41,7 @@ def device_for_use(wanted: Device) -> torch.device:
 def choose_layout(
     encoder: TokenEncoder, device: torch.device, network: torch.nn.Module, dtype: torch.dtype = torch.float32
 ) -> tuple[Layout, str]:
-    """Return the layout of batches, and why: packed where the encoder can, since no product is then of padding.
+    """Return the layout of batches, and why: packed where the encoder can, since no text is padded then.
 
     On a GPU that depends on the attention there, so the encoder tells by `why_padded` about this network in this
     arithmetic; without that method batches are padded.
@@ -49,12 +49,12 @@ def choose_layout(
     if "packed" not in encoder.layouts:
         return "padded", getattr(encoder, "unpacked", "") or "its encoder makes no other batches"
     if device.type == "cpu":
-        return "packed", "no product is of padding"
+        return "packed", "no text is padded"
     why_padded = getattr(encoder, "why_padded", None)
     if device.type != "cuda" or not why_padded:
         return "padded", f"packed rows were not tried on {device.type}"
     why = why_padded(network, dtype)
-    return ("padded", why) if why else ("packed", "no product is of padding")
+    return ("padded", why) if why else ("packed", "no text is padded")
 
 
 @contextmanager
@@ -69,6 +69,17 @@ def matmul_precision(mode: str, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch's operators run in the calling thread alone: on small tensors, threads wait longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from .cpu import kernels
+from .device import one_thread
 from .layers import shares
 
 if TYPE_CHECKING:
@@ -158,12 +159,13 @@ def _state(made: torch.optim.AdamW, parameter: torch.nn.Parameter) -> dict[str, 
 def zero_grad(job: Job) -> None:
     """Drop all gradients. A large table keeps its memory, and only the rows that were touched are set to zero."""
     rows = _rows(job)
-    for parameter in job.network.parameters():
-        touched = rows.touched(parameter) if rows else None
-        if parameter.grad is not None and touched is not None:
-            parameter.grad.index_fill_(0, touched, 0.0)
-        else:
-            parameter.grad = None
+    with one_thread():
+        for parameter in job.network.parameters():
+            touched = rows.touched(parameter) if rows else None
+            if parameter.grad is not None and touched is not None:
+                parameter.grad.index_fill_(0, touched, 0.0)
+            else:
+                parameter.grad = None
     if job.lanes.rows:
         job.lanes.rows.clear()
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 CACHED = 4  # splits: training, validation, test, and one that is scored beside them
 SHARE = 0.1  # of the device's free memory, at most, for the ids of one split
+FILLED = 16  # packed rows on the CPU are filled to a multiple of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +217,20 @@ class Collator:
     def packed(
         self, tokens: Tokens, rows: NDArray[np.int64], device: torch.device, source: Source | None = None
     ) -> dict[str, Any]:
-        """Return a batch as one row without padding, [1, tokens]; positions start over with each text."""
+        """Return a batch as one row, [1, tokens], whose texts are not padded; positions start over with each text.
+
+        On the CPU the row is filled behind its last text: oneDNN compiles a product again for each number of rows that
+        it has not seen, which was measured to take a quarter of a training.
+        """
         pieces = self._pieces(tokens, rows)
         row = self._row(tokens, pieces, source)
-        batch = {"input_ids": row.ids[None], "position_ids": row.positions[None]}
+        behind = (0, -len(row.ids) % FILLED if device.type == "cpu" else 0)
+        batch = {
+            "input_ids": functional.pad(row.ids, behind, value=self.pad_id)[None],
+            "position_ids": functional.pad(row.positions, behind, value=self.first_position)[None],
+        }
         if row.types is not None:
-            batch["token_type_ids"] = row.types[None]
+            batch["token_type_ids"] = functional.pad(row.types, behind, value=self.pad_type)[None]
         batch["text_borders"] = row.borders.int()
         if self.causal:
             batch["text_lasts"] = last_tokens(row, self.pad_id)

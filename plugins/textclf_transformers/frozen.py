@@ -81,7 +81,8 @@ class _Packed:
 
     def mean(self, row: torch.Tensor) -> torch.Tensor:
         # Text by text: sums over a whole row would change in the last digits with the neighbours.
-        return torch.stack([text.mean(dim=0) for text in torch.split(row[0], self._lengths)])
+        texts = torch.split(row[0, : sum(self._lengths)], self._lengths)
+        return torch.stack([text.mean(dim=0) for text in texts])
 
     def cls(self, row: torch.Tensor) -> torch.Tensor:
         return row[0, self._borders[:-1]]

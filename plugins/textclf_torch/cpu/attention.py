@@ -63,8 +63,8 @@ def by_products(
 ) -> torch.Tensor:  # fmt: skip
     """Return the attention of each token to those of its own text, [tokens, heads, width].
 
-    query, key, value: [tokens, heads, width]. scale: None is the inverse root of the width. reach: how many tokens to
-    either side a token sees, None: all; causal: none to the right.
+    query, key, value: [tokens, heads, width]; tokens behind the last text get zeros. scale: None is the inverse root of
+    the width. reach: how many tokens to either side a token sees, None: all; causal: none to the right.
     """
     factor = query.shape[2] ** -0.5 if scale is None else scale
     answer: torch.Tensor = _Products.apply(query, key, value, _groups(lengths, reach, causal, query.dtype), factor)  # type: ignore[no-untyped-call]
@@ -154,7 +154,7 @@ class _Products(torch.autograd.Function):
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, groups: tuple[_Group, ...], scale: float
     ) -> torch.Tensor:
-        answer = torch.empty(query.shape, dtype=query.dtype)
+        answer = _empty_row(query, groups)
         saved = []
         for group in groups:
             queries, keys, values = (group.pad(row) for row in (query, key, value))
@@ -170,7 +170,7 @@ class _Products(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        rows = [torch.empty(gradient.shape, dtype=gradient.dtype) for _ in range(3)]
+        rows = [_empty_row(gradient, ctx.groups) for _ in range(3)]
         saved = ctx.saved_tensors
         for at, group in enumerate(ctx.groups):
             queries, keys, values, weights = saved[4 * at : 4 * at + 4]
@@ -185,6 +185,13 @@ class _Products(torch.autograd.Function):
             for padded, row in zip(found, rows, strict=True):
                 group.unpad(padded, row)
         return *rows, None, None
+
+
+def _empty_row(row: torch.Tensor, groups: tuple[_Group, ...]) -> torch.Tensor:
+    """Return memory for a row like this one, with zeros behind the last text."""
+    made = torch.empty(row.shape, dtype=row.dtype)
+    made[groups[-1].stop :] = 0.0
+    return made
 
 
 def _scaled(one: torch.Tensor, other: torch.Tensor, scale: float) -> torch.Tensor:

@@ -47,7 +47,7 @@ class Attention:
     """Attention within texts: query row i of text t is `query_borders[t] + i`, its keys stand within `borders`.
 
     query: [queries, heads * width]; key, value: [tokens, heads * width], rows of any stride. borders, query_borders:
-    int64[texts + 1].
+    int64[texts + 1]. What lies behind the last text gets zeros.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class Attention:
     ) -> None:
         self._kept = query, key, value, borders, query_borders
         self.out = query.new_empty(query.shape)
+        self._ends = int(query_borders[-1]), int(borders[-1])
+        self.out[self._ends[0] :] = 0.0
         self._logs = torch.empty(heads, len(query))
         self._size = (len(borders) - 1) * heads
         module, self._library = load()
@@ -78,6 +80,8 @@ class Attention:
 
     def backward(self, gradient: torch.Tensor, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
         """Write the gradients of query, key and value."""
+        queries, keys = self._ends
+        query[queries:], key[keys:], value[keys:] = 0.0, 0.0, 0.0
         made = self._call
         made.out_gradient, made.out_gradient_stride = gradient.data_ptr(), gradient.stride(0)
         made.query_gradient, made.query_gradient_stride = query.data_ptr(), query.stride(0)

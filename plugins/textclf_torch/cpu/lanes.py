@@ -20,6 +20,7 @@ import torch
 from textclf import Chosen
 
 from ..batches import share
+from ..device import one_thread
 from ..precision import shapes_in
 from . import attention
 from .dropout import Masks, seeded_dropout
@@ -137,12 +138,13 @@ class ParallelLanes:
 
         results = run_in_lanes(self._pool, self._count, carry_lane)
         # In the order of the lanes, whichever ended first: sums of floating-point numbers depend on their order.
-        for _, gradient in results:
-            for parameter, tensor in zip(self._parameters, gradient.tensors, strict=False):
-                if tensor is not None:
-                    parameter.grad = tensor if parameter.grad is None else parameter.grad.add_(tensor)
-            for rows in gradient.rows:
-                self.rows.add(rows)
+        with one_thread():
+            for _, gradient in results:
+                for parameter, tensor in zip(self._parameters, gradient.tensors, strict=False):
+                    if tensor is not None:
+                        parameter.grad = tensor if parameter.grad is None else parameter.grad.add_(tensor)
+                for rows in gradient.rows:
+                    self.rows.add(rows)
         self.layers.collect()
         return [losses for lane, _ in results for losses in lane]
 

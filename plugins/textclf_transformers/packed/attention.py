@@ -74,7 +74,7 @@ def within(
     """Return the attention of each query to the keys of its own text, [queries, heads, width].
 
     query: [tokens, heads, width], or [texts, heads, width] of the first tokens alone. key, value: [tokens, heads,
-    width].
+    width]. On the CPU, tokens behind the last text get zeros.
     """
     # The kernel would put the window of a lone first token around the last token of its text.
     seen_whole = rule.reach is None or len(query) == len(key)
@@ -91,11 +91,12 @@ def by_length(
     """Attend over texts of equal length at a time, which stand side by side because batches are sorted."""
     equal = [(length, len(list(run))) for length, run in groupby(lengths)]
     firsts = len(query) == len(lengths)
-    sizes = [length * texts for length, texts in equal]
+    sizes = [*(length * texts for length, texts in equal), len(key) - sum(lengths)]
     # Split, not sliced: the gradient of a split is one concatenation, that of a slice a whole row of zeros each.
-    queries = torch.split(query, [texts for _, texts in equal] if firsts else sizes)
+    *queries, behind = torch.split(query, [*(texts for _, texts in equal), 0] if firsts else sizes)
     found = []
-    for (length, texts), *parts in zip(equal, queries, torch.split(key, sizes), torch.split(value, sizes), strict=True):
+    rows = (queries, torch.split(key, sizes), torch.split(value, sizes))
+    for (length, texts), *parts in zip(equal, *rows, strict=False):
         some_queries, keys, values = (torch.unflatten(part, 0, (texts, -1)).transpose(1, 2) for part in parts)
         mask = _window(some_queries, length, rule)
         answer = functional.scaled_dot_product_attention(
@@ -103,7 +104,7 @@ def by_length(
             dropout_p=rule.dropout, is_causal=rule.causal and mask is None, scale=rule.scale,
         )  # fmt: skip
         found.append(answer.transpose(1, 2).flatten(0, 1))
-    return torch.cat(found)
+    return torch.cat([*found, torch.zeros_like(behind)])
 
 
 def by_borders(

@@ -137,9 +137,9 @@ def _look_through(
     constant = (query * torch.unflatten(parts.key.bias, 0, heads)).sum(-1, keepdim=True)
     means, sums = [], []
     equal = [(length, len(list(run))) for length, run in groupby(lengths)]
-    rows = torch.split(tokens, [length * texts for length, texts in equal])
+    rows = torch.split(tokens, [*(length * texts for length, texts in equal), len(tokens) - sum(lengths)])
     some_queries, added = (torch.split(part, [texts for _, texts in equal]) for part in (through, constant))
-    for (_, texts), row, queries, bias in zip(equal, rows, some_queries, added, strict=True):
+    for (_, texts), row, queries, bias in zip(equal, rows, some_queries, added, strict=False):
         seen = torch.unflatten(row, 0, (texts, -1))
         weights = (torch.bmm(queries, seen.transpose(1, 2)) + bias).float().softmax(-1)
         weights = functional.dropout(weights, rate).to(seen.dtype) if rate else weights.to(seen.dtype)

@@ -142,7 +142,8 @@ class Changed:
 def texts_of(batch: dict[str, Any]) -> list[torch.Tensor]:
     """Return the ids of each text of a packed or a padded batch."""
     lengths = batch.get("text_lengths")
-    return list(batch["input_ids"]) if lengths is None else list(batch["input_ids"][0].split(list(lengths)))
+    ids = batch["input_ids"]
+    return list(ids) if lengths is None else list(ids[0, : sum(lengths)].split(list(lengths)))
 
 
 def with_memory_for(most: int) -> Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]:

@@ -43,13 +43,13 @@ def test_a_gpu_gets_packed_rows_where_the_encoder_finds_them_exact_in_the_traini
     calls: list[torch.dtype] = []
     packed = choose_layout(asked("", calls), GPU, NETWORK, torch.bfloat16)
     padded = choose_layout(asked("it has no float32", calls), GPU, NETWORK)
-    assert (packed, padded) == (("packed", "no product is of padding"), ("padded", "it has no float32"))
+    assert (packed, padded) == (("packed", "no text is padded"), ("padded", "it has no float32"))
     assert calls == [torch.bfloat16, torch.float32]
 
 
 def test_what_cannot_be_asked_is_padded_off_the_cpu():
     simple = SimpleNamespace(layouts=BOTH)
-    assert choose_layout(simple, CPU, NETWORK) == ("packed", "no product is of padding")
+    assert choose_layout(simple, CPU, NETWORK) == ("packed", "no text is padded")
     assert choose_layout(simple, GPU, NETWORK) == ("padded", "packed rows were not tried on cuda")
     assert choose_layout(asked("", []), APPLE, NETWORK) == ("padded", "packed rows were not tried on mps")
 

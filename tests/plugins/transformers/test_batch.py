@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from textclf_torch.runtime import kept_ends, longest_first
-from textclf_transformers.batch import Collator, DeviceIds, Template, TokenCache
+from textclf_transformers.batch import FILLED, Collator, DeviceIds, Template, TokenCache
 
 from textclf import Tokens
 
@@ -69,7 +69,7 @@ def source(route: str, collator: Collator, tokens: Tokens) -> DeviceIds | None:
 
 @pytest.mark.parametrize("route", ROUTES)
 @given(case=cases())
-def test_a_packed_batch_is_all_texts_in_one_row(route, case):
+def test_a_packed_batch_is_all_texts_in_one_row_filled_behind_the_last(route, case):
     collator, tokens, rows = case
     expected = [text_by_text(collator, tokens, int(row)) for row in rows]
     lengths = [len(ids) for ids, _ in expected]
@@ -77,10 +77,11 @@ def test_a_packed_batch_is_all_texts_in_one_row(route, case):
     assert batch.pop("text_lengths") == tuple(lengths) == tuple(collator.lengths(tokens)[rows])
     borders = batch.pop("text_borders")
     assert (borders.dtype, borders.tolist()) == (torch.int32, np.cumsum([0, *lengths]).tolist())
-    whole = {"input_ids": [*chain(*(ids for ids, _ in expected))]}
-    whole["position_ids"] = [*chain(*(range(collator.first_position, collator.first_position + n) for n in lengths))]
+    first, behind = collator.first_position, -sum(lengths) % FILLED
+    whole = {"input_ids": [*chain(*(ids for ids, _ in expected)), *[9] * behind]}
+    whole["position_ids"] = [*chain(*(range(first, first + n) for n in lengths)), *[first] * behind]
     if collator.types:
-        whole["token_type_ids"] = [*chain(*(types for _, types in expected))]
+        whole["token_type_ids"] = [*chain(*(types for _, types in expected)), *[collator.pad_type] * behind]
     assert {name: values.tolist() for name, values in batch.items()} == {name: [v] for name, v in whole.items()}
     assert {values.dtype for values in batch.values()} == {torch.int64}
 

@@ -54,6 +54,23 @@ def test_what_is_frozen_gets_no_gradient_and_the_rest_its_own(tmp_path: Path):
     assert all(job.network.get_parameter(name).grad is None for name in frozen)
 
 
+@pytest.mark.parametrize("firsts", [False, True])
+def test_attention_gives_zeros_behind_the_last_text(firsts: bool):
+    generator = torch.Generator().manual_seed(0)
+    lengths, rest = (3, 1, 9), 3
+    borders = torch.tensor([0, 3, 4, 13])
+    asking = torch.arange(4) if firsts else borders
+    query, key, value = (
+        torch.randn(size, 16, generator=generator) for size in (3 if firsts else sum(lengths) + rest, 16, 16)
+    )
+    made = kernels.Attention(query, key, value, borders, asking, 2, 0.3)
+    gradients = [torch.full_like(part, torch.nan) for part in (query, key, value)]
+    made.backward(torch.ones_like(query), *gradients)
+    assert not made.out[int(asking[-1]) :].any()
+    assert not any(part[13:].any() for part in gradients[1:])
+    assert all(part.isfinite().all() for part in (made.out, *gradients))
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_kernels_share_their_work_among_threads(threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     task = sentiment(tmp_path, dropout=0.0)

@@ -50,6 +50,20 @@ def test_products_in_bf16_are_nearly_those_in_float32(rule: Rule):
     assert furthest(with_gradients(found, rows), with_gradients(wanted, wholes)) < 0.02
 
 
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_tokens_behind_the_last_text_get_zeros_and_change_nothing(rule: Rule):
+    rows = drawn(sum(RAGGED) + 5, sum(RAGGED) + 5)
+    texts = [row.detach()[: sum(RAGGED)].requires_grad_() for row in rows]
+    wanted = with_gradients(by_length(texts[0], texts[1], texts[2], RAGGED, rule), texts)
+    filled = [torch.cat([part, torch.zeros_like(part[:5])]) for part in wanted]
+    fused = by_length(rows[0], rows[1], rows[2], RAGGED, rule)
+    by_groups = by_products(*rows, RAGGED, scale=rule.scale, reach=rule.reach, causal=rule.causal)
+    for found in (fused, by_groups):
+        gradients = with_gradients(found, rows)
+        assert furthest(gradients, filled) < 1e-5
+        assert not any(part[sum(RAGGED) :].any() for part in gradients)
+
+
 def test_queries_of_first_tokens_and_dropout_stay_fused():
     rows = drawn(len(RAGGED), sum(RAGGED), torch.bfloat16)
     with products(max(RAGGED)):
