@@ -77,6 +77,8 @@ def compare(case: Case, extent: Extent) -> None:
             peak.burst()
             say(f"pair {len(found):2}: " + ", ".join(f"{name} {rate:.0f}" for name, rate in pair.items()) + " tokens/s")
         _report(case, found, peak, shape.training(lengths))
+        memory = {"ours": mine, "expert": theirs, "defaults": plain}
+        say("  peak memory, MiB: " + ", ".join(f"{name} {side.peak_memory():.0f}" for name, side in memory.items()))
         if extent.profile:
             say(training.run(profile=True).profile)
 

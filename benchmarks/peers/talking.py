@@ -50,6 +50,11 @@ class Side:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def peak_memory(self) -> float:
+        """Return the most memory that the process has held at once, in MiB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text("utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()

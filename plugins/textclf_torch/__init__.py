@@ -28,6 +28,18 @@ def build(options: TorchOptions) -> TorchTrainer:
     return TorchTrainer(options)
 
 
+def kernels() -> str:
+    """Return the level of the compiled kernels on this machine, or that there are none."""
+    try:
+        import textclf_kernels
+    except ModuleNotFoundError:
+        return "without kernels"
+    try:
+        return f"kernels {textclf_kernels.level()}"
+    except textclf_kernels.Unavailable as error:
+        return f"without kernels: {error}"
+
+
 def textclf_trainers() -> list[Component[TorchTrainer, TorchOptions]]:
     return [
         Component(
@@ -37,6 +49,7 @@ def textclf_trainers() -> list[Component[TorchTrainer, TorchOptions]]:
             build=build,
             check=check,
             traits=traits,
+            state=kernels,
             needs=("torch", "safetensors"),
             install="torch>=2.10 safetensors>=0.5",
         )

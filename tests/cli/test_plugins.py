@@ -77,6 +77,38 @@ def test_what_is_shown_is_one_document_for_programs(call: Call) -> None:
     assert call("plugins", "show", "sklearn", "--json").json()["plugin"]["module"] == "textclf_sklearn"
 
 
+STATES = '''
+from textclf import Component
+
+BUILT = {"build": print, "summary": "a metric"}
+
+
+def textclf_metrics():
+    return [
+        Component(name="found", state=lambda: "two cores", **BUILT),
+        Component(name="lost", state=lambda: "never called", needs=("a_library_nobody_has",), **BUILT),
+        Component(name="wrong", state=lambda: 1 / 0, **BUILT),
+    ]
+'''
+
+
+def test_a_component_is_listed_with_what_it_found_on_this_machine(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "textclf_states.py").write_text(STATES)
+    monkeypatch.syspath_prepend(install(site, states="textclf_states"))
+    shown = " ".join(call("plugins").out.split())
+    assert "metric found ready, two cores" in shown
+    assert "metric wrong ready, state() fails" in shown
+    assert "\nstate: two cores\n" in call("plugins", "show", "found").out
+    listed = {plugin["name"]: plugin["offers"] for plugin in call("plugins", "--json").json()["plugins"]}
+    wrong = "state() fails: ZeroDivisionError: division by zero"
+    assert [offered["state"] for offered in listed["states"]] == ["two cores", "", wrong]
+    assert "kernels" in next(offered["state"] for offered in listed["torch"] if offered["name"] == "torch")
+
+
 OBSERVER = '''"""Keeps the loss of each epoch.
 
 In a log."""
@@ -252,7 +284,7 @@ def test_plugins_are_listed_with_what_they_offer(call: Call) -> None:
     lines = [" ".join(line.split()) for line in answer.out.splitlines()]
     assert answer.code == 0
     assert lines[0] == "plugin from offers name state what it is"
-    reviews = "reviews textclf-engine 0.2.0 dataset reviews ready sentences of film"
+    reviews = "reviews textclf-engine 0.2.0 dataset reviews ready sentences"
     assert any(line.startswith(reviews) for line in lines)
     assert "recipe reviews_tfidf" in lines
 

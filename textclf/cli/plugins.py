@@ -71,7 +71,8 @@ def _offered(plugin: Plugin, registry: Registry) -> list[tuple[str, str, str, st
     found: list[tuple[str, str, str, str]] = []
     for each in registry.of(plugin):
         missing = _missing_libraries(each)
-        state = f"needs {', '.join(missing)}" if missing else "ready"
+        words = ["needs " + ", ".join(missing)] if missing else ["ready", _state(each).partition(":")[0]]
+        state = ", ".join(filter(None, words))
         found.append((each.kind, each.component.name, state, each.component.summary))
     found += [("observer", "", "ready", "") for by, _ in registry.observers if by == plugin]
     found += [("recipe", stem, "", "") for stem in registry.recipes_of(plugin)]
@@ -83,7 +84,7 @@ def _listed_json(plugin: Plugin, registry: Registry) -> dict[str, Any]:
     offers = [
         {
             "kind": each.kind, "name": each.component.name, "summary": each.component.summary,
-            "needs": list(each.component.needs), "lacking": _missing_libraries(each),
+            "needs": list(each.component.needs), "lacking": _missing_libraries(each), "state": _state(each),
         }
         for each in registry.of(plugin)
     ]  # fmt: skip
@@ -162,6 +163,8 @@ def _component_parts(one: Registration) -> Iterator[RenderableType]:
         missing = _missing_libraries(one)
         state = f"not installed: {', '.join(missing)}; {pip_command(component, missing)}" if missing else "installed"
         yield f"needs: {', '.join(component.needs)} ({state})"
+    if found := _state(one):
+        yield f"state: {found}"
     options = options_of(component)
     if options:
         table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
@@ -204,6 +207,12 @@ def _trait_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     return "yes" if value is True else str(value)
+
+
+def _state(one: Registration) -> str:
+    from ..plugin.step import state_of
+
+    return state_of(one.component)
 
 
 def _missing_libraries(one: Registration) -> list[str]:

@@ -132,6 +132,7 @@ class Component(Generic[T, O]):
     build: makes the object; the only place where the wrapped library is imported. No I/O, no download.
     restore: makes it from a saved model folder: no network, nothing that only training needs.
     check: looks at the options for what is wrong here and now (a missing file, column, package); local and cheap.
+    state: tells in a few words what it found on this machine; cheap, and called where all of `needs` are there.
     needs: the modules that must be importable, by their import names; install: the pip requirement that brings them.
     """
 
@@ -142,6 +143,7 @@ class Component(Generic[T, O]):
     restore: Callable[[O, Path], T] | None = None
     traits: Traits | Callable[[O], Traits] = field(default_factory=Traits)
     check: Callable[[O], Iterable[Problem]] | None = None
+    state: Callable[[], str] | None = None
     needs: tuple[str, ...] = ()
     install: str = ""
 
@@ -172,7 +174,7 @@ def validate_component(component: Any) -> str:
         return f"{named} with options that are not fully defined: {reason}"
     if any("use" in (name, info.alias) for name, info in component.options.model_fields.items()):
         return f"{named} with an option called 'use', which in a recipe names the component"
-    for part in ("build", "restore", "check"):
+    for part in ("build", "restore", "check", "state"):
         value = getattr(component, part)
         if not callable(value) and (value is not None or part == "build"):
             return f"{named} with {kind_of(value)} as {part}, not a function"

@@ -220,6 +220,16 @@ def missing_libraries(component: Component[Any, Any]) -> list[str]:
     return [name for name in component.needs if not _is_installed(name)]
 
 
+def state_of(component: Component[Any, Any]) -> str:
+    """Return what a component tells of this machine, or that it fails; "" where a library is missing."""
+    if component.state is None or missing_libraries(component):
+        return ""
+    try:
+        return str(component.state())
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the others are still to be listed
+        return f"state() fails: {said(error)}"
+
+
 def missing_message(kind: Kind, component: Component[Any, Any], missing: list[str]) -> str:
     """Return which libraries a component misses, and the command that installs them."""
     verb = "which is" if len(missing) == 1 else "which are"
