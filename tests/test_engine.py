@@ -245,7 +245,7 @@ def test_an_object_that_cannot_be_looked_at_is_listed() -> None:
             raise RuntimeError("look away")
 
     [listed] = Engine(plugins=[Shy()], entry_points=False).registry.plugins
-    assert listed.error == "cannot be looked at: RuntimeError: look away"
+    assert listed.error == "cannot be inspected: RuntimeError: look away"
 
 
 @pytest.mark.parametrize(

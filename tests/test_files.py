@@ -12,7 +12,16 @@ import pytest
 
 from tests.killing import deaths
 from textclf.errors import ArtefactError, ResourceError
-from textclf.files import clear_parts, differs, disk_errors, invalid, manifest, read_json, write_folder, write_text
+from textclf.files import (
+    clear_parts,
+    digest_error,
+    disk_errors,
+    manifest,
+    manifest_error,
+    read_json,
+    write_folder,
+    write_text,
+)
 
 
 def folder_of(path: Path, **files: str) -> Path:
@@ -44,7 +53,7 @@ def test_a_folder_that_replaces_another_leaves_one_of_both_whole(tmp_path: Path)
         (part / "manifest.json").write_text(json.dumps(manifest(part)))
 
     for _ in deaths(lambda: write_folder(target, write)):
-        whole = [p for p in (target, *tmp_path.glob(".kept.*.old.part")) if p.exists() and invalid(p) is None]
+        whole = [p for p in (target, *tmp_path.glob(".kept.*.old.part")) if p.exists() and manifest_error(p) is None]
         assert whole
         clear_parts(tmp_path)
         if not target.exists():
@@ -79,9 +88,9 @@ def test_what_fails_while_a_folder_is_written_leaves_nothing(tmp_path: Path) -> 
 def test_a_harmed_folder_says_what_is_wrong_with_it(tmp_path: Path, harm: object, reason: str) -> None:
     """C02: torn, truncated, bit-flipped, emptied: the reason is named."""
     folder = folder_of(tmp_path / "ck", a="text")
-    assert invalid(folder) is None
+    assert manifest_error(folder) is None
     harm(folder)  # type: ignore[operator]
-    assert invalid(folder) == reason
+    assert manifest_error(folder) == reason
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../secret"])
@@ -89,7 +98,7 @@ def test_a_list_of_files_that_leaves_the_folder_is_refused_unread(tmp_path: Path
     """C11: a manifest with paths that leave the folder."""
     (tmp_path / "secret").write_text("s")
     folder = folder_of(tmp_path / "ck", a="text")
-    assert differs(folder, {path: "0" * 64}) == f"its list of files leaves the folder: '{path}'"
+    assert digest_error(folder, {path: "0" * 64}) == f"its list of files leaves the folder: '{path}'"
 
 
 def test_a_link_leads_out_of_no_folder(tmp_path: Path) -> None:
@@ -99,8 +108,8 @@ def test_a_link_leads_out_of_no_folder(tmp_path: Path) -> None:
     (folder / "file").symlink_to(outside / "a")
     (folder / "sub").symlink_to(outside)
     listed = manifest(outside)["a"]
-    assert differs(folder, {"file": listed}) == "'file' is a link"
-    assert differs(folder, {"sub/a": listed}) == "'sub/a' is a link"
+    assert digest_error(folder, {"file": listed}) == "'file' is a link"
+    assert digest_error(folder, {"sub/a": listed}) == "'sub/a' is a link"
 
 
 def test_a_json_file_that_is_missing_or_torn_is_named(tmp_path: Path) -> None:

@@ -6,29 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .compare import compare
-from .compare.compare import Reference
-from .compare.comparison import Comparison
-from .data import inputs
-from .data.dataset import Dataset
 from .data.html import escaped
 from .errors import ArtefactError, DataError, RecipeError
-from .evaluation import evaluate
-from .evaluation.report import Report, Summary
-from .model.classifier import Classifier
-from .model.folder import restored_step
 from .plugin.component import Kind, Traits
 from .plugin.context import never
-from .plugin.discovery import discover, observing, trace_writer
-from .plugin.events import Event
+from .plugin.discovery import discover, traced_observer
 from .plugin.registry import Registry
 from .recipe.plan import Plan, make_plan
 from .recipe.recipe import Recipe, locate, parse
-from .run import feature_cache as caches
-from .run import folder, predictions_file, resume, runner, study
-from .run.journal import logged
+from .run import folder
+
+# Each method imports what it alone needs: `textclf check` starts without the rooms that run, score and compare.
+if TYPE_CHECKING:
+    from .compare.comparison import Comparison
+    from .data.dataset import Dataset
+    from .evaluation.report import Report, Summary
+    from .model.classifier import Classifier
+    from .plugin.events import Event
+    from .run.runner import RunEnvironment
+    from .run.study import MemberPlan
 
 
 class HasFolder(Protocol):
@@ -38,7 +36,7 @@ class HasFolder(Protocol):
     def folder(self) -> Path: ...
 
 
-RunReference: TypeAlias = Reference | HasFolder
+RunReference: TypeAlias = str | Path | HasFolder
 CompareSide: TypeAlias = RunReference | Sequence[RunReference]
 
 LEAST_DRAWS = 100  # the ends of a 95 % interval are read from the outer 2.5 % of the draws
@@ -100,7 +98,7 @@ class Engine:
     @cached_property
     def registry(self) -> Registry:
         """What the plugins offer; they are looked up when this is first read."""
-        return discover(self._plugins, entry_points=self._entry_points, say=trace_writer())
+        return discover(self._plugins, entry_points=self._entry_points)
 
     def plan(
         self,
@@ -122,7 +120,7 @@ class Engine:
             read = Recipe.from_mapping(recipe, changes)
         else:
             read = parse(locate(recipe, self.registry), changes)
-        return self._plan_of(read, None if data is None else inputs.dataset_of(data))
+        return self._plan_of(read, _dataset(data))
 
     def run(
         self,
@@ -138,7 +136,9 @@ class Engine:
         data, in place of the recipe's dataset step: a pandas DataFrame with columns text and label, (texts, labels),
         (texts, pairs, labels), or a Dataset.
         """
-        dataset = None if data is None else inputs.dataset_of(data)
+        from .run import study
+
+        dataset = _dataset(data)
         plan = self.plan(recipe, dataset, overrides=overrides, seed=seed, seeds=seeds)
         if len(study.members(plan.settings)) == 1:
             return self._execute(plan, self._create(plan, dataset), dataset, None)
@@ -150,10 +150,12 @@ class Engine:
         Refused where the recipe, the plugins or the libraries have changed, unless `allow_changed`: then plugins that
         have changed migrate their options.
         """
+        from .run import resume
+
         opened = folder.open_run(folder.find(self.runs, _reference(run), "any").path)
         if opened.state == "finished":
             return self._finished(opened)
-        dataset = None if data is None else inputs.dataset_of(data)
+        dataset = _dataset(data)
         if opened.record.get("given") and dataset is None:
             hint = "pass the same again: engine.resume(run, data)"
             raise DataError(f"{opened.path} ran on data that a program passed; {hint}")
@@ -185,6 +187,8 @@ class Engine:
 
         That is how a trainer's own processes come by the encoder.
         """
+        from .model.folder import restored_step
+
         return restored_step(kind, step, self.registry).restore(Path(folder))
 
     def evaluate(
@@ -194,8 +198,12 @@ class Engine:
 
         run: the run it came from; texts that it was trained on are then counted in a warning.
         """
+        from .data.inputs import dataset_of
+        from .evaluation import evaluate
+        from .run import predictions_file
+
         _refuse_few(draws)
-        dataset = inputs.dataset_of(data, classifier.labels)
+        dataset = dataset_of(data, classifier.labels)
         split = dataset.test or dataset.train
         if len(split) == 0:
             raise DataError("there are no texts to evaluate on")
@@ -215,6 +223,8 @@ class Engine:
         stands for its recipe: then the intervals allow for other seeds too.
         metrics: the headline first; by default those that all their recipes name.
         """
+        from .compare import compare
+
         if isinstance(runs, str | Path) or hasattr(runs, "folder"):
             raise RecipeError("runs is one run; give a list of at least two: engine.compare([first, second])")
         _refuse_few(draws)
@@ -240,21 +250,29 @@ class Engine:
         traits = Traits(tasks=frozenset({data.labels.task}), pairs=data.train.texts.pairs)
         return make_plan(recipe, self.registry, data_traits=traits)
 
-    def _around(self) -> runner.RunEnvironment:
-        say = trace_writer()
+    def _environment(self) -> RunEnvironment:
+        from .run.journal import logged
+        from .run.runner import RunEnvironment
+
         found = [(str(by).removeprefix("plugin "), by, observer) for by, observer in self.registry.observers]
-        named = [(name, observing(by, observer, say)) for name, by, observer in found]
+        named = [(name, traced_observer(by, observer)) for name, by, observer in found]
         named += [(getattr(o, "__qualname__", type(o).__qualname__), o) for o in self._observers or (logged,)]
-        ways = {name: by.disable_hint for name, by, _ in found}
-        return runner.RunEnvironment(named, self._cache_folder(), self._offline, self._stopping, self._loaded, ways)
+        hints = {name: by.disable_hint for name, by, _ in found}
+        return RunEnvironment(named, self._cache_folder(), self._offline, self._stopping, self._loaded, hints)
 
     def _cache_folder(self) -> Path:
-        return caches.default_folder() if self._cache is None else self._cache
+        from .run.feature_cache import default_folder
+
+        return default_folder() if self._cache is None else self._cache
 
     def _loaded(self, model: Path) -> Classifier:
+        from .model.classifier import Classifier
+
         return Classifier.load(model, self.registry, self._cache_folder())
 
     def _create(self, plan: Plan, data: Dataset | None, *, suffix: str = "", **record: Any) -> folder.RunFolder:
+        from .run import resume
+
         made = folder.create(
             self.runs, plan.settings.name, plan.resolved(), suffix=suffix, source=plan.recipe.source,
             given=data is not None, **resume.plugin_record(plan), **record,
@@ -265,16 +283,20 @@ class Engine:
     def _execute(
         self, plan: Plan, into: folder.RunFolder, data: Dataset | None, fold: int | None, *, allow_changed: bool = False
     ) -> Result:
-        done = runner.execute(plan, into, self._around(), data=data, fold=fold, allow_changed=allow_changed)
+        from .run import runner
+
+        done = runner.execute(plan, into, self._environment(), data=data, fold=fold, allow_changed=allow_changed)
         return Result(done.report, into.path, (), replace(done.classifier, cache=self._cache_folder()))
 
     def _study(
         self, plan: Plan, whole: folder.RunFolder, data: Dataset | None, *, allow_changed: bool = False
     ) -> Result:
-        def create(one: Plan, member: study.MemberPlan) -> folder.RunFolder:
+        from .run import study
+
+        def create(one: Plan, member: MemberPlan) -> folder.RunFolder:
             return self._create(one, data, suffix=member.suffix(), study=whole.path.name, fold=member.fold)
 
-        def run(one: Plan, opened: folder.RunFolder, member: study.MemberPlan) -> Result:
+        def run(one: Plan, opened: folder.RunFolder, member: MemberPlan) -> Result:
             if opened.state == "finished":
                 return self._finished(opened)
             return self._execute(one, opened, data, member.fold, allow_changed=allow_changed)
@@ -283,6 +305,8 @@ class Engine:
         return Result(summary, whole.path, results)
 
     def _finished(self, opened: folder.RunFolder) -> Result:
+        from .evaluation.report import Report, Summary
+
         if opened.is_study:
             members = map(folder.open_run, opened.members())
             return Result(Summary.load(opened.path), opened.path, tuple(map(self._finished, members)))
@@ -291,7 +315,13 @@ class Engine:
         return Result(Report.load(opened.path), opened.path, (), classifier)
 
 
-def _reference(run: RunReference) -> Reference:
+def _dataset(data: Any) -> Dataset | None:
+    from .data.inputs import dataset_of
+
+    return None if data is None else dataset_of(data)
+
+
+def _reference(run: RunReference) -> str | Path:
     return run if isinstance(run, str | Path) else run.folder
 
 

@@ -187,12 +187,12 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """Say in words what a value is: "nothing", "a dict", "an int"."""
     return "nothing" if value is None else with_article(type(value).__name__)
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return "ValueError: no", also of an exception that cannot say what it is."""
     try:
         words = _of_values(error) or str(error)

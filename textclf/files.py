@@ -150,7 +150,7 @@ def manifest(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): digest(p) for p in files}
 
 
-def no_file_in(folder: Path) -> str:
+def special_file_in(folder: Path) -> str:
     """Return in words what below a folder is neither a file nor a folder: "'latest', a link"; nothing else is kept."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
@@ -160,7 +160,7 @@ def no_file_in(folder: Path) -> str:
     return ""
 
 
-def invalid(folder: Path, name: str = MANIFEST) -> str | None:
+def manifest_error(folder: Path, name: str = MANIFEST) -> str | None:
     """Say why a folder is not what its manifest says, or return None."""
     try:
         listed = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -168,10 +168,10 @@ def invalid(folder: Path, name: str = MANIFEST) -> str | None:
         return f"its {name} is missing"
     except (OSError, ValueError):
         return f"its {name} cannot be read"
-    return differs(folder, listed)
+    return digest_error(folder, listed)
 
 
-def differs(folder: Path, listed: object) -> str | None:
+def digest_error(folder: Path, listed: object) -> str | None:
     """Say which of the files listed by sha256 is missing, changed, or outside the folder, or return None."""
     if not isinstance(listed, dict):
         return "its list of files is no mapping"
@@ -184,7 +184,7 @@ def differs(folder: Path, listed: object) -> str | None:
     return None
 
 
-def unlisted(folder: Path, name: str = MANIFEST) -> str | None:
+def unlisted_file(folder: Path, name: str = MANIFEST) -> str | None:
     """Say which file or link in a folder is in no line of its sound manifest, or return None."""
     listed = json.loads((folder / name).read_text(encoding="utf-8"))
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink())

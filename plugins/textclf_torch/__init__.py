@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from textclf import Component, Traits
@@ -31,12 +32,12 @@ def build(options: TorchOptions) -> TorchTrainer:
 def kernels() -> str:
     """Return the level of the compiled kernels on this machine, or that there are none."""
     try:
-        import textclf_kernels
+        module = import_module("textclf_kernels")
     except ModuleNotFoundError:
         return "without kernels"
     try:
-        return f"kernels {textclf_kernels.level()}"
-    except textclf_kernels.Unavailable as error:
+        return f"kernels {module.level()}"
+    except module.Unavailable as error:
         return f"without kernels: {error}"
 
 

@@ -126,7 +126,7 @@ def test_both_texts_of_a_pair_are_shown(call: Call):
         (["toys", "a", "--pair", "b"], "--pair: this classifier reads single texts, not pairs"),
         (["twos", "a"], "this classifier reads pairs of texts; add --pair TEXT"),
         (["toys", "a", "--method", "exact"],
-         "method 'exact': encoder 'toy_words' (plugin textclf.testing.toy of toy 1.0) does not tell where in a text "
+         "method 'exact': encoder 'toy_words' (plugin textclf.testing.toy of toy 1.0) does not return where in a text "
          "its features come from (spans); use auto or occlusion"),
         (["toys", "a", "--html", "no/such/place.html"],
          "--html: no/such/place.html cannot be written: no such file or directory; name another file"),

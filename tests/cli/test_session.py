@@ -311,8 +311,8 @@ def test_a_trace_leaves_the_one_document_alone(call: Call, monkeypatch: pytest.M
     assert answer.json()["recipe"]["encoder"] == {"use": "shape", "scale": 2.0}
     said = [line for line in answer.err.splitlines() if "mine" in line]
     assert [line.rpartition(" (")[0] for line in said] == [
-        "textclf: trace: plugin mine (mine.py) is run",
-        "textclf: trace: textclf_encoders() of plugin mine (mine.py) answers encoder 'shape'",
+        "textclf: trace: plugin mine (mine.py) is imported",
+        "textclf: trace: textclf_encoders() of plugin mine (mine.py) returns encoder 'shape'",
     ]
 
 

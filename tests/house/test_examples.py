@@ -66,7 +66,7 @@ def test_a_misspelt_hook_is_listed_with_the_one_meant(found):
 def test_a_hook_with_an_unknown_argument_is_listed_with_its_reason(found):
     """P02: an argument that the hook does not have."""
     assert found["reasons"]["textclf_argument"] == (
-        "textclf_event() takes the argument 'evnt', which the hook does not give; did you mean 'event'?"
+        "textclf_event() takes the argument 'evnt', which the hook does not have; did you mean 'event'?"
     )
 
 

@@ -182,7 +182,7 @@ def test_an_encoder_that_tells_what_it_reads_of_too_few_texts_is_named(toy: Clas
     with pytest.raises(PluginError) as error:
         dataclasses.replace(weighing(toy), encoder=Silent()).explain("good", method="occlusion")  # type: ignore[arg-type]
     assert str(error.value) == (
-        "encoder 'toy_words' (plugin textclf.testing.toy): reads tells of 0 texts, where 1 were asked for; "
+        "encoder 'toy_words' (plugin textclf.testing.toy): reads returns spans of 0 texts for 1 texts; "
         "see `textclf.testing.check_plugin(textclf.testing.toy)`"
     )
 
@@ -210,7 +210,7 @@ def test_a_method_that_does_not_fit_says_why_and_which_do(toy: Classifier):
     with pytest.raises(RecipeError) as error:
         toy.explain(["a"], method="gradients")
     assert str(error.value) == (
-        "method 'gradients': encoder 'toy_words' (plugin textclf.testing.toy) does not tell where in a text its "
+        "method 'gradients': encoder 'toy_words' (plugin textclf.testing.toy) does not return where in a text its "
         "features come from (spans); use auto or occlusion"
     )
     with pytest.raises(RecipeError) as error:

@@ -1,4 +1,4 @@
-"""Places that an encoder tells of, and that are none in the text, end an explanation with the encoder's name."""
+"""Spans of an encoder outside of the text end an explanation with the encoder's name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_words_found_in_a_longer_text_than_the_one_that_is_explained_are_the_enc
     assert [word.text for word in told.words if word.contribution] == ["good", "plot"]
     with pytest.raises(PluginError) as error:
         given(toy, Folding()).explain("Gro\u00dfer \u1e9e \u00df\u00df\u00df good plot")
-    said = "spans tells of (0, 23, 27), which is no place in a text of 22 characters"
+    said = "spans returns (0, 23, 27), outside of a text of 22 characters"
     assert placeless(str(error.value)) == f"{WHOSE}{said}{WAY}"
 
 
@@ -60,9 +60,9 @@ def test_words_found_in_a_longer_text_than_the_one_that_is_explained_are_the_enc
 @pytest.mark.parametrize(
     ("place", "fault"),
     [
-        ((0, 4, 2), "(0, 4, 2), which is no place in a text of 9 characters"),
-        ((0, -1, 2), "(0, -1, 2), which is no place in a text of 9 characters"),
-        ((0, 5, 10), "(0, 5, 10), which is no place in a text of 9 characters"),
+        ((0, 4, 2), "(0, 4, 2), outside of a text of 9 characters"),
+        ((0, -1, 2), "(0, -1, 2), outside of a text of 9 characters"),
+        ((0, 5, 10), "(0, 5, 10), outside of a text of 9 characters"),
         ((1, 0, 4), "(1, 0, 4), where there is no text 1"),
         ((-1, 0, 4), "(-1, 0, 4), where there is no text -1"),
     ],
@@ -76,7 +76,7 @@ def test_places_outside_of_the_text_or_turned_round_name_the_encoder(
     with pytest.raises(PluginError) as error:
         given(toy, Telling(*place)).explain("good plot", method=method)
     by = "reads" if method == "occlusion" else "spans"
-    assert placeless(str(error.value)) == f"{WHOSE}{by} tells of {fault}{WAY}"
+    assert placeless(str(error.value)) == f"{WHOSE}{by} returns {fault}{WAY}"
 
 
 def test_an_encoder_that_makes_no_tokens_owes_no_reason_for_deleting_words(toy: Classifier):

@@ -162,13 +162,19 @@ def test_a_misspelt_hook_is_found(name, message):
 def test_unknown_arguments_of_a_hook_are_found():
     """P02: said with the argument that was meant."""
     assert reason(textclf_event=lambda evnt: None) == (
-        "textclf_event() takes the argument 'evnt', which the hook does not give; did you mean 'event'?"
+        "textclf_event() takes the argument 'evnt', which the hook does not have; did you mean 'event'?"
     )
     assert reason(textclf_encoders=lambda registry: []) == (
-        "textclf_encoders() takes the argument 'registry', which the hook does not give (it gives none)"
+        "textclf_encoders() takes the argument 'registry', which the hook does not have (it has none)"
     )
     assert reason(textclf_event=lambda: None) == (
-        "textclf_event() does not take the argument 'event', which the hook gives"
+        "textclf_event() does not take the argument 'event' of the hook"
+    )
+
+    def by_keyword(*, event: object) -> None: ...
+
+    assert reason(textclf_event=by_keyword) == (
+        "textclf_event() takes 'event' as a keyword only, and hooks are called with positions; remove the '*'"
     )
 
 
@@ -393,38 +399,40 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def lines() -> Callable[..., list[str]]:
+def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    monkeypatch.setenv("TEXTCLF_TRACE", "1")
+
     def tracing(*plugins: object, entry_points: bool = False) -> list[str]:
-        heard: list[str] = []
-        discover(plugins, entry_points=entry_points, say=heard.append)
-        return [TIME.sub(" (T)", line) for line in heard]
+        discover(plugins, entry_points=entry_points)
+        printed = capsys.readouterr().err.splitlines()
+        return [TIME.sub(" (T)", line).removeprefix("textclf: trace: ") for line in printed]
 
     return tracing
 
 
-def test_each_hook_says_who_answered_and_what(lines, tmp_path):
+def test_each_hook_is_traced_with_its_plugin_and_what_it_returns(lines, tmp_path):
     (tmp_path / "one.yaml").touch()
     write("mine.py")
     recipes = plugin("textclf_book", textclf_recipes=lambda: tmp_path, textclf_outputs=lambda: [])
     assert lines(recipes, "mine.py") == [
-        "plugin mine (mine.py) is run (T)",
-        "textclf_outputs() of plugin textclf_book (given by a program) answers nothing (T)",
-        "textclf_recipes() of plugin textclf_book (given by a program) answers recipe 'one' (T)",
-        "textclf_encoders() of plugin mine (mine.py) answers encoder 'shape' (T)",
+        "plugin mine (mine.py) is imported (T)",
+        "textclf_outputs() of plugin textclf_book (passed by a program) returns nothing (T)",
+        "textclf_recipes() of plugin textclf_book (passed by a program) returns recipe 'one' (T)",
+        "textclf_encoders() of plugin mine (mine.py) returns encoder 'shape' (T)",
     ]
     assert lines(SAMPLE)[0] == (
-        "textclf_datasets() of plugin textclf_sample (given by a program) answers dataset 'rows', dataset 'files' (T)"
+        "textclf_datasets() of plugin textclf_sample (passed by a program) returns dataset 'rows', dataset 'files' (T)"
     )
 
 
-def test_installed_blocked_refused_and_broken_plugins_are_told(lines, install, monkeypatch):
+def test_installed_blocked_refused_and_broken_plugins_are_traced(lines, install, monkeypatch):
     install("textclf_shout", SHOUT)
     install("textclf_shut", SHOUT)
     install("textclf_late", SHOUT, "textclf-engine>=99")
     install("textclf_torn", "def textclf_encoders(): 1 / 0")
     monkeypatch.setenv("TEXTCLF_BLOCK", "shut")
-    heard = [line for line in lines(entry_points=True) if re.search("shout|shut|late|torn", line)]
-    assert sorted(heard) == [
+    traced = [line for line in lines(entry_points=True) if re.search("shout|shut|late|torn", line)]
+    assert sorted(traced) == [
         "plugin 'shut' is blocked by TEXTCLF_BLOCK",
         "plugin textclf_late (textclf_late 1.2) needs textclf-engine>=99, and this is 0.2.0; install a version of "
         "'textclf_late' made for it (T)",
@@ -432,19 +440,17 @@ def test_installed_blocked_refused_and_broken_plugins_are_told(lines, install, m
         "plugin textclf_torn (textclf_torn 1.2) is broken: textclf_encoders() fails: ZeroDivisionError: division "
         "by zero (textclf_torn.py:1)",
         "plugin textclf_torn (textclf_torn 1.2) is imported (T)",
-        "textclf_encoders() of plugin textclf_shout (textclf_shout 1.2) answers encoder 'shout' (T)",
+        "textclf_encoders() of plugin textclf_shout (textclf_shout 1.2) returns encoder 'shout' (T)",
     ]
 
 
-def test_a_file_that_is_broken_is_told():
-    heard: list[str] = []
+def test_a_file_that_is_broken_is_traced(lines):
     write("mine.py", "def textclf_encoders(): 1 / 0")
-    discover(["mine.py"], entry_points=False, say=heard.append)
     broken = "plugin mine (mine.py) is broken: textclf_encoders() fails: ZeroDivisionError: division by zero"
-    assert heard[-1] == f"{broken} (mine.py:1)"
+    assert lines("mine.py")[-1] == f"{broken} (mine.py:1)"
 
 
-def test_events_are_told_with_who_takes_them_and_stdout_is_left_alone(monkeypatch, capsys):
+def test_events_are_traced_with_the_plugin_that_observes_them_and_stdout_is_left_alone(monkeypatch, capsys):
     monkeypatch.setenv("TEXTCLF_TRACE", "1")
 
     def textclf_event(event):
@@ -453,13 +459,13 @@ def test_events_are_told_with_who_takes_them_and_stdout_is_left_alone(monkeypatc
 
     watcher = plugin("textclf_watch", textclf_event=textclf_event)
     Engine(plugins=[toy, watcher], entry_points=False, cache="cache").run(recipe())
-    said = capsys.readouterr()
-    heard = [TIME.sub(" (T)", line) for line in said.err.splitlines() if "textclf_event(" in line and "watch" in line]
-    who = "of plugin textclf_watch (given by a program)"
-    assert said.out == ""
-    assert heard == [
-        f"textclf: trace: textclf_event(RunStarted) {who} takes it (T)",
-        f"textclf: trace: textclf_event(StageStarted) {who} takes it (T)",
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if "textclf_event(" in line and "watch" in line]
+    who = "of plugin textclf_watch (passed by a program)"
+    assert printed.out == ""
+    assert [TIME.sub(" (T)", line) for line in lines] == [
+        f"textclf: trace: textclf_event(RunStarted) {who} returns (T)",
+        f"textclf: trace: textclf_event(StageStarted) {who} returns (T)",
         f"textclf: trace: textclf_event(StageFinished) {who} fails: ValueError (T)",
     ]
 

@@ -135,7 +135,7 @@ def test_an_old_hook_is_kept_to_the_contract_of_the_new_one(monkeypatch: pytest.
     odd = plugin("textclf_odd", textclf_vectorisers=lambda registry: [])
     [known] = discover([odd], entry_points=False).plugins
     assert known.error == (
-        "textclf_vectorisers() takes the argument 'registry', which the hook does not give (it gives none)"
+        "textclf_vectorisers() takes the argument 'registry', which the hook does not have (it has none)"
     )
 
 

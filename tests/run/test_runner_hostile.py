@@ -346,7 +346,7 @@ def test_an_object_that_cannot_be_looked_at_harms_nothing():
 
     found = discover([toy, Door()], entry_points=False)
     assert {known.module: known.error for known in found.plugins} == {
-        "Door": "cannot be looked at: ValueError: not today", "textclf.testing.toy": "",
+        "Door": "cannot be inspected: ValueError: not today", "textclf.testing.toy": "",
     }  # fmt: skip
     assert found.names("encoder") == ["toy_words"]
 

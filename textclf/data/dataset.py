@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ..errors import DataError, counted, did_you_mean, kind_of, listing
+from ..errors import DataError, counted, did_you_mean, listing, type_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ class Labels:
     def __post_init__(self) -> None:
         if isinstance(self.names, (str, Set)):
             order = ", which has no order; use Labels.of" if isinstance(self.names, Set) else ", not a tuple of them"
-            raise DataError(f"the labels are {kind_of(self.names)}{order}")
+            raise DataError(f"the labels are {type_name(self.names)}{order}")
         if self.task not in (tasks := get_args(Task)):
             near = did_you_mean(str(self.task), tasks)
             raise DataError(f"unknown task '{self.task}'{near} (known: {', '.join(tasks)})")
@@ -67,7 +67,7 @@ class Labels:
     def index(self, name: str) -> int:
         known = ", ".join(self.names[:12])
         if not isinstance(name, str):
-            raise DataError(f"a label is a str, not {kind_of(name)} (known: {known})")
+            raise DataError(f"a label is a str, not {type_name(name)} (known: {known})")
         try:
             return self.names.index(name)
         except ValueError:
@@ -118,7 +118,7 @@ def _label(name: Any) -> str:
     if name is None or (isinstance(name, float) and name != name):
         raise DataError(f"a label is {name}: leave the texts without a label out, or pass them as unlabelled")
     if not isinstance(name, str):
-        raise DataError(f"label {name} is {kind_of(name)}, not a str; use str(...)")
+        raise DataError(f"label {name} is {type_name(name)}, not a str; use str(...)")
     if not name:
         raise DataError("a label is empty, which means an abstention; give it a name")
     return str.__str__(name)
@@ -154,7 +154,8 @@ class Texts:
     def __post_init__(self) -> None:
         for column in (self.first, self.second):
             if isinstance(column, (str, bytes)):
-                raise DataError(f"the texts are {kind_of(column)}, not a sequence of them; write Texts([text]) for one")
+                kind = type_name(column)
+                raise DataError(f"the texts are {kind}, not a sequence of them; write Texts([text]) for one")
         object.__setattr__(self, "first", by_position(self.first))
         object.__setattr__(self, "second", by_position(self.second))
         if self.second is not None and len(self.second) != len(self.first):
@@ -229,7 +230,7 @@ class Dataset:
 
     def __repr__(self) -> str:
         # Before `check_dataset` a provider may have put anything here.
-        labels = self.labels.brief() if isinstance(self.labels, Labels) else kind_of(self.labels)
+        labels = self.labels.brief() if isinstance(self.labels, Labels) else type_name(self.labels)
         sizes = [f"{len(split):,} {name}" for name, split in self.splits().items() if isinstance(split, Split)]
         return f"<Dataset: {labels}; texts: {', '.join(sizes)}>"
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from ..errors import DataError, did_you_mean, kind_of
+from ..errors import DataError, did_you_mean, type_name
 from .dataset import Dataset, Labels, Split, Task, Texts, check_dataset
 
 # What the columns of a table are usually called, likely names first: in files, and in DataFrames.
@@ -41,7 +41,7 @@ def dataset_of(data: Any, labels: Labels | None = None) -> Dataset:
         texts = Texts(_strings(columns[0], "text"), _strings(columns[1], "pair") if len(data) == 3 else None)
         return _dataset(texts, columns[-1], labels)
     raise DataError(
-        f"data is {kind_of(data)}; pass a DataFrame with columns text and label, a tuple (texts, labels) or "
+        f"data is {type_name(data)}; pass a DataFrame with columns text and label, a tuple (texts, labels) or "
         f"(texts, pairs, labels), or a textclf.Dataset"
     )
 
@@ -72,7 +72,7 @@ def _column(columns: Sequence[str], role: str) -> str:
 
 def _as_list(column: Any) -> list[Any]:
     if isinstance(column, _NO_COLUMNS) or not isinstance(column, Iterable) or getattr(column, "ndim", 1) == 0:
-        raise DataError(f"(texts, labels) must be two columns of equal length, and one is {kind_of(column)}")
+        raise DataError(f"(texts, labels) must be two columns of equal length, and one is {type_name(column)}")
     return list(column)
 
 
@@ -81,7 +81,7 @@ def _strings(values: list[Any], column: str) -> list[str]:
         if not isinstance(value, str):
             if isinstance(value, (tuple, list)):
                 hint = "pairs are two columns: (texts, pairs, labels), or 'text' and 'pair' of a DataFrame"
-                raise DataError(f"row {row}: '{column}' is {kind_of(value)}, not a text; {hint}")
+                raise DataError(f"row {row}: '{column}' is {type_name(value)}, not a text; {hint}")
             raise DataError(f"row {row}: '{column}' is {value!r}, not a text; fill or drop it")
     return values
 
@@ -159,7 +159,7 @@ def column_of(texts: Any, takes: str) -> Iterable[Any]:
         raise DataError(f"{takes}; for a single text use predict_one")
     table = hasattr(texts, "columns")  # iterating over it yields the names of its columns
     if table or isinstance(texts, (Mapping, Set, bytes)) or not isinstance(texts, Iterable):
-        raise DataError(f"{takes}, not {kind_of(texts)}")
+        raise DataError(f"{takes}, not {type_name(texts)}")
     return texts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, kind_of
+from ..errors import DataError, type_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,4 +111,4 @@ def _flat(array: Any) -> bool:
 def _form(array: Any) -> str:
     import numpy as np
 
-    return f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else kind_of(array)
+    return f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else type_name(array)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Texts
 from ..data.predictions import Counts, Predictions
-from ..errors import kind_of
+from ..errors import type_name
 from ..plugin.protocols import Judgement, Metric
 from ..plugin.step import Step
 from .report import Estimate, LabelRow
@@ -62,7 +62,7 @@ class CheckedMetric:
 
 def _shown(value: Any) -> str:
     shape = getattr(value, "shape", None)
-    return kind_of(value) + (f" of shape {shape}" if shape is not None else "")
+    return type_name(value) + (f" of shape {shape}" if shape is not None else "")
 
 
 def judge(metrics: Mapping[str, Metric], select: str, predictions: Predictions) -> Judgement:

@@ -17,7 +17,7 @@ from ..data.explanation import Explanations
 from ..data.inputs import checked, column_of, columns_of, rows_of
 from ..data.predictions import Answers, Decision, Prediction, answers, shortest
 from ..errors import ArtefactError, DataError
-from ..files import differs, disk_errors, read_json, write_folder
+from ..files import digest_error, disk_errors, read_json, write_folder
 from ..plugin.component import Kind
 from ..plugin.context import RunContext
 from ..plugin.events import Event, Warned
@@ -259,7 +259,7 @@ def _about(folder: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         version = about.get("format") if isinstance(about, dict) else None
         raise ArtefactError(f"{folder / FILE} has format {version!r}; this textclf reads format {FORMAT}")
-    reason = differs(folder, about.get("files"))
+    reason = digest_error(folder, about.get("files"))
     if reason:
         raise ArtefactError(f"{folder}: {reason}; train again, or copy the model folder again")
     return about

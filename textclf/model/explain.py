@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..data.batching import Window
 from ..data.dataset import Labels, Texts
 from ..data.explanation import Attributions, Explanation, Method, Span, Word
-from ..errors import PluginError, RecipeError, counted, did_you_mean, kind_of, listing
+from ..errors import PluginError, RecipeError, counted, did_you_mean, listing, type_name
 from ..plugin.events import Progress
 from ..plugin.step import Step
 
@@ -43,12 +43,12 @@ def words_of(text: str) -> list[Range]:
 
 def without(text: str, ranges: Iterable[Range]) -> str:
     """Return the text without the ranges, nor the spaces that would be left over."""
-    kept, at = "", 0
+    before, at = "", 0
     pieces = []
     for start, end in sorted(ranges):
         pieces.append(text[at:start])
-        kept, at = pieces[-1] or kept, end
-        if at < len(text) and text[at].isspace() and (not kept or kept[-1].isspace()):
+        before, at = pieces[-1] or before, end
+        if at < len(text) and text[at].isspace() and (not before or before[-1].isspace()):
             at += 1
     return "".join([*pieces, text[at:]])
 
@@ -72,7 +72,7 @@ RequestedMethod = Literal["auto", "exact", "gradients", "occlusion"]
 METHODS: tuple[RequestedMethod, ...] = get_args(RequestedMethod)
 # Texts that are scored to explain one by occlusion, at most: of longer ones, runs of words are deleted together.
 _MOST = 512
-# And so many of them are scored at once, so that it can be told how far it is.
+# So many of them are scored at once, so that progress can be shown.
 _TOGETHER = Window(texts=64)
 _WORDLESS = "a text without words"
 
@@ -101,40 +101,40 @@ class ExplanationRequest:
 def checked_method(method: str, place: str = "method") -> RequestedMethod:
     """Return the name of a method; a RecipeError where it is none."""
     if not isinstance(method, str):
-        raise RecipeError(f"{place} is a str, not {kind_of(method)} (known: {listing(METHODS)})")
+        raise RecipeError(f"{place} is a str, not {type_name(method)} (known: {listing(METHODS)})")
     if method not in METHODS:
         raise RecipeError(f"{place}: '{method}' is unknown{did_you_mean(method, METHODS)} (known: {listing(METHODS)})")
     return method
 
 
 def explain(
-    parts: ExplainInputs, texts: Texts, requests: Sequence[ExplanationRequest], asked: RequestedMethod
+    parts: ExplainInputs, texts: Texts, requests: Sequence[ExplanationRequest], requested: RequestedMethod
 ) -> list[Explanation]:
     """Return one explanation for each request.
 
     `auto` uses the attributions of the model where encoder and model offer them, and deletes words where not.
     """
-    why_not = "as asked" if asked == "occlusion" else _why_not(parts)
-    if why_not and asked not in ("auto", "occlusion"):
-        raise RecipeError(f"method '{asked}': {why_not}; use auto or occlusion")
+    why_not = "as requested" if requested == "occlusion" else _why_not(parts)
+    if why_not and requested not in ("auto", "occlusion"):
+        raise RecipeError(f"method '{requested}': {why_not}; use auto or occlusion")
     if why_not:
-        # Only of networks is more to be expected: other encoders need not tell where their features come from.
-        expected = asked == "auto" and parts.steps[0].traits.makes == "tokens"
+        # Only networks are expected to have attributions: other encoders need no `spans`.
+        expected = requested == "auto" and parts.steps[0].traits.makes == "tokens"
         return [_occluded(parts, texts, request, why_not if expected else "") for request in requests]
     method: Method = parts.steps[1].call("explains_by", lambda: parts.model.explains_by)
-    if asked not in ("auto", method):
+    if requested not in ("auto", method):
         known = f"{parts.steps[1]} is explained by '{method}'"
-        raise RecipeError(f"method '{asked}': {known}; use auto, {method} or occlusion")
+        raise RecipeError(f"method '{requested}': {known}; use auto, {method} or occlusion")
     return _attributed(parts, texts, requests, method)
 
 
 def _why_not(parts: ExplainInputs) -> str:
-    """Say why what words contributed cannot be had from the parts themselves, or return an empty string."""
+    """Return why encoder and model offer no attributions of words, or ""."""
     encoder, trainer = parts.steps
     if not callable(getattr(parts.encoder, "spans", None)):
-        return f"{encoder} does not tell where in a text its features come from (spans)"
+        return f"{encoder} does not return where in a text its features come from (spans)"
     if not callable(getattr(parts.model, "attributions", None)):
-        return f"{trainer} does not tell what its features contribute"
+        return f"{trainer} does not return what its features contribute (attributions)"
     opaque = getattr(parts.model, "opaque", None)
     return trainer.call("opaque", opaque) if callable(opaque) else ""
 
@@ -145,49 +145,50 @@ def _attributed(
     import numpy as np
 
     encoder, trainer = parts.steps
-    given = texts.take([request.row for request in requests])
+    chosen = texts.take([request.row for request in requests])
     columns = np.array([request.column for request in requests], np.int64)
-    features = encoder.call("encode", lambda: parts.encoder.encode(given, parts.context))
-    spans = encoder.call("spans", lambda: list(parts.encoder.spans(given, parts.context)))
+    features = encoder.call("encode", lambda: parts.encoder.encode(chosen, parts.context))
+    spans = encoder.call("spans", lambda: list(parts.encoder.spans(chosen, parts.context)))
     found = trainer.call("attributions", lambda: list(parts.model.attributions(features, columns, parts.context)))
-    if len(spans) != len(given) or len(found) != len(given):
-        counts = f"{encoder} gives the spans of {len(spans)} texts and {trainer} attributions of {len(found)}"
-        raise PluginError(f"{counts}, where {len(given)} were asked for")
+    if len(spans) != len(chosen) or len(found) != len(chosen):
+        counts = f"{encoder} returns the spans of {len(spans)} texts and {trainer} attributions of {len(found)}"
+        raise PluginError(f"{counts} for {len(chosen)} texts")
     explained = []
-    for row, (request, places, told) in enumerate(zip(requests, spans, found, strict=True)):
-        words = _Words(given, row)
-        sound = _checked(told, trainer, parts.model.attributions)
-        _demand_places(words, partial(chain.from_iterable, places.values()), parts, "spans")
-        values, remainder = encoder.call("spans", partial(words.shared, places, sound))
-        explained.append(_explanation(parts, given, row, request, method, words.told(values), remainder, told))
+    for row, (request, places, attributions) in enumerate(zip(requests, spans, found, strict=True)):
+        words = _Words(chosen, row)
+        _validate_attributions(attributions, trainer)
+        _validate_spans(words, partial(chain.from_iterable, places.values()), parts, "spans")
+        values, remainder = encoder.call("spans", partial(words.shared, places, attributions))
+        shown = words.with_values(values)
+        explained.append(_explanation(parts, chosen, row, request, method, shown, remainder, attributions))
     return explained
 
 
-def _demand_places(words: _Words, told: Callable[[], Iterable[Span]], parts: ExplainInputs, method: str) -> None:
-    """Raise a PluginError where a method of the encoder tells of a place that is none in the text."""
+def _validate_spans(words: _Words, spans: Callable[[], Iterable[Span]], parts: ExplainInputs, method: str) -> None:
+    """Raise a PluginError where a method of the encoder returns a span outside of the text."""
     encoder, _ = parts.steps
-    fault = encoder.call(method, lambda: words.fault_of(told()))
-    if fault:
-        raise encoder.error(f"{method} tells of {fault}")
+    wrong = encoder.call(method, lambda: words.wrong_span(spans()))
+    if wrong:
+        raise encoder.error(f"{method} returns {wrong}")
 
 
-def _checked(told: Attributions, trainer: Step[Any], method: object) -> Attributions:
+def _validate_attributions(attributions: object, trainer: Step[Any]) -> None:
     import numpy as np
 
-    if not isinstance(told, Attributions):
-        raise trainer.error(f"attributions returned {kind_of(told)} for a text, not textclf.Attributions")
-    if len(told.units) != len(told.values) or not np.isfinite([*told.values, told.logit, told.baseline]).all():
+    if not isinstance(attributions, Attributions):
+        raise trainer.error(f"attributions returned {type_name(attributions)} for a text, not textclf.Attributions")
+    numbers = [*attributions.values, attributions.logit, attributions.baseline]
+    if len(attributions.units) != len(attributions.values) or not np.isfinite(numbers).all():
         raise trainer.error("attributions are NaN or infinite, or not one for each unit")
-    return told
 
 
 def _occluded(parts: ExplainInputs, texts: Texts, request: ExplanationRequest, why: str) -> Explanation:
-    """Explain by what deleting each word that is read changes; `why`: the reason to tell, if any."""
+    """Explain by what deleting each word that is read changes; `why`: the reason, if it is to be shown."""
     import numpy as np
 
-    given = texts.take([request.row])
-    words = _Words(given, 0)
-    read = _read(parts, given, words)
+    chosen = texts.take([request.row])
+    words = _Words(chosen, 0)
+    read = _read(parts, chosen, words)
     # All texts are scored without what is not read: nothing is to move up into the place of a word that is deleted.
     unread = words.stretches(set(range(len(words.places))).difference(read))
     size = -(-len(read) // _MOST) or 1
@@ -201,20 +202,20 @@ def _occluded(parts: ExplainInputs, texts: Texts, request: ExplanationRequest, w
         for word in group:
             values[word] = (alone - other) / len(group)
     of = parts.labels.logit_name(request.column) + (f", {size} words at a time" if size > 1 else "")
-    told = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
-    return _explanation(parts, given, 0, request, "occlusion", words.told(values), 0.0, told, why)
+    nothing = Attributions(np.zeros(0, np.int64), np.zeros(0), logit, baseline, of, _WORDLESS)
+    return _explanation(parts, chosen, 0, request, "occlusion", words.with_values(values), 0.0, nothing, why)
 
 
-def _read(parts: ExplainInputs, given: Texts, words: _Words) -> list[int]:
-    """Return the words, by number, that the encoder reads of the one text: all, where it does not tell."""
+def _read(parts: ExplainInputs, text: Texts, words: _Words) -> list[int]:
+    """Return the words, by number, that the encoder reads of the one text: all, where it has no `reads`."""
     encoder, _ = parts.steps
     if not callable(getattr(parts.encoder, "reads", None)):
         return list(range(len(words.places)))
-    told = encoder.call("reads", lambda: list(parts.encoder.reads(given, parts.context)))
-    if len(told) != len(given):
-        raise encoder.error(f"reads tells of {len(told)} texts, where {len(given)} were asked for")
-    _demand_places(words, lambda: told[0], parts, "reads")
-    touched: list[int] = encoder.call("reads", lambda: words.touched(told[0]))
+    spans = encoder.call("reads", lambda: list(parts.encoder.reads(text, parts.context)))
+    if len(spans) != len(text):
+        raise encoder.error(f"reads returns spans of {len(spans)} texts for {len(text)} texts")
+    _validate_spans(words, lambda: spans[0], parts, "reads")
+    touched: list[int] = encoder.call("reads", lambda: words.touched(spans[0]))
     return touched
 
 
@@ -252,14 +253,14 @@ def _explanation(
     method: Method,
     words: tuple[Word, ...],
     remainder: float,
-    told: Attributions,
+    attributions: Attributions,
     why: str = "",
 ) -> Explanation:
     pair = None if texts.second is None else texts.second[row]
     label = parts.labels.names[request.column]
     return Explanation(
-        texts.first[row], pair, label, request.score, words, float(told.logit), float(told.baseline), remainder, method,
-        told.of, told.against, why,
+        texts.first[row], pair, label, request.score, words, float(attributions.logit), float(attributions.baseline),
+        remainder, method, attributions.of, attributions.against, why,
     )  # fmt: skip
 
 
@@ -273,24 +274,26 @@ class _Words:
         self._ends = [[end for _, end in ranges] for ranges in self._ranges]
         self._begun = [0, len(self._ranges[0])]
 
-    def fault_of(self, spans: Iterable[Span]) -> str:
-        """Say which of some places is none in these texts, or return an empty string."""
+    def wrong_span(self, spans: Iterable[Span]) -> str:
+        """Return the first span that is outside of these texts, in words, or ""."""
         sizes = [len(text) for text in self._texts]
         for part, start, end in spans:
             if part not in range(len(sizes)):
                 return f"({part}, {start}, {end}), where there is no text {part}"
             if not 0 <= start <= end <= sizes[part]:
-                return f"({part}, {start}, {end}), which is no place in a text of {counted(sizes[part], 'character')}"
+                return f"({part}, {start}, {end}), outside of a text of {counted(sizes[part], 'character')}"
         return ""
 
-    def shared(self, spans: Mapping[int, Sequence[Span]], told: Attributions) -> tuple[list[float | None], float]:
+    def shared(
+        self, spans: Mapping[int, Sequence[Span]], attributions: Attributions
+    ) -> tuple[list[float | None], float]:
         """Share each unit's value evenly among the places it came from, and each of those among its words.
 
         Return a value a word, None for those that no unit came from, and the sum of what came from no word.
         """
         values: list[float | None] = [None] * len(self.places)
         remainder = 0.0
-        for unit, value in zip(told.units.tolist(), told.values.tolist(), strict=True):
+        for unit, value in zip(attributions.units.tolist(), attributions.values.tolist(), strict=True):
             places = spans.get(unit, ())
             remainder += 0.0 if places else value
             for span in places:
@@ -301,7 +304,7 @@ class _Words:
                     values[word] = (values[word] or 0.0) + part / len(touched)
         return values, remainder
 
-    def told(self, values: Sequence[float | None]) -> tuple[Word, ...]:
+    def with_values(self, values: Sequence[float | None]) -> tuple[Word, ...]:
         return tuple(
             Word(self._texts[part][start:end], part, start, end, value or 0.0, value is not None)
             for (part, (start, end)), value in zip(self.places, values, strict=True)

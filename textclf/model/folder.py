@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import PluginError, counted, kind_of, listing, said
-from ..files import disk_failures, manifest, no_file_in
+from ..errors import PluginError, counted, error_text, listing, type_name
+from ..files import disk_failures, manifest, special_file_in
 from ..plugin.component import Kind, new_names
 from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registration, Registry, compatible, to_install
@@ -63,7 +63,7 @@ def _save(step: Step[Any], part: Encoder | Model, folder: Path) -> dict[str, str
             part.save(folder)
 
     step.call("save", save)
-    if odd := no_file_in(folder):
+    if odd := special_file_in(folder):
         raise step.error(f"save() leaves {odd}; write plain files")
     files = manifest(folder)
     if FILE in files:
@@ -179,9 +179,9 @@ def migrated(registration: Registration, version: str, values: Mapping[str, Any]
     try:
         today = registration.component.options.migrate(version, new_names(registration.component.options, values))
     except Exception as error:
-        raise PluginError(f"{registration}: migrate() fails: {said(error)}{hint}") from error
+        raise PluginError(f"{registration}: migrate() fails: {error_text(error)}{hint}") from error
     if not isinstance(today, dict):
-        raise PluginError(f"{registration}: migrate() returns {kind_of(today)}, not a dict of the values{hint}")
+        raise PluginError(f"{registration}: migrate() returns {type_name(today)}, not a dict of the values{hint}")
     return today
 
 

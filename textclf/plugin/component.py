@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_
 from pydantic import BaseModel, ConfigDict
 
 from ..data.dataset import Task
-from ..errors import Problem, kind_of, said
+from ..errors import Problem, error_text, type_name
 
 Kind = Literal["dataset", "encoder", "trainer", "metric", "output"]
 # Of features; plugins may have words of their own.
@@ -114,15 +114,15 @@ def validate_traits(traits: Traits) -> str:
     for name in ("reads", "tasks"):
         value = getattr(traits, name)
         if not isinstance(value, frozenset) or not all(isinstance(word, str) for word in value):
-            return f"{kind_of(value)} as {name}, not a frozenset of str"
+            return f"{type_name(value)} as {name}, not a frozenset of str"
     unknown = sorted(traits.tasks.difference(get_args(Task)))
     if unknown or not traits.tasks:
         return f"{unknown[0]!r} among its tasks" if unknown else "no tasks"
     if traits.makes is not None and not isinstance(traits.makes, str):
-        return f"{kind_of(traits.makes)} as makes, not a str"
+        return f"{type_name(traits.makes)} as makes, not a str"
     flags = ("pairs", "uses_validation", "uses_unlabelled", "objectives")
     wrong = [name for name in flags if not isinstance(getattr(traits, name), bool)]
-    return f"{kind_of(getattr(traits, wrong[0]))} as {wrong[0]}, not a bool" if wrong else ""
+    return f"{type_name(getattr(traits, wrong[0]))} as {wrong[0]}, not a bool" if wrong else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ def is_named_as_hook(name: str, found: object) -> bool:
 def validate_component(component: Any) -> str:
     """Return what is wrong with a component that a hook offers, or ""."""
     if not isinstance(component, Component):
-        return f"returns {kind_of(component)} in its list, not a Component"
+        return f"returns {type_name(component)} in its list, not a Component"
     if not isinstance(component.name, str) or not _NAME.fullmatch(component.name):
         return f"offers a component with the unusable name {component.name!r}: letters, digits, '_' and '-' are allowed"
     named = f"offers '{component.name}'"
@@ -177,16 +177,16 @@ def validate_component(component: Any) -> str:
     for part in ("build", "restore", "check", "state"):
         value = getattr(component, part)
         if not callable(value) and (value is not None or part == "build"):
-            return f"{named} with {kind_of(value)} as {part}, not a function"
+            return f"{named} with {type_name(value)} as {part}, not a function"
     if not callable(component.traits) and not isinstance(component.traits, Traits):
-        return f"{named} with {kind_of(component.traits)} as traits, not textclf.Traits"
+        return f"{named} with {type_name(component.traits)} as traits, not textclf.Traits"
     if isinstance(component.traits, Traits) and (error := validate_traits(component.traits)):
         return f"{named} with {error}"
     for part in ("summary", "install"):
         if not isinstance(getattr(component, part), str):
-            return f"{named} with {kind_of(getattr(component, part))} as {part}, not a str"
+            return f"{named} with {type_name(getattr(component, part))} as {part}, not a str"
     if not isinstance(component.needs, tuple) or not all(isinstance(need, str) for need in component.needs):
-        return f"{named} with {kind_of(component.needs)} as needs, not a tuple of module names"
+        return f"{named} with {type_name(component.needs)} as needs, not a tuple of module names"
     for need in component.needs:
         if not all(part.isidentifier() for part in need.split(".")):
             hint = "name what is imported, such as 'sklearn', and what pip installs, 'scikit-learn', as `install`"
@@ -200,7 +200,7 @@ def _unfinished(options: type[Options]) -> str:
         if not options.__pydantic_complete__:
             options.model_rebuild()
     except Exception as error:  # noqa: BLE001 - types of a plugin's own may raise anything
-        return said(error)
+        return error_text(error)
     return ""
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import pluggy
 
 from .. import __version__
-from ..errors import PluginError, closest, did_you_mean, kind_of, said
+from ..errors import PluginError, closest, did_you_mean, error_text, type_name
 from . import hookspecs, registry, single_file
 from .component import PREFIX, Kind, failing_line, validate_component
 from .events import Event
@@ -41,8 +41,8 @@ def blocks(name: str, plugin: Plugin) -> bool:
     return _canonical(name) in map(_canonical, _names(plugin))
 
 
-def unused(names: Sequence[str], installed: Iterable[Plugin]) -> list[str]:
-    """Say of each name that no installed plugin is called so."""
+def unknown_blocks(names: Sequence[str], installed: Iterable[Plugin]) -> list[str]:
+    """Return a warning for each of these names that no installed plugin has."""
     plugins = list(installed)
     known = sorted({name for plugin in plugins for name in _names(plugin) if name})
     return [
@@ -61,63 +61,45 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-Say = Callable[[str], None]
+def trace(line: str) -> None:
+    """Write a line to stderr where TEXTCLF_TRACE is set."""
+    if _is_tracing():
+        sys.stderr.write(f"textclf: trace: {' '.join(line.split())}\n")
 
 
-def trace_writer() -> Say | None:
-    """Return what writes a line to stderr where TEXTCLF_TRACE is set, and None where it is not."""
-    return _write if os.environ.get("TEXTCLF_TRACE", "0") not in ("", "0") else None
-
-
-def _write(line: str) -> None:
-    sys.stderr.write(f"textclf: trace: {' '.join(line.split())}\n")
-
-
-def named(plugin: Plugin) -> str:
-    """Return who answers: "plugin textclf_shout (textclf-shout 1.0.0)"."""
-    return f"plugin {plugin.module} ({plugin.origin or 'given by a program'})"
+def _is_tracing() -> bool:
+    return os.environ.get("TEXTCLF_TRACE", "0") not in ("", "0")
 
 
 @contextmanager
-def timed(say: Say | None) -> Iterator[Say]:
-    """Yield what says a line with the milliseconds since the block began; nothing where nobody listens."""
-    if say is None:
-        yield lambda line: None
-        return
-    began, listener = time.perf_counter(), say
-    yield lambda line: listener(f"{line} ({(time.perf_counter() - began) * 1000:.1f} ms)")
+def traced() -> Iterator[Callable[[str], None]]:
+    """Yield a function that traces a line with the milliseconds since the block began."""
+    began = time.perf_counter()
+    yield lambda line: trace(f"{line} ({(time.perf_counter() - began) * 1000:.1f} ms)")
 
 
-def observing(plugin: Plugin, observer: Callable[[Event], None], say: Say | None) -> Callable[[Event], None]:
-    """Return the observer, with a line for each event that it takes where somebody listens."""
-    if say is None:
+def traced_observer(plugin: Plugin, observer: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return the observer; where TEXTCLF_TRACE is set, one that traces each event."""
+    if not _is_tracing():
         return observer
 
     @wraps(observer)
-    def traced(event: Event) -> None:
-        with timed(say) as told:
-            what = f"textclf_event({type(event).__name__}) of {named(plugin)}"
+    def observe(event: Event) -> None:
+        with traced() as line:
+            what = f"textclf_event({type(event).__name__}) of {_full_name(plugin)}"
             try:
                 observer(event)
             except BaseException as error:
-                told(f"{what} fails: {type(error).__name__}")
+                line(f"{what} fails: {type(error).__name__}")
                 raise
-            told(f"{what} takes it")
-
-    return traced
-
-
-def by_place(function: Callable[..., Any]) -> Callable[[Event], None]:
-    """Return what takes an event by place, also of a function that takes it by name alone."""
-    event = inspect.signature(function).parameters.get("event")
-    if event is None or event.kind is not event.KEYWORD_ONLY:
-        return function
-
-    @wraps(function)
-    def observe(event: Event) -> Any:
-        return function(event=event)
+            line(f"{what} returns")
 
     return observe
+
+
+def _full_name(plugin: Plugin) -> str:
+    """Return "plugin textclf_shout (textclf-shout 1.0.0)"."""
+    return f"plugin {plugin.module} ({plugin.origin or 'passed by a program'})"
 
 
 GROUP = "textclf"
@@ -164,50 +146,48 @@ def discover(
     plugins: Sequence[ModuleType | object | str | Path] = (),
     *,
     entry_points: bool = True,
-    say: Say | None = None,
 ) -> Registry:
-    """Load installed plugins, the given modules and Python files, call their hooks, and return what they offer.
+    """Load installed plugins, these modules and Python files, call their hooks, and return what they offer.
 
-    What the environment variable TEXTCLF_BLOCK names, separated by commas, is kept out. say: takes a line about each
-    step and each answer. A RecipeError where there is no such file, a PluginError where it is called like a plugin.
+    Plugins that the environment variable TEXTCLF_BLOCK names, separated by commas, are not loaded. Raises a RecipeError
+    where a file does not exist, and a PluginError where it has the name of another plugin.
     """
     names = blocked_names() if entry_points else ()
     blocked: list[Plugin] = []
-    found = list(_installed(names, blocked, say)) if entry_points else []
-    warnings = unused(names, [*blocked, *(plugin for plugin, _ in found)])
-    for given in plugins:
-        plugin, module = _given(given, say)
+    found = list(_load_installed(names, blocked)) if entry_points else []
+    warnings = unknown_blocks(names, [*blocked, *(plugin for plugin, _ in found)])
+    for each in plugins:
+        plugin, module = _load_passed(each)
         if not _is_among(found, plugin, module):
             found.append((plugin, module))
-    _refuse_namesakes([plugin for plugin, _ in found])
-    return replace(_collect(found, say), blocked=sorted_plugins(blocked), warnings=warnings)
+    _refuse_same_names([plugin for plugin, _ in found])
+    return replace(_collect(found), blocked=sorted_plugins(blocked), warnings=warnings)
 
 
-def _installed(names: Sequence[str], blocked: list[Plugin], say: Say | None) -> Iterable[_Found]:
-    """Load the installed plugins but for those of the names, which are added to the blocked ones."""
+def _load_installed(names: Sequence[str], blocked: list[Plugin]) -> Iterable[_Found]:
+    """Load the installed plugins except those of these names, which are added to the blocked ones."""
     about = cache(_read)  # several plugins may come from one distribution
     for entry in metadata.entry_points(group=GROUP):
         distribution, version, requires = about(entry.dist)
         plugin = Plugin(entry.name, entry.value, distribution, version)
         if any(blocks(name, plugin) for name in names):
             blocked.append(plugin)
-            if say:
-                say(f"plugin '{entry.name}' is blocked by {BLOCK}")
+            trace(f"plugin '{entry.name}' is blocked by {BLOCK}")
             continue
-        with timed(say) as told:
+        with traced() as line:
             plugin, module = _load(entry, distribution, version, requires)
-            told(f"{named(plugin)} {plugin.error or 'is imported'}")
+            line(f"{_full_name(plugin)} {plugin.error or 'is imported'}")
         yield plugin, module
 
 
-def _given(given: object, say: Say | None) -> _Found:
-    if isinstance(given, (str, Path)):
-        with timed(say) as told:
-            plugin, module = single_file.find(str(given))
-            told(f"{named(plugin)} {plugin.error or 'is run'}")
-        return plugin, module
-    name = getattr(given, "__name__", type(given).__name__)
-    return Plugin(name.removeprefix(PREFIX), name, sha256=single_file.digest_of(given)), given
+def _load_passed(module: object) -> _Found:
+    if isinstance(module, (str, Path)):
+        with traced() as line:
+            plugin, loaded = single_file.find(str(module))
+            line(f"{_full_name(plugin)} {plugin.error or 'is imported'}")
+        return plugin, loaded
+    name = getattr(module, "__name__", type(module).__name__)
+    return Plugin(name.removeprefix(PREFIX), name, sha256=single_file.digest_of(module)), module
 
 
 def _is_among(found: Iterable[_Found], plugin: Plugin, module: object | None) -> bool:
@@ -217,16 +197,16 @@ def _is_among(found: Iterable[_Found], plugin: Plugin, module: object | None) ->
     return any(module is other for _, other in found)
 
 
-def _refuse_namesakes(plugins: Sequence[Plugin]) -> None:
-    """Refuse a file that is called like another plugin: records and models tell plugins by their modules."""
+def _refuse_same_names(plugins: Sequence[Plugin]) -> None:
+    """Refuse a file that has the name of another plugin: records and models identify plugins by their modules."""
     for plugin in plugins:
         others = [other for other in plugins if other is not plugin and other.module == plugin.module]
         if plugin.file and others:
             other = others[0]
             installed = not other.file and other.distribution
-            way = f", or block the installed one: {BLOCK}={other.name}" if installed else ""
-            whence = named(other) if installed else str(other)
-            raise PluginError(f"{plugin} has the name of {whence}; rename the file{way}")
+            hint = f", or block the installed one: {BLOCK}={other.name}" if installed else ""
+            name = _full_name(other) if installed else str(other)
+            raise PluginError(f"{plugin} has the name of {name}; rename the file{hint}")
 
 
 def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequence[str]) -> _Found:
@@ -240,10 +220,10 @@ def _load(entry: metadata.EntryPoint, name: str, version: str, requires: Sequenc
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything at import, SystemExit included
-        return Plugin(*identity, error=f"fails at import: {said(error)}{failing_line(error, entry.value)}"), None
+        return Plugin(*identity, error=f"fails at import: {error_text(error)}{failing_line(error, entry.value)}"), None
 
 
-def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
+def _collect(found: Sequence[_Found]) -> Registry:
     plugins: list[Plugin] = []
     offers: list[Registration] = []
     recipes: dict[str, list[tuple[Plugin, Traversable]]] = {}
@@ -254,10 +234,9 @@ def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
             continue
         try:
             plugin = replace(plugin, notes=_notes(module))
-            mine = _asked(plugin, module, say)
+            mine = _call_hooks(plugin, module)
         except _Broken as broken:
-            if say:
-                say(f"{named(plugin)} is broken: {broken}")
+            trace(f"{_full_name(plugin)} is broken: {broken}")
             plugins.append(replace(plugin, error=str(broken)))
             continue
         plugins.append(plugin)
@@ -269,25 +248,25 @@ def _collect(found: Sequence[_Found], say: Say | None) -> Registry:
     return Registry(sorted_plugins(plugins), offers, recipes, observers, modules)
 
 
-def _asked(plugin: Plugin, module: object, say: Say | None) -> _Answers:
-    """Return what a plugin answers; whatever it, or looking at it, raises is that plugin's."""
+def _call_hooks(plugin: Plugin, module: object) -> _Results:
+    """Return what the hooks of a plugin return; _Broken where it, or inspecting it, raises anything."""
     try:
-        return _Answers(plugin, module, say)
+        return _Results(plugin, module)
     except (_Broken, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - a property or a signature of the plugin's own may raise anything
-        raise _Broken(f"cannot be looked at: {said(error)}") from None
+        raise _Broken(f"cannot be inspected: {error_text(error)}") from None
 
 
-class _Broken(Exception):  # noqa: N818 - it is a verdict on a plugin, caught one screen above
+class _Broken(Exception):  # noqa: N818 - it is the state of a plugin, caught in this file
     pass
 
 
-class _Answers:
-    """What one plugin answers to each hook, checked."""
+class _Results:
+    """What the hooks of one plugin return, validated."""
 
-    def __init__(self, plugin: Plugin, module: object, say: Say | None) -> None:
-        self.plugin, self._module, self._say = plugin, module, say
+    def __init__(self, plugin: Plugin, module: object) -> None:
+        self.plugin, self._module = plugin, module
         self.registrations: list[Registration] = []
         self.recipes: dict[str, Traversable] = {}
         self.observers: list[tuple[Plugin, Callable[[Event], None]]] = []
@@ -296,16 +275,16 @@ class _Answers:
         _register(manager, module)
         for hook, kind in _HOOKS.items():
             for implementation in getattr(manager.hook, hook).get_hookimpls():
-                with self._traced(hook) as answer:
+                with traced() as line:
                     made = self._components(kind, hook, self._call(hook, implementation.function))
-                    answer([f"{kind} '{offer.component.name}'" for offer in made])
+                    line(self._returned(hook, [f"{kind} '{offer.component.name}'" for offer in made]))
                 self.registrations += made
         for implementation in manager.hook.textclf_recipes.get_hookimpls():
-            with self._traced("textclf_recipes") as answer:
+            with traced() as line:
                 self._recipes(self._call("textclf_recipes", implementation.function))
-                answer([f"recipe '{stem}'" for stem in self.recipes])
+                line(self._returned("textclf_recipes", [f"recipe '{stem}'" for stem in self.recipes]))
         for implementation in manager.hook.textclf_event.get_hookimpls():
-            self.observers.append((plugin, by_place(implementation.function)))
+            self.observers.append((plugin, implementation.function))  # type: ignore[arg-type]
 
     def _call(self, hook: str, function: Callable[..., Any]) -> Any:
         try:
@@ -314,17 +293,15 @@ class _Answers:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is that plugin's, and named so
             place = failing_line(error, getattr(self._module, hook, self._module).__module__)
-            raise _Broken(f"{hook}() fails: {said(error)}{place}") from None
+            raise _Broken(f"{hook}() fails: {error_text(error)}{place}") from None
 
-    @contextmanager
-    def _traced(self, hook: str) -> Iterator[Callable[[list[str]], None]]:
-        with timed(self._say) as told:
-            yield lambda made: told(f"{hook}() of {named(self.plugin)} answers {', '.join(made) or 'nothing'}")
+    def _returned(self, hook: str, names: Sequence[str]) -> str:
+        return f"{hook}() of {_full_name(self.plugin)} returns {', '.join(names) or 'nothing'}"
 
-    def _components(self, kind: Kind, hook: str, answer: Any) -> list[Registration]:
-        if not isinstance(answer, Iterable) or isinstance(answer, str):
-            raise _Broken(f"{hook}() returns {kind_of(answer)}, not a list of components")
-        components = self._call(hook, lambda: list(answer))
+    def _components(self, kind: Kind, hook: str, returned: Any) -> list[Registration]:
+        if not isinstance(returned, Iterable) or isinstance(returned, str):
+            raise _Broken(f"{hook}() returns {type_name(returned)}, not a list of components")
+        components = self._call(hook, lambda: list(returned))
         for component in components:
             if wrong := validate_component(component):
                 raise _Broken(f"{hook}() {wrong}")
@@ -340,7 +317,7 @@ class _Answers:
                 if entry.name.endswith(".yaml") and entry.is_file():
                     self.recipes[entry.name.removesuffix(".yaml")] = entry
         except Exception as error:  # noqa: BLE001 - a Traversable of the plugin's own may raise anything
-            raise _Broken(f"textclf_recipes() returns no readable folder: {said(error)}") from None
+            raise _Broken(f"textclf_recipes() returns no readable folder: {error_text(error)}") from None
 
 
 def _register(manager: _Manager, module: object) -> None:
@@ -358,9 +335,9 @@ def _register(manager: _Manager, module: object) -> None:
 
 
 def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
-    """Return a distribution's name, version and requirements from one look: each of its properties parses all anew.
+    """Return a distribution's name, version and requirements; each property of `dist` would parse its metadata again.
 
-    The head alone is read, a field a line: parsing the description behind it as well would take most of the time.
+    Only the header is read, a field a line: parsing the description behind it would take most of the time.
     """
     if dist is None:
         return "", "", ()
@@ -375,24 +352,26 @@ def _read(dist: metadata.Distribution | None) -> tuple[str, str, Sequence[str]]:
 
 
 def validate_hook(name: str, today: str, found: Any, hooks: Sequence[str]) -> str:
-    """Say what is wrong with a name of a plugin that looks like a hook, or nothing where it is one, or is none.
+    """Return what is wrong with a name of a plugin that looks like a hook, or "".
 
-    today: the hook's name, where `name` is an old one.
+    today: the hook's present name, where `name` is an old one.
     """
     if not inspect.isroutine(found):
-        return f"'{name}' is {kind_of(found)}, not a function" if today in hooks else ""
+        return f"'{name}' is {type_name(found)}, not a function" if today in hooks else ""
     if today not in hooks:
         # Without the prefix, which makes any two names look alike.
         near = closest(name.removeprefix(PREFIX), [hook.removeprefix(PREFIX) for hook in hooks])
         meant = f"; did you mean '{PREFIX}{near}'?" if near else f" (hooks: {', '.join(hooks)})"
         return f"defines '{name}', which is no hook{meant}"
-    given = list(inspect.signature(getattr(hookspecs, today)).parameters)
-    taken = inspect.signature(found).parameters
-    for argument, parameter in taken.items():
+    specified = list(inspect.signature(getattr(hookspecs, today)).parameters)
+    parameters = inspect.signature(found).parameters
+    for argument, parameter in parameters.items():
         variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if argument not in given and parameter.default is parameter.empty and not variadic:
-            gives = did_you_mean(argument, given) or f" (it gives {', '.join(given) or 'none'})"
-            return f"{name}() takes the argument '{argument}', which the hook does not give{gives}"
-    if any(argument not in taken for argument in given):
-        return f"{name}() does not take the argument '{given[0]}', which the hook gives"
+        if argument not in specified and parameter.default is parameter.empty and not variadic:
+            known = did_you_mean(argument, specified) or f" (it has {', '.join(specified) or 'none'})"
+            return f"{name}() takes the argument '{argument}', which the hook does not have{known}"
+        if parameter.kind is parameter.KEYWORD_ONLY and argument in specified:
+            return f"{name}() takes '{argument}' as a keyword only, and hooks are called with positions; remove the '*'"
+    if any(argument not in parameters for argument in specified):
+        return f"{name}() does not take the argument '{specified[0]}' of the hook"
     return ""

@@ -17,7 +17,7 @@ from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
 
-from ..errors import PluginError, RecipeError, closest, said
+from ..errors import PluginError, RecipeError, closest, error_text
 from .component import is_named_as_hook
 from .registry import Plugin
 
@@ -135,7 +135,7 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise PluginError(f"fails at import{_line(error, path)}: {said(error)}{_hint(error, path)}") from error
+        raise PluginError(f"fails at import{_line(error, path)}: {error_text(error)}{_hint(error, path)}") from error
     if not any(inspect.isroutine(found) and is_named_as_hook(name, found) for name, found in vars(module).items()):
         sys.modules.pop(name, None)
         raise PluginError("has no hook; define one, such as textclf_encoders()")

@@ -21,8 +21,8 @@ from ..errors import (
     Problem,
     ResourceError,
     TextclfError,
-    kind_of,
-    said,
+    error_text,
+    type_name,
 )
 from ..files import is_failing, is_full
 from . import single_file
@@ -63,7 +63,7 @@ class Step(Generic[T]):
     def __post_init__(self) -> None:
         traits = self.call("traits", lambda: self.component.traits_of(self.options))
         if not isinstance(traits, Traits):
-            raise self.error(f"traits() returns {kind_of(traits)}, not textclf.Traits")
+            raise self.error(f"traits() returns {type_name(traits)}, not textclf.Traits")
         if wrong := validate_traits(traits):
             raise self.error(f"traits() returns Traits with {wrong}")
         object.__setattr__(self, "traits", traits)
@@ -131,13 +131,13 @@ class Step(Generic[T]):
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit included
             if isinstance(error, ImportError) and (hint := import_hint(self.registration, error)):
-                raise PluginError(f"{self}: {method}() fails: {said(error)}{self.place(error)}{hint}") from error
+                raise PluginError(f"{self}: {method}() fails: {error_text(error)}{self.place(error)}{hint}") from error
             if isinstance(error, OSError) and is_full(error):
-                raise ResourceError(f"{self}: {method}() fails: {said(error)}; free some space") from error
+                raise ResourceError(f"{self}: {method}() fails: {error_text(error)}; free some space") from error
             if isinstance(error, OSError) and is_failing(error):
-                raise DataError(f"{self}: {method}() cannot read its data: {said(error)}") from error
+                raise DataError(f"{self}: {method}() cannot read its data: {error_text(error)}") from error
             version = other_version(self.registration, error)
-            raise self.error(f"{method}() fails: {said(error)}{version}", error) from error
+            raise self.error(f"{method}() fails: {error_text(error)}{version}", error) from error
 
     def require(
         self, method: str, built: Any, methods: tuple[str, ...], contract: str, flags: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Step(Generic[T]):
         if names:
             words = ", ".join(f"'{name}'" for name in names)
             demand = f"which the contract of textclf.{contract} requires"
-            raise self.error(f"{method}() returns {kind_of(built)} without {words}, {demand}")
+            raise self.error(f"{method}() returns {type_name(built)} without {words}, {demand}")
 
     def _checked(self, method: str, built: Any) -> T:
         flags = ("greater_is_better",) if self.kind == "metric" else ()
@@ -186,7 +186,8 @@ def validate_options(registration: Registration, values: Mapping[str, Any]) -> t
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of the plugin may raise anything
-        what = f"the options of {registration} cannot be checked: {said(error)}{_place(registration, error)}{hint}"
+        reason = f"{error_text(error)}{_place(registration, error)}{hint}"
+        what = f"the options of {registration} cannot be checked: {reason}"
         return None, [Problem(what, exit_code=PluginError.exit_code)]
 
 
@@ -227,7 +228,7 @@ def state_of(component: Component[Any, Any]) -> str:
     try:
         return str(component.state())
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and the others are still to be listed
-        return f"state() fails: {said(error)}"
+        return f"state() fails: {error_text(error)}"
 
 
 def missing_message(kind: Kind, component: Component[Any, Any], missing: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.dataset import Labels
 from ..data.tokens import Tokens
-from ..errors import counted, kind_of
+from ..errors import counted, type_name
 from .step import Step
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def validate_features(features: Any, texts: int, makes: str | None) -> str:
     try:
         rows = features.shape[0] if hasattr(features, "shape") else len(features)
     except (TypeError, IndexError):
-        return f"{kind_of(features)}, which has no rows"
+        return f"{type_name(features)}, which has no rows"
     if rows != texts:
         return f"{rows} rows of features for {texts} texts"
     if makes == "tokens" and not isinstance(features, Tokens):
-        return f"{kind_of(features)}, but its traits say 'tokens'"
+        return f"{type_name(features)}, but its traits say 'tokens'"
     return _validate_numbers(features, makes) if makes in ("matrix", "counts") else ""
 
 
@@ -43,7 +43,7 @@ def _validate_numbers(features: Any, makes: str) -> str:
     from scipy import sparse
 
     if type(features) not in (np.ndarray, np.memmap) and not sparse.issparse(features):
-        return f"{kind_of(features)}, but its traits say '{makes}'{_hint(features)}"
+        return f"{type_name(features)}, but its traits say '{makes}'{_hint(features)}"
     if features.ndim != 2:
         return f"an array of shape {features.shape}, but its traits say '{makes}', which has rows and columns"
     if features.dtype.kind not in "biuf":
@@ -74,7 +74,7 @@ def check_scores(scores: Any, texts: int, labels: Labels, step: Step[Any]) -> ND
     import numpy as np
 
     if not isinstance(scores, np.ndarray):
-        wrong = f"{kind_of(scores)}, not an array of float32 [texts, labels]"
+        wrong = f"{type_name(scores)}, not an array of float32 [texts, labels]"
     else:
         wrong = validate_scores(scores, texts, labels)
     if wrong:

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ArtefactError
-from ..files import MANIFEST, clear_parts, disk_errors, invalid, manifest, no_file_in, unlisted, write_folder
+from ..files import (
+    MANIFEST,
+    clear_parts,
+    disk_errors,
+    manifest,
+    manifest_error,
+    special_file_in,
+    unlisted_file,
+    write_folder,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class CheckpointStore:
 
         def fill(part: Path) -> None:
             write(part)
-            other = no_file_in(part)
+            other = special_file_in(part)
             if other:
                 # A digest says nothing about a link: what it points to may change.
                 raise ValueError(f"the checkpoint holds {other}; write plain files")
@@ -50,7 +59,7 @@ class CheckpointStore:
         found = self._newest_first()
         damaged: list[Path] = []
         for folder in found:
-            reason = invalid(folder) or unlisted(folder)
+            reason = manifest_error(folder) or unlisted_file(folder)
             if reason is None:
                 # A damaged checkpoint would count among the `keep` newest, and a valid one be removed instead.
                 for each in damaged:

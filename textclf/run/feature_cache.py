@@ -17,7 +17,7 @@ from ..data.cleaning import texts_digest
 from ..data.dataset import Texts
 from ..data.tokens import Tokens
 from ..errors import ResourceError
-from ..files import MANIFEST, invalid, manifest, write_folder
+from ..files import MANIFEST, manifest, manifest_error, write_folder
 
 FORMAT = 1
 
@@ -74,7 +74,7 @@ def _cached(entry: Path) -> Any:
     if not entry.exists():
         return None
     with suppress(OSError, ValueError):
-        if invalid(entry) is None:
+        if manifest_error(entry) is None:
             return _read(entry)
     return None
 

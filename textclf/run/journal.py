@@ -7,16 +7,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import said
+from ..errors import Cancelled, ResourceError, Stopped, TextclfError, error_text
 from ..evaluation.report import finite
 from ..files import disk_errors
 from ..plugin.component import failing_line
-from ..plugin.events import Event, Progress, StageFinished, StageStarted, Warned
+from ..plugin.events import Event, Progress, RunFailed, StageFinished, StageStarted, Warned
+
+if TYPE_CHECKING:
+    from .folder import RunFolder
 
 _BETWEEN_PROGRESS = 0.25
 # What every event has, beside what it is about.
@@ -189,9 +192,37 @@ class Journal:
             except BaseException as error:  # noqa: BLE001 - an observer must not be able to end a run
                 self.observers.remove(entry)
                 place = failing_line(error, observer.__module__)
-                failure = f"observer {name} fails and is left out: {said(error)}{place}{self.hints.get(name, '')}"
+                failure = f"observer {name} fails and is left out: {error_text(error)}{place}{self.hints.get(name, '')}"
                 self.emit(Warned(message=failure))
 
 
 def _about(event: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name not in _COMMON and value is not None}
+
+
+@contextmanager
+def recorded(folder: RunFolder, journal: Journal | None = None, name: str = "") -> Iterator[None]:
+    """Record how a run, or a study, ended when it did not finish; what it saved stays and can be resumed.
+
+    name: the folder as the user names it.
+    """
+    try:
+        with disk_errors(folder.path):
+            yield
+    except BaseException as error:
+        stopped = isinstance(error, (Stopped, KeyboardInterrupt))
+        if isinstance(error, MemoryError):
+            failure: BaseException = ResourceError("out of memory; use less data, a smaller model or smaller batches")
+        else:
+            failure = Cancelled("interrupted") if isinstance(error, KeyboardInterrupt) else error
+        code = failure.exit_code if isinstance(failure, TextclfError) else 1
+        # A full disk must not hide why the run ended.
+        with suppress(ResourceError, OSError):
+            folder.update(state="interrupted" if stopped else "failed", error=str(failure))
+            if journal is not None:
+                journal.emit(RunFailed(folder=name, error=str(failure), exit_code=code))
+        if failure is not error:
+            raise failure from error
+        raise
+    finally:
+        folder.clear_work()

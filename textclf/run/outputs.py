@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..errors import TextclfError, said
+from ..errors import TextclfError, error_text
 from ..evaluation.report import FILE, SUMMARY_FILE
 from ..files import disk_errors
 from ..plugin.protocols import Finished, Output
@@ -46,7 +46,7 @@ def write_outputs(
             warn(f"{step}: write fails, the run goes on: {error}")
         except BaseException as error:  # noqa: BLE001 - whatever an output raises must not cost the run
             hint = step.plugin.hint(step.name)
-            warn(f"{step}: write fails, the run goes on: {said(error)}{step.place(error)}{hint}")
+            warn(f"{step}: write fails, the run goes on: {error_text(error)}{step.place(error)}{hint}")
         else:
             for message in dropped:
                 warn(f"{step}: {message}{step.plugin.hint(step.name)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.cleaning import clean, strings_digest, texts_digest
 from ..data.dataset import Dataset, Labels, Split, Texts, check_dataset, check_pairs
 from ..data.predictions import Decision, Encoded, Predictions
-from ..errors import DataError, PluginError, RecipeError, kind_of
+from ..errors import DataError, PluginError, RecipeError, type_name
 from ..evaluation.evaluate import tune
 from ..evaluation.metrics import CheckedMetric, judge
 from ..model.classifier import Classifier
@@ -56,7 +56,7 @@ def load(plan: Plan, components: Components, data: Dataset | None, context: RunC
             raise RecipeError("the recipe has no dataset step, and no data was passed in its place")
         data = step.call("load", lambda: provider.load(context))
         if not isinstance(data, Dataset):
-            raise step.error(f"load returned {kind_of(data)}, not a textclf.Dataset")
+            raise step.error(f"load returned {type_name(data)}, not a textclf.Dataset")
         reason = step.call("load", partial(check_dataset, data)) or check_pairs(data, step.traits.pairs)
         if reason:
             raise step.error(f"load returned a dataset whose {reason}")
@@ -124,7 +124,7 @@ def encode(plan: Plan, components: Components, splits: DataSplits, context: RunC
     step.call("fit", lambda: encoder.fit(own, context))
     fingerprint = step.call("fingerprint", encoder.fingerprint)
     if not isinstance(fingerprint, str):
-        raise step.error(f"fingerprint returned {kind_of(fingerprint)}, not a str")
+        raise step.error(f"fingerprint returned {type_name(fingerprint)}, not a str")
     # Two plugins may use the same fingerprint for different features, and so may two versions of one plugin file.
     plugin = step.plugin
     key = ":".join([plugin.module, *([plugin.sha256] if plugin.sha256 else []), fingerprint]) if fingerprint else ""

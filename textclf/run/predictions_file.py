@@ -17,7 +17,6 @@ from ..evaluation.evaluate import Evaluation
 from ..evaluation.metrics import CheckedMetric, bootstrap
 from ..evaluation.report import Report
 from ..files import disk_errors, write_file
-from ..model.classifier import Classifier
 from ..model.folder import restored_step
 from ..plugin.protocols import Metric
 from ..plugin.registry import Registry
@@ -30,6 +29,8 @@ from .folder import RunFolder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ..model.classifier import Classifier
 
 
 PREDICTIONS, SCORES = "predictions.csv", "scores.npy"

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..data.dataset import Dataset
-from ..errors import ArtefactError, Cancelled, ResourceError, Stopped, TextclfError
+from ..errors import ArtefactError, Stopped
 from ..evaluation.evaluate import Evaluation, evaluate, learned, report, sizes_of
 from ..evaluation.metrics import judge
 from ..evaluation.report import Report
-from ..files import clear_parts, disk_errors
+from ..files import clear_parts
 from ..model.classifier import Classifier
 from ..model.self_check import check_saved_model
 from ..plugin.context import RunContext
-from ..plugin.events import CheckpointSaved, Event, RunFailed, RunFinished, RunStarted, Warned
+from ..plugin.events import CheckpointSaved, Event, RunFinished, RunStarted, Warned
 from ..plugin.options import options_as_json
 from ..plugin.protocols import Finished
 from ..plugin.step import validate_options
@@ -27,7 +26,7 @@ from ..recipe.plan import Plan
 from . import pipeline, splitting
 from .checkpoints import CheckpointStore
 from .folder import EVENTS, RunFolder
-from .journal import Journal, event_file
+from .journal import Journal, event_file, recorded
 from .outputs import write_outputs
 from .pipeline import Components
 from .predictions_file import write_predictions
@@ -95,34 +94,6 @@ def execute(
                 result = replace(result, report=replace(result.report, warnings=tuple(journal.warnings)))
                 run.finish(result.report, seconds)
             return result
-
-
-@contextmanager
-def recorded(folder: RunFolder, journal: Journal | None = None, name: str = "") -> Iterator[None]:
-    """Record how a run, or a study, ended when it did not finish; what it saved stays and can be resumed.
-
-    name: the folder as the user names it.
-    """
-    try:
-        with disk_errors(folder.path):
-            yield
-    except BaseException as error:
-        stopped = isinstance(error, (Stopped, KeyboardInterrupt))
-        if isinstance(error, MemoryError):
-            failure: BaseException = ResourceError("out of memory; use less data, a smaller model or smaller batches")
-        else:
-            failure = Cancelled("interrupted") if isinstance(error, KeyboardInterrupt) else error
-        code = failure.exit_code if isinstance(failure, TextclfError) else 1
-        # A full disk must not hide why the run ended.
-        with suppress(ResourceError, OSError):
-            folder.update(state="interrupted" if stopped else "failed", error=str(failure))
-            if journal is not None:
-                journal.emit(RunFailed(folder=name, error=str(failure), exit_code=code))
-        if failure is not error:
-            raise failure from error
-        raise
-    finally:
-        folder.clear_work()
 
 
 @dataclass(frozen=True, slots=True)

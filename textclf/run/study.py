@@ -12,8 +12,8 @@ from ..evaluation.report import Member, Spread, Summary
 from ..recipe.plan import Plan
 from ..recipe.settings import Settings
 from .folder import RunFolder, open_run
+from .journal import recorded
 from .predictions_file import evaluation_of
-from .runner import recorded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from ..errors import DownloadError, did_you_mean, said
+from ..errors import DownloadError, did_you_mean, error_text
 from ..plugin.component import Component, failing_line
 from .sandbox import Elsewhere, put_right
 
@@ -188,7 +188,7 @@ def _outcome(check: Check[S], target: S, owner: object) -> tuple[State, str]:
 
 def raised(error: BaseException, owner: object) -> str:
     """Return what was raised, and by which line of the owner's code, if any: "ValueError: no (shape.py:12)"."""
-    return f"{said(error)}{failing_line(error, *_modules(owner)) or _last_line(error)}"
+    return f"{error_text(error)}{failing_line(error, *_modules(owner)) or _last_line(error)}"
 
 
 def _modules(owner: object) -> list[str]:

@@ -198,17 +198,17 @@ def read(path: Path, keep: Keep) -> Vectors:
     """Read the wanted vectors of a .magnitude file; a DataError says what is wrong with it."""
     try:
         with closing(opened(path)) as database:
-            told = read_format(path, database)
+            layout = read_format(path, database)
             kept, rows = Kept(path, keep), list[int]()
             for row, word in database.execute("SELECT rowid, key FROM magnitude ORDER BY rowid"):
                 if not isinstance(word, str):
                     raise DataError(f"'{path}', row {row}: its key is no text")
                 if kept.take(word):
                     rows.append(row)
-            matrix = _scaled(path, told, list(_fetched(database, told, rows)), kept.words, rows)
+            matrix = _scaled(path, layout, list(_fetched(database, layout, rows)), kept.words, rows)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise DataError(f"'{path}' cannot be read as a .magnitude file: {error}") from None
-    return Vectors(kept.words, matrix, kept.twice, partial(_guess, path) if told.ngrams else None)
+    return Vectors(kept.words, matrix, kept.twice, partial(_guess, path) if layout.ngrams else None)
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -253,26 +253,26 @@ def read_format(path: Path, database: sqlite3.Connection) -> Format:
     return Format(number("dim"), number("precision"), "magnitude" in columns, sizes)
 
 
-def _fetched(database: sqlite3.Connection, told: Format, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+def _fetched(database: sqlite3.Connection, layout: Format, rows: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of rows, which are in ascending order."""
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
         marks = ", ".join("?" * len(some))
-        query = f"SELECT {told.columns} FROM magnitude WHERE rowid IN ({marks}) ORDER BY rowid"
+        query = f"SELECT {layout.columns} FROM magnitude WHERE rowid IN ({marks}) ORDER BY rowid"
         yield from database.execute(query, some)
 
 
 def _scaled(
-    path: Path, told: Format, values: Sequence[tuple[Any, ...]], words: Sequence[str], rows: Sequence[int]
+    path: Path, layout: Format, values: Sequence[tuple[Any, ...]], words: Sequence[str], rows: Sequence[int]
 ) -> NDArray[np.float32]:
     for row, word, each in zip(rows, words, values, strict=True):
         if not all(isinstance(value, (int, float)) for value in each):
             raise DataError(f"'{path}', row {row}: the vector of '{shown(word)}' holds something that is no number")
-    wide = told.dimensions + told.lengths
+    wide = layout.dimensions + layout.lengths
     found = np.array(values, np.float64).reshape(len(values), wide)
-    lengths = found[:, -1:] if told.lengths else 1.0
+    lengths = found[:, -1:] if layout.lengths else 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        matrix = (found[:, : told.dimensions] / 10.0**told.precision * lengths).astype(np.float32)
+        matrix = (found[:, : layout.dimensions] / 10.0**layout.precision * lengths).astype(np.float32)
     demand_finite(path, matrix, words, rows, "row")
     return matrix
 
@@ -281,10 +281,12 @@ def _guess(path: Path, words: Sequence[str]) -> NDArray[np.float32]:
     """Return vectors of length 1 for words that the file does not have, float32[words, dimensions]."""
     try:
         with closing(opened(path)) as database:
-            told = read_format(path, database)
-            assert told.ngrams is not None
-            source = Source(database, told.columns, told.dimensions, told.precision, told.ngrams, told.lengths)
+            layout = read_format(path, database)
+            assert layout.ngrams is not None
+            source = Source(
+                database, layout.columns, layout.dimensions, layout.precision, layout.ngrams, layout.lengths
+            )  # fmt: skip
             found = [vector(source, word) for word in words]
     except sqlite3.Error as error:
         raise DataError(f"'{path}': its parts of words cannot be searched: {error}") from None
-    return np.array(found, np.float32).reshape(len(words), told.dimensions)
+    return np.array(found, np.float32).reshape(len(words), layout.dimensions)

@@ -48,8 +48,8 @@ def _mapped(path: Path) -> NDArray[Any]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"'{path}' cannot be read as a NumPy matrix: {reason}") from None
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
-        told = f"{matrix.dtype}{list(matrix.shape)}" if isinstance(matrix, np.ndarray) else "several arrays"
-        raise DataError(f"'{path}' is {told}, and not a matrix of floating-point numbers, a row for each word")
+        kind = f"{matrix.dtype}{list(matrix.shape)}" if isinstance(matrix, np.ndarray) else "several arrays"
+        raise DataError(f"'{path}' is {kind}, and not a matrix of floating-point numbers, a row for each word")
     if not (len(matrix) and 0 < matrix.shape[1] <= MOST_DIMENSIONS):
         raise DataError(f"'{path}' has {len(matrix)} rows of {matrix.shape[1]} numbers; is it a matrix of vectors?")
     return matrix

@@ -95,8 +95,8 @@ def _numbers(path: Path, number: int, word: str, parts: list[bytes]) -> NDArray[
             return np.array(parts, np.float64).astype(np.float32)
     except ValueError:
         wrong = next(part for part in parts if not _is_number(part))
-        told = shown(wrong.decode("utf-8", "replace"))
-        raise DataError(f"'{path}', line {number}: '{told}' behind '{shown(word)}' is no number") from None
+        text = shown(wrong.decode("utf-8", "replace"))
+        raise DataError(f"'{path}', line {number}: '{text}' behind '{shown(word)}' is no number") from None
 
 
 def _is_number(part: bytes) -> bool:

@@ -198,7 +198,8 @@ def test_where_a_token_encoder_lacks_something_the_explanation_says_why_words_we
     recipe = {"encoder": "letters", "trainer": {"use": "torch", "device": "cpu", "epochs": 1}}
     model = made.run(recipe, data=(TEXTS * 2, ["yes", "no"] * len(TEXTS))).classifier
     (told,) = model.explain("good film")
-    why = f"encoder 'letters' (plugin {letters.__name__}) does not tell where in a text its features come from (spans)"
+    encoder = f"encoder 'letters' (plugin {letters.__name__})"
+    why = f"{encoder} does not return where in a text its features come from (spans)"
     assert (told.method, told.why, told.to_json()["why"]) == ("occlusion", why, why)
     assert f"occlusion: the change when a word is deleted, since {why}; log-odds of " in account(told)
     (asked,) = model.explain("good film", method="occlusion")

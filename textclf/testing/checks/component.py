@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ...errors import Problem, TextclfError, did_you_mean, kind_of, listing, said
+from ...errors import Problem, TextclfError, did_you_mean, error_text, listing, type_name
 from ...plugin.component import Kind, Options, Traits, validate_traits
 from ...plugin.discovery import GROUP
 from ...plugin.options import options_as_json, wrong_defaults
@@ -228,11 +228,11 @@ def _problems(subject: Subject, options: Options, at: str) -> list[Problem]:
     given = None if asked is None else asked(options)
     line = line_of(asked)
     if not isinstance(given, Iterable):
-        raise Broken(f"{at}check() returns {kind_of(given)}, not a list of textclf.Problem{line}")
+        raise Broken(f"{at}check() returns {type_name(given)}, not a list of textclf.Problem{line}")
     problems = list(given)
     strange = [p for p in problems if not isinstance(p, Problem)]
     if strange:
-        raise Broken(f"{at}check() returns {kind_of(strange[0])} in its list, not a textclf.Problem{line}")
+        raise Broken(f"{at}check() returns {type_name(strange[0])} in its list, not a textclf.Problem{line}")
     wrong = [p for p in problems if not (isinstance(p.message, str) and isinstance(p.path, tuple))]
     if wrong:
         raise Broken(f"{at}check() returns {wrong[0]!r}; a Problem has a str as message and a tuple as path{line}")
@@ -312,11 +312,11 @@ def _leaves_its_own_alone(subject: Subject) -> None:
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         raise Broken(f"{asked} migrate() raises {raised(error, subject.component)}") from None
     if not isinstance(values, dict):
-        raise Broken(f"migrate() returns {kind_of(values)}, not a dict of the values{line}")
+        raise Broken(f"migrate() returns {type_name(values)}, not a dict of the values{line}")
     try:
         read = read_options(subject.component, values)
     except Exception as error:  # noqa: BLE001 - as above
-        raise Broken(f"{asked} migrate() returns what the options refuse: {said(error)}{line}") from None
+        raise Broken(f"{asked} migrate() returns what the options refuse: {error_text(error)}{line}") from None
     if read != subject.options:
         raise Broken(f"{asked} migrate() changes them: {difference(subject, read)}{line}")
 
@@ -396,8 +396,8 @@ def _defaults_are_taken(subject: Subject) -> None:
     except ValidationError as error:
         wrong = wrong_defaults(error, options, needed)
         if wrong:
-            told = (f"{'.'.join(map(str, path))}: {words}" for path, words in wrong.items())
-            raise Broken("; ".join(told)) from None
+            details = (f"{'.'.join(map(str, path))}: {words}" for path, words in wrong.items())
+            raise Broken("; ".join(details)) from None
     except Exception:  # noqa: BLE001 - that a validator fails is for `options.read` to find
         return
 
@@ -458,17 +458,18 @@ def _refuse(subject: Subject, values: Mapping[str, Any], name: str) -> None:
         read_options(subject.component, values)
     except ValidationError as error:
         if name not in {str(part) for problem in error.errors() for part in problem["loc"]}:
-            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {said(error)}") from None
+            reason = error_text(error)
+            raise Broken(f"'{name}: {values[name]!r}' is refused without naming '{name}': {reason}") from None
         return
     except Exception as error:  # noqa: BLE001 - whatever else a validator raises would be a traceback for the user
-        raise Broken(f"'{name}: {values[name]!r}' raises {said(error)}") from None
+        raise Broken(f"'{name}: {values[name]!r}' raises {error_text(error)}") from None
     raise Broken(f"'{name}: {values[name]!r}' is taken")
 
 
 def _traits_are_declared(subject: Subject) -> None:
     traits = subject.traits
     if not isinstance(traits, Traits):
-        raise Broken(f"its traits are {kind_of(traits)}, not textclf.Traits")
+        raise Broken(f"its traits are {type_name(traits)}, not textclf.Traits")
     if flaw := validate_traits(traits):
         asked = subject.component.traits
         raise Broken(f"traits() returns Traits with {flaw}{line_of(asked)}")
@@ -491,7 +492,7 @@ def _builds(subject: Subject) -> None:
     built = subject.build()
     missing = [name for name in _METHODS[subject.kind] if not callable(getattr(built, name, None))]
     if missing:
-        raise Broken(f"it returns {kind_of(built)}, which has no {', '.join(missing)}")
+        raise Broken(f"it returns {type_name(built)}, which has no {', '.join(missing)}")
 
 
 def _builds_anew(subject: Subject) -> None:
@@ -517,7 +518,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
         _options_are_bounded,
     ),
     Check(
-        Clause("options.defaults", "every default is one that its option takes", "else a user is told of it, unasked"),
+        Clause("options.defaults", "every default is one that its option takes", "else users get errors of it"),
         _defaults_are_taken,
     ),
     Check(

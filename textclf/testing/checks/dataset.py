@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ...data.cleaning import texts_digest
 from ...data.dataset import Dataset, Split, check_dataset, check_ids, check_labels, check_pairs, check_texts
-from ...errors import TextclfError, counted, kind_of, said
+from ...errors import TextclfError, counted, error_text, type_name
 from ..contract import Broken, Check, Clause, NotApplicable, line_of
 from .subject import Subject, read_options
 
@@ -24,7 +24,7 @@ def _dataset(subject: Subject) -> Dataset:
         subject.memory["load"] = line_of(provider.load)
     dataset = subject.memory["loaded"]
     if not isinstance(dataset, Dataset):
-        raise Broken(f"load returned {kind_of(dataset)}, not a textclf.Dataset{subject.memory['load']}")
+        raise Broken(f"load returned {type_name(dataset)}, not a textclf.Dataset{subject.memory['load']}")
     return dataset
 
 
@@ -140,7 +140,7 @@ def _load_wrong_file(subject: Subject, values: dict[str, Any], what: str) -> Non
     except (TextclfError, ValidationError):
         return
     except Exception as error:  # noqa: BLE001 - whatever else is raised would be a traceback for the user
-        raise Broken(f"{what} raises {said(error)}; raise a DataError") from None
+        raise Broken(f"{what} raises {error_text(error)}; raise a DataError") from None
     reason = check_dataset(dataset) if isinstance(dataset, Dataset) else f"result is a {type(dataset).__name__}"
     if reason:
         raise Broken(f"{what} is taken, and the dataset's {reason}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...data.dataset import Split, Texts
 from ...data.tokens import Tokens
-from ...errors import TextclfError, kind_of
+from ...errors import TextclfError, type_name
 from ...plugin.component import Component, Options
 from ...plugin.options import options_as_json
 from ..contract import Broken, Check, Clause, NotApplicable, raised
@@ -40,11 +40,11 @@ def demand_layout(features: Any, layout: str | None) -> None:
     if features is None:
         raise Broken("encode returns nothing; return one row of features a text")
     if layout == "tokens" and not isinstance(features, Tokens):
-        raise Broken(f"it makes tokens, and encode returns {kind_of(features)}, not textclf.Tokens")
+        raise Broken(f"it makes tokens, and encode returns {type_name(features)}, not textclf.Tokens")
     if layout not in _LAYOUTS:
         return
     if getattr(features, "ndim", None) != 2:
-        found = kind_of(features) + (f" of shape {list(features.shape)}" if hasattr(features, "shape") else "")
+        found = type_name(features) + (f" of shape {list(features.shape)}" if hasattr(features, "shape") else "")
         raise Broken(f"it makes {_LAYOUTS[layout]}, and encode returns {found}, not an array [texts, columns]")
     if fault := _fault_of_matrix(features):
         raise Broken(f"encode returns {fault}")
@@ -64,7 +64,7 @@ def _fault_of_matrix(features: Any) -> str:
     """Return what keeps a table from being read as every trainer reads it, with the way out."""
     import numpy as np
 
-    found = kind_of(features)
+    found = type_name(features)
     if isinstance(features, np.matrix):
         return "a numpy matrix, which multiplies unlike an array; return np.asarray(...) of it"
     if isinstance(features, np.ma.MaskedArray):
@@ -236,7 +236,7 @@ def _knows_itself(subject: Subject) -> None:
     one, again, train = fitted(subject), subject.build(), subject.dataset().train
     again.fit(train, subject.context())
     if not isinstance(one.fingerprint(), str):
-        raise Broken(f"fingerprint returns {kind_of(one.fingerprint())}, not a str")
+        raise Broken(f"fingerprint returns {type_name(one.fingerprint())}, not a str")
     if one.fingerprint() != again.fingerprint():
         raise Broken("fitted alike, two encoders have different fingerprints")
     if one.fingerprint():

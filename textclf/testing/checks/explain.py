@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.dataset import Texts
 from ...data.explanation import Span
 from ...data.tokens import Tokens
-from ...errors import PluginError, kind_of
+from ...errors import PluginError, type_name
 from ..contract import Broken, Check, Clause, NotApplicable
 from ..samples import HOSTILE, ORDINARY
 from .encoder import fitted
@@ -43,10 +43,10 @@ def _spanned(subject: Subject, encoder: Any, texts: Texts) -> tuple[Any, Any]:
     return encoder.encode(texts, subject.context()), _list("spans", encoder.spans(texts, subject.context()))
 
 
-def _list(method: str, told: Any) -> list[Any]:
-    if not isinstance(told, Iterable):
-        raise Broken(f"{method} returns {kind_of(told)}, not a list with an entry for each text")
-    return list(told)
+def _list(method: str, returned: Any) -> list[Any]:
+    if not isinstance(returned, Iterable):
+        raise Broken(f"{method} returns {type_name(returned)}, not a list with an entry for each text")
+    return list(returned)
 
 
 def _units(features: Any, row: int) -> NDArray[np.int64]:
@@ -108,22 +108,22 @@ def _strings(value: object) -> list[str]:
 
 
 def _told_behind(subject: Subject, texts: Sequence[str], letters: str) -> list[set[tuple[int, int]]]:
-    """Return, for each text, the places in it that are told of where it stands behind some letters and a space."""
+    """Return, for each text, the spans in it that are returned where it stands behind some letters and a space."""
     head = f"{letters} " if letters else ""
-    begin, told = len(head), fitted(subject).spans(Texts([head + text for text in texts]), subject.context())
+    begin, returned = len(head), fitted(subject).spans(Texts([head + text for text in texts]), subject.context())
     return [
         {(start - begin, end - begin) for places in units.values() for _, start, end in places if start >= begin}
-        for units in told
+        for units in returned
     ]
 
 
 def _tells_what_it_reads(subject: Subject) -> None:
     encoder: Any = fitted(subject)
     texts = subject.texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
-    told = _list("reads", encoder.reads(texts, subject.context()))
-    if len(told) != len(texts):
-        raise Broken(f"it tells what it reads of {len(told)} texts, where {len(texts)} were given")
-    for row, places in enumerate(told):
+    returned = _list("reads", encoder.reads(texts, subject.context()))
+    if len(returned) != len(texts):
+        raise Broken(f"it tells what it reads of {len(returned)} texts, where {len(texts)} were given")
+    for row, places in enumerate(returned):
         _stand_in(texts, row, places)
 
 
@@ -172,11 +172,12 @@ def _adds_up(subject: Subject) -> None:
             raise NotApplicable(str(error)) from None
         if len(found) != _ROWS:
             raise Broken(f"{task}: the attributions of {len(found)} texts, where {_ROWS} were given")
-        for row, told in enumerate(found):
-            whole = told.logit - told.baseline
-            if abs(float(told.values.sum()) - whole) > _TOLERANCE * max(abs(whole), 1.0):
-                raise Broken(f"{task}, text {row}: contributions add up to {told.values.sum():.4g}, not to {whole:.4g}")
-            if not set(told.units.tolist()) <= set(_units(some, row).tolist()):
+        for row, returned in enumerate(found):
+            whole = returned.logit - returned.baseline
+            if abs(float(returned.values.sum()) - whole) > _TOLERANCE * max(abs(whole), 1.0):
+                total = returned.values.sum()
+                raise Broken(f"{task}, text {row}: contributions add up to {total:.4g}, not to {whole:.4g}")
+            if not set(returned.units.tolist()) <= set(_units(some, row).tolist()):
                 raise Broken(f"{task}, text {row}: it tells of units that its features do not have")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...data.dataset import Labels, Task, Texts
 from ...data.predictions import ABSTAINED, Predictions
-from ...errors import kind_of
+from ...errors import type_name
 from ...evaluation.metrics import cells_of
 from ...plugin.protocols import Metric
 from ..contract import Broken, Check, Clause, NotApplicable, raised
@@ -149,13 +149,13 @@ def _gives_a_float(subject: Subject) -> None:
         predictions = mixed(labels)
         value = metric(predictions)
         if not isinstance(value, float):
-            raise Broken(f"{labels.task}: it returns {kind_of(value)}, not a float")
+            raise Broken(f"{labels.task}: it returns {type_name(value)}, not a float")
         if value != value:
             raise Broken(f"{labels.task}: it returns NaN where three in four are right; return a number")
         _demand_weights(metric)
         drawn = metric(predictions, weights_of(3))
         if not isinstance(drawn, np.ndarray) or drawn.dtype != np.float64 or drawn.shape != (3,):
-            found = repr(drawn) if isinstance(drawn, (float, np.ndarray)) else kind_of(drawn)
+            found = repr(drawn) if isinstance(drawn, (float, np.ndarray)) else type_name(drawn)
             raise Broken(f"{labels.task}: for three draws of weights it returns {found}, not float64[3]")
 
 

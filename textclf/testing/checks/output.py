@@ -41,7 +41,7 @@ class _Kept:
 
 
 def _unheard(event: Event) -> None:
-    """Take what is told of the run: its warnings are no findings."""
+    """Ignore the events of the run: its warnings are no findings."""
 
 
 def finished_run(task: Task = "single-label") -> Finished:
@@ -129,8 +129,8 @@ def _content(finished: Finished) -> tuple[object, ...]:
     predictions = finished.predictions
     arrays = (predictions.truth, predictions.predicted, predictions.scores)
     texts = (list(predictions.texts.first), list(predictions.texts.second or ()), list(predictions.ids))
-    told = copy.deepcopy((list(finished.history), dict(finished.recipe)))
-    return (*(array.tobytes() for array in arrays), texts, told)
+    values = copy.deepcopy((list(finished.history), dict(finished.recipe)))
+    return (*(array.tobytes() for array in arrays), texts, values)
 
 
 def _takes_hostile_texts(subject: Subject) -> None:

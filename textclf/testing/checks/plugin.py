@@ -192,7 +192,7 @@ def _lives_with_new_events(plugin: PluginModule) -> None:
 
 
 def _one_of_each(run: Path) -> list[events.Event]:
-    told: list[events.Event] = [
+    sent: list[events.Event] = [
         events.RunStarted(name="check", folder=str(run)),
         events.StageStarted(stage="train"),
         events.Progress(stage="train", done=1, total=2, loss=0.5),
@@ -206,7 +206,7 @@ def _one_of_each(run: Path) -> list[events.Event]:
         events.RunFinished(folder=str(run), metrics={"accuracy": 0.5}, seconds=1.0),
         events.RunFailed(folder=str(run), error="no", exit_code=3),
     ]
-    return [replace(event, run=str(run)) for event in told]
+    return [replace(event, run=str(run)) for event in sent]
 
 
 OBSERVER: tuple[Check[PluginModule], ...] = (

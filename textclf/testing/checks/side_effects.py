@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ...errors import DownloadError, said
+from ...errors import DownloadError, error_text
 from ...plugin.component import Kind
 from ..contract import Broken, Check, Clause, NotApplicable
 from ..sandbox import Watched, watch
@@ -64,7 +64,7 @@ def _watched(subject: Subject) -> Watched:
                 except NotApplicable:
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the clauses of its kind tell what fails
-                    stuck = NotApplicable(f"it does not get so far: {said(error)}")
+                    stuck = NotApplicable(f"it does not get so far: {error_text(error)}")
                     subject.memory["stuck"] = error if isinstance(error, DownloadError) else stuck
             litter += seen.written
         seen.written = sorted({*litter})

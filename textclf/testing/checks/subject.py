@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from ...data.dataset import Dataset, Task, Texts
 from ...data.tokens import Tokens
 from ...errors import DataError
-from ...files import no_file_in
+from ...files import special_file_in
 from ...model.folder import pickle_in
 from ...plugin import options as plugin_options
 from ...plugin.component import Component, Kind, Options, Traits
@@ -162,7 +162,7 @@ def differ(one: Any, other: Any, tolerance: float = 1e-5) -> bool:
 
 def demand_files(folder: Path) -> None:
     """Raise Broken where what was saved is not plain files and folders."""
-    if odd := no_file_in(folder):
+    if odd := special_file_in(folder):
         raise Broken(f"it saves {odd}; write plain files")
 
 

@@ -106,12 +106,12 @@ def _lengths_are_true(subject: Subject) -> None:
     batch, lengths = _collated(subject, _ROWS), _encoder(subject).lengths(_tokens(subject))
     if len(lengths) != len(_tokens(subject)):
         raise Broken(f"{len(lengths)} lengths for {len(_tokens(subject))} texts")
-    told, mask = [int(lengths[row]) for row in _ROWS], batch.get("attention_mask")
+    stated, mask = [int(lengths[row]) for row in _ROWS], batch.get("attention_mask")
     if mask is None or mask.ndim != 2:
-        return _demand_widths(told, [_width(_collated(subject, [row])) for row in _ROWS])
+        return _demand_widths(stated, [_width(_collated(subject, [row])) for row in _ROWS])
     counted = mask.sum(dim=1).tolist()
-    if counted != told:
-        raise Broken(f"lengths says {told}, the network sees {counted}")
+    if counted != stated:
+        raise Broken(f"lengths says {stated}, the network sees {counted}")
 
 
 def _width(batch: dict[str, torch.Tensor]) -> int:
@@ -120,14 +120,15 @@ def _width(batch: dict[str, torch.Tensor]) -> int:
     return max(widths, default=0)
 
 
-def _demand_widths(told: list[int], widths: list[int]) -> None:
+def _demand_widths(stated: list[int], widths: list[int]) -> None:
     """Hold lengths against the widths of texts that are collated alone, for want of an attention mask to count in."""
-    if widths == told:
+    if widths == stated:
         return
-    filled = len({*widths}) == 1 or any(all(-(-n // k) * k == w for n, w in zip(told, widths, strict=True)) for k in _K)
-    if 0 in widths or (filled and all(n <= w for n, w in zip(told, widths, strict=True))):
+    pairs = list(zip(stated, widths, strict=True))
+    filled = len({*widths}) == 1 or any(all(-(-n // k) * k == w for n, w in pairs) for k in _K)
+    if 0 in widths or (filled and all(n <= w for n, w in pairs)):
         raise NotTried("its padded batches are filled up and have no `attention_mask`, [rows, longest], to count in")
-    raise Broken(f"lengths says {told}, the network sees {widths}")
+    raise Broken(f"lengths says {stated}, the network sees {widths}")
 
 
 def _gives_logits(subject: Subject) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ...data.dataset import Dataset, Labels, Split, Task
 from ...data.predictions import Decision, Encoded
-from ...errors import ArtefactError, DataError, Stopped, kind_of, said
+from ...errors import ArtefactError, DataError, Stopped, error_text, type_name
 from ...files import manifest
 from ...plugin.protocols import Encoder, Model
 from ..context import FolderCheckpoints, LocalContext, judge_against
@@ -89,7 +89,7 @@ def teach(lesson: Lesson, context: LocalContext) -> Trained:
     missing = [name for name in ("scores", "save") if not callable(getattr(model, name, None))]
     if missing:
         at = line_of(trainer.train)
-        raise Broken(f"train returns {kind_of(model)}, which has no {', '.join(missing)}{at}")
+        raise Broken(f"train returns {type_name(model)}, which has no {', '.join(missing)}{at}")
     return Trained(lesson.dataset, lesson.encoder, model, lesson.test.features)
 
 
@@ -411,7 +411,7 @@ def demand_probabilities(subject: Subject, trained: Trained) -> None:
     shape, task = (len(trained.dataset.test or ()), len(labels)), labels.task
     if not isinstance(scores, np.ndarray) or scores.dtype != np.float32 or scores.shape != shape:
         array = isinstance(scores, np.ndarray)
-        found = f"{scores.dtype}{list(scores.shape)}" if array else kind_of(scores)
+        found = f"{scores.dtype}{list(scores.shape)}" if array else type_name(scores)
         raise Broken(f"{task} scores are {found}, not float32{list(shape)}")
     if not np.isfinite(scores).all():
         raise Broken(f"{task} scores hold NaN or infinity")
@@ -482,7 +482,7 @@ def _keeps_to_its_folder(subject: Subject) -> None:
             trained.model.save(folder)
         except Exception as error:
             # It is found by trainer.restore.
-            raise NotApplicable(f"it does not get so far: {said(error)}") from error
+            raise NotApplicable(f"it does not get so far: {error_text(error)}") from error
         demand_files(folder)
         files = manifest(folder)
         taken = [name for name in first if files.get(name) != first[name]]
