@@ -1,4 +1,4 @@
-"""Owns the choice of hyper-parameters without a look at the reported test split.
+"""The choice of hyper-parameters without a look at the reported test split.
 
 The test split that the reviews recipes report (split.seed 0) is set aside before anything else. What is left is split
 anew by other seeds into texts to train on and texts to choose by.

@@ -1,4 +1,4 @@
-"""Owns the expert's search: which settings of Hugging Face's Trainer train fastest on this machine and these texts."""
+"""The expert's search: which settings of Hugging Face's Trainer train fastest on this machine and these texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns how a figure is claimed: alternating blocks, the median of their ratios with its interval, the matrix peak."""
+"""How a figure is claimed: alternating blocks, the median of their ratios with its interval, the matrix peak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns networks of any size, of random weights and MiniLM's vocabulary: speed does not ask what they know."""
+"""Networks of any size, of random weights and MiniLM's vocabulary: speed does not ask what they know."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the comparison of what both sides have learnt: losses after some steps, and accuracy on the test texts."""
+"""The comparison of what both sides have learnt: losses after some steps, and accuracy on the test texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the sides of a training comparison: ours and the Trainer's, from the same texts and the same first weights."""
+"""The sides of a training comparison: ours and the Trainer's, from the same texts and the same first weights."""
 
 from __future__ import annotations
 

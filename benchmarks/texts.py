@@ -1,4 +1,4 @@
-"""Owns the texts that benchmarks run on: short ones, long ones of IMDB's lengths, and any number of distinct ones."""
+"""The texts that benchmarks run on: short ones, long ones of IMDB's lengths, and any number of distinct ones."""
 
 from __future__ import annotations
 

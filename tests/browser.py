@@ -1,4 +1,4 @@
-"""Owns a headless Chromium, driven over its debugging pipe, and what a page did in it: requests, messages, scripts."""
+"""A headless Chromium, driven over its debugging pipe, and what a page did in it: requests, messages, scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns hostile strings: what breaks programs that take texts for granted."""
+"""Hostile strings: what breaks programs that take texts for granted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns a client of the YAML language server: documents opened as an editor opens them, and what the server answers."""
+"""A client of the YAML language server: documents opened as an editor opens them, and what the server answers."""
 
 from __future__ import annotations
 

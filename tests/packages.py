@@ -1,4 +1,4 @@
-"""Owns the installing of packages for tests: into a folder of their own, where entry points are really discovered."""
+"""The installing of packages for tests: into a folder of their own, where entry points are really discovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the tiny pretrained checkpoints that tests use where users have real ones: real in every file, fast to train."""
+"""The tiny pretrained checkpoints that tests use where users have real ones: real in every file, fast to train."""
 
 from __future__ import annotations
 

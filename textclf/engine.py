@@ -70,7 +70,7 @@ class Engine:
     plugins: modules or objects with textclf hooks, or the paths of Python files, beside the installed ones. observers:
     called with each event; where none is given, warnings of a run go to the logger "textclf".
     runs: the folder of all runs, each RUNS/NAME/ID; "recipe" is the NAME of a recipe without one. cache: the folder
-    shared between runs; by default TEXTCLF_CACHE or the system's. offline: open no socket. stopping: asked between
+    shared between runs; by default TEXTCLF_CACHE or the system's. offline: open no socket. stopping: called between
     steps; True ends a run so that it can be resumed. entry_points: False leaves the installed plugins out.
     """
 
@@ -210,10 +210,10 @@ class Engine:
         trained = None if run is None else self.find(run)
         metrics, missing = predictions_file.metrics_of(classifier, self.registry)
         predictions = predictions_file.predict(classifier, split)
-        judged = evaluate.evaluate(predictions, metrics, split.labels, draws)
+        evaluation = evaluate.evaluate(predictions, metrics, split.labels, draws)
         seen = () if trained is None else predictions_file.seen_in_training(trained, classifier, split)
         return evaluate.report(
-            "evaluation", judged, {"test": len(split)}, gates={}, draws=draws, warnings=(*missing, *seen)
+            "evaluation", evaluation, {"test": len(split)}, gates={}, draws=draws, warnings=(*missing, *seen)
         )
 
     def compare(self, runs: Sequence[CompareSide], *, metrics: Sequence[str] = (), draws: int = 2000) -> Comparison:

@@ -92,7 +92,7 @@ class RecipeError(TextclfError):
 
     def __init__(self, problems: Iterable[Problem] | str) -> None:
         self.problems: tuple[Problem, ...] = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
-        # A missing library or broken plugin (5) is only the verdict when the recipe itself is sound.
+        # A missing library or broken plugin (5) is only reported where the recipe itself is valid.
         self.exit_code = min((p.exit_code for p in self.problems), default=2)
         lines = [str(p) for p in self.problems]
         if not isinstance(problems, str):

@@ -185,7 +185,7 @@ def digest_error(folder: Path, listed: object) -> str | None:
 
 
 def unlisted_file(folder: Path, name: str = MANIFEST) -> str | None:
-    """Say which file or link in a folder is in no line of its sound manifest, or return None."""
+    """Say which file or link in a folder is in no line of its valid manifest, or return None."""
     listed = json.loads((folder / name).read_text(encoding="utf-8"))
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink())
     more = [path for path in found if path != name and path not in listed]

@@ -1,4 +1,4 @@
-"""Owns how a benchmark drives its sides: each is a process of its own that works in blocks, on command, in turn.
+"""How a benchmark drives its sides: each is a process of its own that works in blocks, on command, in turn.
 
 A side that waits for its next command uses no core, and no setting of one (precision, threads) reaches another.
 """

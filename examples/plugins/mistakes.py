@@ -7,8 +7,8 @@ from textclf import Component
 
 class Mistakes:
     def write(self, finished, folder):
-        told = finished.predictions
-        wrong = [told.texts.first[row] for row in range(len(told)) if told.truth[row] != told.predicted[row]]
+        found = finished.predictions
+        wrong = [found.texts.first[row] for row in range(len(found)) if found.truth[row] != found.predicted[row]]
         (folder / "mistakes.json").write_text(json.dumps(wrong, indent=1), "utf-8")
 
 

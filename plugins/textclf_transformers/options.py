@@ -55,7 +55,7 @@ class AdaptOptions(Options):
     """How a network learns the language of the texts before their labels: by words that are hidden from it."""
 
     epochs: float = Field(1, gt=0, le=10_000, description="passes over the training texts and those without labels")
-    mask: float = Field(0.15, gt=0, lt=1, description="share of a text's tokens that are hidden, drawn anew each epoch")
+    mask: float = Field(0.15, gt=0, lt=1, description="share of a text's tokens hidden, drawn again each epoch")
     whole_words: bool = Field(False, description="hide all tokens of a word, or none")
     learning_rate: float = Field(5e-5, gt=0, lt=10, description="the optimiser's step size, at its highest")
     head_learning_rate: float | None = Field(

@@ -193,6 +193,11 @@ def test_checking_prints_the_plan(call: Call, recipe: str) -> None:
     assert lines[-1] == "next: textclf run toys.yaml"
 
 
+def test_the_command_after_a_check_keeps_its_overrides(call: Call, recipe: str) -> None:
+    answer = call("check", "toys.yaml", "--set", "seed=3", "--set", "clean=[nfc]")
+    assert answer.out.splitlines()[-1] == "next: textclf run toys.yaml --set seed=3 --set 'clean=[nfc]'"
+
+
 def test_checking_for_machines_gives_the_whole_recipe(call: Call, recipe: str) -> None:
     plan = call("check", recipe, "--json", "--set", "seed=7").json()
     assert plan["recipe"]["seed"] == 7

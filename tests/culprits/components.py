@@ -1,4 +1,4 @@
-"""Owns components that break one clause each of those that all kinds keep."""
+"""Components that break one clause each of those that all kinds keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns dataset providers that break one clause each."""
+"""Dataset providers that break one clause each."""
 
 from __future__ import annotations
 

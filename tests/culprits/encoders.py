@@ -1,4 +1,4 @@
-"""Owns encoders that break one clause each."""
+"""Encoders that break one clause each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns encoders and models that tell wrong things for explanations."""
+"""Encoders and models that tell wrong things for explanations."""
 
 from __future__ import annotations
 

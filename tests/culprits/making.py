@@ -1,4 +1,4 @@
-"""Owns how a culprit is made: a part of the toy plugin, right in all but one thing."""
+"""How a culprit is made: a part of the toy plugin, right in all but one thing."""
 
 from __future__ import annotations
 

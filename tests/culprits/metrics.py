@@ -1,4 +1,4 @@
-"""Owns metrics that break one clause each."""
+"""Metrics that break one clause each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns outputs that break one clause each."""
+"""Outputs that break one clause each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns modules that break one clause of plugins each."""
+"""Modules that break one clause of plugins each."""
 
 from __future__ import annotations
 

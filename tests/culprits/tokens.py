@@ -1,4 +1,4 @@
-"""Owns token encoders that break one clause each."""
+"""Token encoders that break one clause each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns trainers, and models of theirs, that break one clause each."""
+"""Trainers, and models of theirs, that break one clause each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns an encoder that goes by the order of a set, in a module by which another process finds it."""
+"""An encoder that goes by the order of a set, in a module by which another process finds it."""
 
 from __future__ import annotations
 

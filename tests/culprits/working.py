@@ -1,4 +1,4 @@
-"""Owns components that do something beside their work."""
+"""Components that do something beside their work."""
 
 from __future__ import annotations
 

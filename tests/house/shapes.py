@@ -1,4 +1,4 @@
-"""Owns the shape of a JSON document: which keys and types it has, and what a later document has lost of them.
+"""The shape of a JSON document: which keys and types it has, and what a later document has lost of them.
 
 A shape is itself JSON. A plain value is the name of its type: "str", "int", "float", "bool" or "null"; several types
 are joined, as "null|str". A list is a list with the one shape of all its entries, or is empty. An object has its keys;

@@ -1,4 +1,4 @@
-"""Owns finished runs for outputs to write of: predictions made here, their report made by textclf itself."""
+"""Finished runs for outputs to write of: predictions made here, their report made by textclf itself."""
 
 from __future__ import annotations
 

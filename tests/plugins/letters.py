@@ -1,4 +1,4 @@
-"""Owns a small plugin with a token encoder that needs PyTorch alone: letters are tokens, and a tiny network."""
+"""A small plugin with a token encoder that needs PyTorch alone: letters are tokens, and a tiny network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns a tiny task that a tiny network learns in a second, and the parts that tests of training need."""
+"""A tiny task that a tiny network learns in a second, and the parts that tests of training need."""
 
 from __future__ import annotations
 

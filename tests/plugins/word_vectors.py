@@ -1,4 +1,4 @@
-"""Owns small files of word vectors in every format, written by the formats' own rules, and encoders that read them."""
+"""Small files of word vectors in every format, written by the formats' own rules, and encoders that read them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ def check(ctx: typer.Context, recipe: RecipeArgument, overrides: Overrides = Non
     for warning in plan.warnings:
         session.terminal.note(f"warning: {warning}")
     _warn_of_editors(plan, engine.registry, session)
-    session.terminal.answer("", f"next: {session.name} run {recipe}")
+    words = ["run", str(recipe), *(word for change in overrides or () for word in ("--set", as_text(change)))]
+    session.terminal.answer("", f"next: {session.name} {shlex.join(words)}")
 
 
 def _warn_of_editors(plan: Plan, registry: Registry, session: Session) -> None:

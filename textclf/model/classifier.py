@@ -157,7 +157,7 @@ class Classifier:
         "exact" (weights of linear models), "gradients" (integrated gradients of networks), "occlusion" (words are
         deleted one by one, which explains any model), or "auto", the first of these that there is.
         """
-        asked = checked_method(method)
+        requested = checked_method(method)
         column = None if label is None else self.labels.index(label)
         texts, pairs = [texts] if isinstance(texts, str) else texts, [pairs] if isinstance(pairs, str) else pairs
         given = checked(columns_of(texts, pairs, "explain takes a text, or a list of texts"), self.pairs)
@@ -174,7 +174,7 @@ class Classifier:
                 for row, columns in enumerate(chosen)
                 for c in columns
             ]
-            return Explanations(explain(parts, cleaned, requests, asked))
+            return Explanations(explain(parts, cleaned, requests, requested))
 
     def texts_of(self, rows: Sequence[Any], done: int = 0) -> Texts:
         """Return rows, texts or pairs of texts, as Texts; a DataError names the first, behind `done`, that is none."""

@@ -28,7 +28,7 @@ class Event:
     run: str = ""
 
     def __init_subclass__(cls) -> None:
-        # Of a frozen class that is made anew for its slots, Python's own refusal is a TypeError about super().
+        # In a frozen class with slots, Python's own refusal is a TypeError about super().
         if "__setattr__" in vars(cls):
             cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign,assignment]
 
@@ -142,7 +142,7 @@ class Accounted(Event):
     """Where the time of a stage went.
 
     tokens: real ones, padding never counts. seconds: all of the stage's work. tokens_per_second: without the seconds in
-    which validation texts were judged. padding: share of the computed places that were padding. peak_share: share of
+    which validation texts were scored. padding: share of the computed places that were padding. peak_share: share of
     the matrix products that this machine was measured to do at its best, by the network's nominal FLOPs. parts: seconds
     each. first_step: where a resumed stage began; what came before is not in these numbers.
     """

@@ -216,21 +216,21 @@ class UnknownKey(Problem):
 
 
 def explain(
-    error: ValidationError, model: type[BaseModel], values: Any, owner: str = "", remedy: str = ""
+    error: ValidationError, model: type[BaseModel], values: Any, owner: str = "", hint: str = ""
 ) -> list[Problem]:
     """Return one problem for each value that is wrong; `owner` names the component whose options these are.
 
-    remedy: what can be done about a fault of the component's own, such as a default that it refuses.
+    hint: what the user can do about an error of the component, such as a default that it refuses.
     """
     found = by_path(error, model, values)
     # Of a union's branches the one that looked deeper into the value says more.
     outer = {path for path in found for longer in found if len(longer) > len(path) and longer[: len(path)] == path}
     kept = {path: group for path, group in found.items() if path not in outer or _is_own(group)}
-    faults = wrong_defaults(error, model, values) if owner else {}
+    wrong = wrong_defaults(error, model, values) if owner else {}
     return [
-        Problem(f"its default in {owner} is not what it takes: {faults[path]}; give it another value{remedy}", path,
+        Problem(f"its default in {owner} is not what it takes: {wrong[path]}; give it another value{hint}", path,
                 exit_code=PluginError.exit_code)
-        if path in faults else _problem(path, group, model, owner)
+        if path in wrong else _problem(path, group, model, owner)
         for path, group in kept.items()
     ]  # fmt: skip
 

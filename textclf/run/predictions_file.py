@@ -90,8 +90,8 @@ def _predictions(folder: Path, report: Report, positive: str | None) -> Predicti
         tested = report.sizes.get("test", 0)
         raise ArtefactError(f"{PREDICTIONS} has {counted(len(rows), 'row')}, but the run was tested on {tested}")
     scores = _scores(folder / SCORES)
-    if fault := validate_scores(scores, len(rows), labels):
-        raise ArtefactError(f"{SCORES} has {fault}")
+    if wrong := validate_scores(scores, len(rows), labels):
+        raise ArtefactError(f"{SCORES} has {wrong}")
     groups = [row.text("group") for row in rows] if rows and "group" in rows[0].values else None
     ids = [row.text("id") for row in rows]
     truth, predicted = _columns(rows, "label", labels), _columns(rows, "predicted", labels)

@@ -1,4 +1,4 @@
-"""Owns the encoder: from texts to a sparse matrix of hashed n-grams, each row of length 1."""
+"""The encoder: from texts to a sparse matrix of hashed n-grams, each row of length 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the encoder: from texts to a sparse matrix of word counts, louder for words in capitals."""
+"""The encoder: from texts to a sparse matrix of word counts, louder for words in capitals."""
 
 from __future__ import annotations
 

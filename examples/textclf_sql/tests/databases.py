@@ -1,4 +1,4 @@
-"""Owns the small databases that the tests read."""
+"""The small databases that the tests read."""
 
 from __future__ import annotations
 

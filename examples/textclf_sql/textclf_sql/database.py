@@ -1,4 +1,4 @@
-"""Owns the database: opened for reading alone, and what can be found wrong with it before any row is read."""
+"""The database: opened for reading alone, and what can be found wrong with it before any row is read."""
 
 from __future__ import annotations
 

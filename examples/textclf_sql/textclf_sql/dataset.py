@@ -1,4 +1,4 @@
-"""Owns the way from the rows of a query to a dataset, row by row."""
+"""The way from the rows of a query to a dataset, row by row."""
 
 from __future__ import annotations
 

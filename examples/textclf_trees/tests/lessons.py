@@ -1,4 +1,4 @@
-"""Owns the features and labels that the tests train on, and the training of them."""
+"""The features and labels that the tests train on, and the training of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the trees: grown a round at a time, so that a forest read back from text grows the very trees it would have."""
+"""The trees: grown a round at a time, so that a forest read back from text grows the very trees it would have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the trained model: questions and trees, saved as JSON and LightGBM's own text."""
+"""The trained model: questions and trees, saved as JSON and LightGBM's own text."""
 
 from __future__ import annotations
 

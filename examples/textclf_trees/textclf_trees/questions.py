@@ -1,4 +1,4 @@
-"""Owns how a task becomes what LightGBM can be asked: one question of all labels, or one of each."""
+"""How a task becomes LightGBM objectives: one for all labels, or one for each."""
 
 from __future__ import annotations
 

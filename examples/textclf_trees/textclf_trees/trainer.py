@@ -1,4 +1,4 @@
-"""Owns the trainer: what training is asked for, and what is made of what it grew."""
+"""The trainer: its options become LightGBM parameters, and the trees a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns one training: round after round, judged, told, kept in checkpoints, and ended when it is asked to."""
+"""One training: round after round, evaluated, reported, saved in checkpoints, and stopped on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns whole runs of the trainer `torch` on a tiny network, and what two such runs must have in common."""
+"""Whole runs of the trainer `torch` on a tiny network, and what two such runs must have in common."""
 
 from __future__ import annotations
 

@@ -295,7 +295,7 @@ MODULE: tuple[Check[PluginModule], ...] = (
         _loads,
     ),
     Check(
-        Clause("plugin.repeats", "hooks called twice offer the same", "every Engine calls them anew"),
+        Clause("plugin.repeats", "hooks called twice offer the same", "every Engine calls them again"),
         _offers_the_same_again,
         after=("plugin.loads",),
     ),
