@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from textclf import DataError, Problem, Row, did_you_mean
+from textclf import COLUMN_NAMES, DataError, Problem, Row, did_you_mean
 
 from .options import FilesOptions
 
-TEXTS = ("text", "texts", "review", "reviews", "sentence", "content", "comment", "body", "document", "message", "tweet")
-LABELS = ("label", "class", "category", "target", "sentiment", "topic", "polarity")
+TEXTS = COLUMN_NAMES["text"]
+LABELS = tuple(name for name in COLUMN_NAMES["label"] if name != "labels")  # which may hold several for each text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ..data.batching import WINDOW
 from ..data.cleaning import clean
 from ..data.dataset import Labels, Texts
-from ..data.explanation import Explanations
 from ..data.inputs import checked, column_of, columns_of, rows_of
 from ..data.predictions import Answers, Decision, Prediction, answers, shortest
 from ..errors import ArtefactError, DataError
@@ -25,12 +24,13 @@ from ..plugin.protocols import Encoder, Model
 from ..plugin.registry import Registry
 from ..plugin.step import MODEL, Step
 from ..plugin.validation import check_features, check_scores
-from .explain import ExplainInputs, ExplanationRequest, checked_method, explain
 from .folder import FILE, Saved, note_rebuilt, restored_step, save_parts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ..data.explanation import Explanations
 
 
 FORMAT = 1
@@ -157,6 +157,9 @@ class Classifier:
         "exact" (weights of linear models), "gradients" (integrated gradients of networks), "occlusion" (words are
         deleted one by one, which explains any model), or "auto", the first of these that there is.
         """
+        from ..data.explanation import Explanations
+        from .explain import ExplainInputs, ExplanationRequest, checked_method, explain
+
         requested = checked_method(method)
         column = None if label is None else self.labels.index(label)
         texts, pairs = [texts] if isinstance(texts, str) else texts, [pairs] if isinstance(pairs, str) else pairs

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ..data.dataset import Dataset, Labels, Split, Texts
-from ..data.explanation import Attributions, Method, Span
 from ..data.predictions import Encoded, Predictions
 from ..data.tokens import Tokens
 from .events import Event
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
+    from ..data.explanation import Attributions, Method, Span
 
 
 Layout = Literal["packed", "padded"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self, cast, get_args
 
 from ..errors import DataError, did_you_mean, listing
-from .parquet import parquet_rows
 from .stream import RECORD_LIMIT, Source
 
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
@@ -141,6 +140,8 @@ def read_table(
     try:
         kind = format or _format_of(opened)
         if kind == "parquet":
+            from .parquet import parquet_rows
+
             columns, found, total = parquet_rows(opened.seekable(), opened.name, limit)
             return Table(opened, kind, _checked(columns, opened.name), found, total)
         lines = opened.lines(encoding, limit)

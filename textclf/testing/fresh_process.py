@@ -25,7 +25,7 @@ from ..plugin.options import read_options
 from .context import LocalContext
 from .contract import raised
 
-_ASKED, _LABELS, _ANSWER, _FEATURES = "asked.json", "labels.npy", "answer.json", "features.npz"
+_REQUEST, _LABELS, _ANSWER, _FEATURES = "request.json", "labels.npy", "answer.json", "features.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +82,29 @@ def _ask(home: str, name: str, wanted: Wanted, place: Path) -> None:
     import numpy as np
 
     train = wanted.train
-    asked = {
+    request = {
         "home": home, "name": name, "values": dict(wanted.values), "ids": list(train.ids), "groups": train.groups,
         "train": _columns(train.texts), "texts": _columns(wanted.texts),
     }  # fmt: skip
     place.mkdir()
-    (place / _ASKED).write_text(json.dumps(asked), "utf-8")
+    (place / _REQUEST).write_text(json.dumps(request), "utf-8")
     np.save(place / _LABELS, train.labels, allow_pickle=False)
 
 
 def main(folder: Path, again: bool) -> None:
-    """Do what is asked in the folder, and leave the answer there; `again`: another was fitted in this process."""
+    """Serve the request in the folder, and write the answer there; `again`: another was fitted in this process."""
     import numpy as np
 
-    asked = json.loads((folder / _ASKED).read_text("utf-8"))
-    module = _imported(asked["home"], again)
-    (component,) = (one for one in _encoders(module) if one.name == asked["name"])
-    train = Split(Texts(*asked["train"]), np.load(folder / _LABELS), asked["ids"], asked["groups"])
+    request = json.loads((folder / _REQUEST).read_text("utf-8"))
+    module = _imported(request["home"], again)
+    (component,) = (one for one in _encoders(module) if one.name == request["name"])
+    train = Split(Texts(*request["train"]), np.load(folder / _LABELS), request["ids"], request["groups"])
     context = LocalContext(folder)
     answer = Answer()
     try:
-        encoder = component.build(read_options(component.options, asked["values"]))
+        encoder = component.build(read_options(component.options, request["values"]))
         encoder.fit(train, context)
-        features = encoder.encode(Texts(*asked["texts"]), context)
+        features = encoder.encode(Texts(*request["texts"]), context)
         answer = Answer(features, encoder.fingerprint())
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         answer = Answer(raised=raised(error, component))

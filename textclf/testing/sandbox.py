@@ -207,7 +207,7 @@ def _shaken() -> Iterator[dict[str, object]]:
 @contextmanager
 def _alone(note: Callable[[str], None]) -> Iterator[None]:
     """Refuse every connection to another machine, and tell to which."""
-    asked, connected = socket.getaddrinfo, socket.socket.connect
+    resolved, connected = socket.getaddrinfo, socket.socket.connect
 
     def ask(host: Any, *rest: Any, **named: Any) -> Any:
         note(f"asks where '{host}' is")
@@ -223,7 +223,7 @@ def _alone(note: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        socket.getaddrinfo, socket.socket.connect = asked, connected  # type: ignore[method-assign]
+        socket.getaddrinfo, socket.socket.connect = resolved, connected  # type: ignore[method-assign]
 
 
 _IMPORTED = (".py", ".pyc", ".so", ".pyd", ".zip")
@@ -242,13 +242,13 @@ class Trail:
         self.hooks = False
         self._roots = _roots(name)
         self._before: dict[str, object] = {}
-        self._heard = False
+        self._listening = False
         self._follow_calls()
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._audit)
 
     def begin(self) -> None:
         """Listen from here on: the import comes next."""
-        self._before, self._heard = _state(), True
+        self._before, self._listening = _state(), True
 
     def act(self, what: str) -> None:
         """Note what it does to the world outside the process."""
@@ -256,7 +256,7 @@ class Trail:
 
     def end(self) -> None:
         """Add what is another than before; whatever follows is not the plugin's."""
-        after, self._heard = _state(), False
+        after, self._listening = _state(), False
         for what in {**self._before, **after}:
             if self._before.get(what) != after.get(what):
                 self.changes.setdefault(what, "")
@@ -266,7 +266,7 @@ class Trail:
             self.changes.setdefault("the generator of numpy.random", "")
 
     def _change(self, what: str) -> None:
-        if self._heard:
+        if self._listening:
             self.changes.setdefault(what, self._place())
 
     def _place(self) -> str:
@@ -277,8 +277,8 @@ class Trail:
                 return f"{Path(file).name}:{frame.f_lineno}"
         return ""
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self._heard:
+    def _audit(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self._listening:
             return
         if event == "open":
             self._opened(*args)
@@ -393,10 +393,10 @@ def observe(name: str) -> dict[str, list[str]]:
     needed = {library for offer in found.registrations for library in offer.component.needs}
     heavy = sorted(library for library in {*_HEAVY, *needed} if library in sys.modules)
     printed = [seen.printed] if seen.printed else []
-    return {"heavy": heavy, "acts": _told(trail.acts), "changed": _told(trail.changes), "printed": printed}
+    return {"heavy": heavy, "acts": _described(trail.acts), "changed": _described(trail.changes), "printed": printed}
 
 
-def _told(noticed: dict[str, str]) -> list[str]:
+def _described(noticed: dict[str, str]) -> list[str]:
     return [f"{what} ({place})" if place else what for what, place in noticed.items()]
 
 

@@ -203,7 +203,7 @@ def demand_refusals(subject: Subject) -> None:
             raise Broken(f"'{_written(changes)}' raises {raised(error, subject.component)}{way}") from None
 
 
-def check_sound_options(subject: Subject) -> None:
+def check_valid_options(subject: Subject) -> None:
     """Demand that the component's check has nothing against the given options, and tells of others in Problems."""
     if subject.component.check is None:
         raise NotApplicable("it has no check of its own")
@@ -385,7 +385,7 @@ def _options_are_bounded(subject: Subject) -> None:
         raise Broken(f"a number without a bound: {', '.join(dict.fromkeys(loose))}")
 
 
-def _defaults_are_taken(subject: Subject) -> None:
+def _defaults_are_valid(subject: Subject) -> None:
     options = subject.component.options
     fields = {field.alias or name: field for name, field in options.model_fields.items()}
     needed = {name: value for name, value in subject.values.items() if name in fields and fields[name].is_required()}
@@ -495,7 +495,7 @@ def _builds(subject: Subject) -> None:
         raise Broken(f"it returns {type_name(built)}, which has no {', '.join(missing)}")
 
 
-def _builds_anew(subject: Subject) -> None:
+def _builds_again(subject: Subject) -> None:
     if subject.build() is subject.build():
         raise Broken("built twice, it gives one and the same object")
 
@@ -519,7 +519,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
     ),
     Check(
         Clause("options.defaults", "every default is one that its option takes", "else users get errors of it"),
-        _defaults_are_taken,
+        _defaults_are_valid,
     ),
     Check(
         Clause("options.read", "the options it is tried with are read", "a failing validator tells the user nothing"),
@@ -562,7 +562,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
             "sound options have no problems, and each Problem names an option that is there",
             "a false alarm keeps a good recipe from running, and users look for what is named",
         ),
-        check_sound_options,
+        check_valid_options,
         after=("options.read",),
     ),
     Check(
@@ -576,7 +576,7 @@ COMPONENT: tuple[Check[Subject], ...] = (
     ),
     Check(
         Clause("component.fresh", "each build gives an object of its own", "runs must not share state"),
-        _builds_anew,
+        _builds_again,
         after=("component.build",),
     ),
     ALLOWED,

@@ -46,7 +46,7 @@ def demand_layout(features: Any, layout: str | None) -> None:
     if getattr(features, "ndim", None) != 2:
         found = type_name(features) + (f" of shape {list(features.shape)}" if hasattr(features, "shape") else "")
         raise Broken(f"it makes {_LAYOUTS[layout]}, and encode returns {found}, not an array [texts, columns]")
-    if fault := _fault_of_matrix(features):
+    if fault := _wrong_matrix(features):
         raise Broken(f"encode returns {fault}")
 
 
@@ -60,7 +60,7 @@ def demand_rows(features: Any, texts: Sequence[str], layout: str | None) -> None
         demand_numbers(features, texts, layout)
 
 
-def _fault_of_matrix(features: Any) -> str:
+def _wrong_matrix(features: Any) -> str:
     """Return what keeps a table from being read as every trainer reads it, with the way out."""
     import numpy as np
 
@@ -197,7 +197,7 @@ OTHERWISE: tuple[Check[Subject], ...] = (
 )
 
 
-def _tells_its_options(subject: Subject) -> None:
+def _fingerprint_covers_options(subject: Subject) -> None:
     one = fitted(subject)
     if not one.fingerprint():
         raise NotApplicable("its features are never cached")
@@ -277,7 +277,7 @@ FINGERPRINT: tuple[Check[Subject], ...] = (
     ),
     Check(
         Clause("encoder.options", "options that change features change the fingerprint", "features are cached by it"),
-        _tells_its_options,
+        _fingerprint_covers_options,
         after=("component.check", "encoder.hostile", "encoder.repeats", "encoder.refit", "encoder.fingerprint"),
     ),
 )
@@ -501,14 +501,14 @@ def _demand_back(subject: Subject, options: Options, encoder: Any, features: Any
     again = component.build(options) if component.restore is None else component.restore(options, folder)
     if again is None:
         raise Broken("restore returns nothing; return the encoder")
-    with made_anew(component, "the component"):
+    with rebuilt(component, "the component"):
         demand_same(features, encode(subject, texts, again), "saved and restored")
         if again.fingerprint() != encoder.fingerprint():
             raise Broken("saved and restored, it has another fingerprint")
 
 
 @contextmanager
-def made_anew(component: Component[Any, Any], who: str) -> Iterator[None]:
+def rebuilt(component: Component[Any, Any], who: str) -> Iterator[None]:
     """Say of what fails in the block that `build` made the encoder, where it has no `restore`."""
     try:
         yield

@@ -59,7 +59,7 @@ def _units(features: Any, row: int) -> NDArray[np.int64]:
     return np.unique((one.toarray() if hasattr(one, "toarray") else np.asarray(one)).nonzero()[1])
 
 
-def _tells_where(subject: Subject) -> None:
+def _returns_spans(subject: Subject) -> None:
     texts = subject.texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
     features, spans = _spanned(subject, fitted(subject), texts)
     if len(spans) != len(texts):
@@ -79,7 +79,7 @@ def _demand_unmoved(subject: Subject, behind: str) -> None:
     Held against the same texts behind as many plain letters; what depends on them otherwise is nobody's fault.
     """
     texts = _words(subject)
-    alone, plain, odd = (_told_behind(subject, texts, letters) for letters in ("", "x" * len(behind), behind))
+    alone, plain, odd = (_spans_behind(subject, texts, letters) for letters in ("", "x" * len(behind), behind))
     for row, text in enumerate(texts):
         if alone[row] != plain[row]:
             continue
@@ -107,7 +107,7 @@ def _strings(value: object) -> list[str]:
     return [word for word in several if isinstance(word, str) and 0 < len(word) < _SHOWN][:_MANY]
 
 
-def _told_behind(subject: Subject, texts: Sequence[str], letters: str) -> list[set[tuple[int, int]]]:
+def _spans_behind(subject: Subject, texts: Sequence[str], letters: str) -> list[set[tuple[int, int]]]:
     """Return, for each text, the spans in it that are returned where it stands behind some letters and a space."""
     head = f"{letters} " if letters else ""
     begin, returned = len(head), fitted(subject).spans(Texts([head + text for text in texts]), subject.context())
@@ -117,7 +117,7 @@ def _told_behind(subject: Subject, texts: Sequence[str], letters: str) -> list[s
     ]
 
 
-def _tells_what_it_reads(subject: Subject) -> None:
+def _returns_what_it_reads(subject: Subject) -> None:
     encoder: Any = fitted(subject)
     texts = subject.texts([*subject.dataset().train.texts.take(range(_ROWS)).first, *HOSTILE])
     returned = _list("reads", encoder.reads(texts, subject.context()))
@@ -184,13 +184,13 @@ def _adds_up(subject: Subject) -> None:
 EXPLAINED_ENCODER: tuple[Check[Subject], ...] = (
     Check(
         Clause("encoder.spans", "if it tells where features come from, it is in the text", "words are marked by it"),
-        _tells_where,
+        _returns_spans,
         after=("encoder.layout", "encoder.hostile", "encoder.repeats"),
         applies=_has("spans", "where its features come from"),
     ),
     Check(
         Clause("encoder.reads", "if it tells what it reads of a text, it is there", "no other words are deleted"),
-        _tells_what_it_reads,
+        _returns_what_it_reads,
         after=("encoder.layout", "encoder.hostile"),
         applies=_has("reads", "what it reads of a text"),
     ),

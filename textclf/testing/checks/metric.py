@@ -120,7 +120,7 @@ def weights_of(draws: int) -> NDArray[np.float64]:
 _ROUNDING = 1e-6
 
 
-def _says_its_direction(subject: Subject) -> None:
+def _has_a_direction(subject: Subject) -> None:
     metric = subject.build()
     for name in ("greater_is_better", "reads_scores"):
         if not isinstance(getattr(metric, name, None), bool):
@@ -309,7 +309,7 @@ _SOUND = ("metric.float", "metric.repeats", "metric.input")
 METRIC: tuple[Check[Subject], ...] = (
     Check(
         Clause("metric.direction", "it says if greater is better and if it reads scores", "`select` turns by it"),
-        _says_its_direction,
+        _has_a_direction,
     ),
     Check(
         Clause("metric.input", "what it is given stays as it is", "other metrics read the same predictions"),

@@ -17,7 +17,7 @@ from ...files import manifest
 from ...plugin.protocols import Encoder, Model
 from ..context import FolderCheckpoints, LocalContext, judge_against
 from ..contract import Broken, Check, Clause, NotApplicable, line_of, raised
-from .encoder import made_anew
+from .encoder import rebuilt
 from .subject import Subject, as_cached, as_made, demand_files, demand_no_pickle, demand_same, dense, take
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ TAUGHT_TRAINER: tuple[Check[Subject], ...] = (
 )
 
 
-def _stops_when_asked(subject: Subject) -> None:
+def _stops_on_request(subject: Subject) -> None:
     if "stopped" not in subject.memory:
         subject.memory["stopped"] = _stopped(subject)
     if not subject.memory["stopped"]:
@@ -251,7 +251,7 @@ def _resumes(subject: Subject) -> None:
 
 
 def _checkpoints(subject: Subject) -> FolderCheckpoints:
-    _stops_when_asked(subject)
+    _stops_on_request(subject)
     store: FolderCheckpoints = subject.memory["checkpoints"]
     if store.latest() is None:
         raise NotApplicable("it saves no checkpoint: what is stopped begins anew")
@@ -281,7 +281,7 @@ def _checkpoints_no_pickle(subject: Subject) -> None:
 RESUMED_TRAINER: tuple[Check[Subject], ...] = (
     Check(
         Clause("trainer.stopping", "asked to stop, it raises Stopped", "Ctrl-C must not lose hours"),
-        _stops_when_asked,
+        _stops_on_request,
         after=("trainer.scores",),
     ),
     Check(
@@ -504,7 +504,7 @@ def _comes_back(subject: Subject) -> None:
         trained = train_once(subject, task)
         folder = _saved(subject, trained)
         encoder = component.build(options) if component.restore is None else component.restore(options, folder)
-        with made_anew(component, f"the encoder '{component.name}'"):
+        with rebuilt(component, f"the encoder '{component.name}'"):
             model = subject.build().restore(folder, encoder, trained.dataset.labels)
             if model is None:
                 raise Broken("restore returns nothing; return the model")

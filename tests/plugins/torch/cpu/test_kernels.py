@@ -42,6 +42,16 @@ def test_the_gradient_is_that_of_torch_however_a_batch_is_cut(lanes: int, most: 
     assert losses == pytest.approx(others, rel=1e-5)
 
 
+@pytest.mark.parametrize("most", [18, 4])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_gradient_in_bf16_is_as_near_to_float32_as_that_of_autocast(lanes: int, most: int, tmp_path: Path):
+    task = sentiment(tmp_path, dropout=0.0)
+    wanted, _ = gradient(job_of(task))
+    autocast, _ = gradient(job_of(task, precision="bf16"))
+    found, _ = gradient(job_of(task, precision="bf16", kernels="native", lanes=lanes), most)
+    assert apart(found, wanted) <= 1.2 * apart(autocast, wanted)
+
+
 def test_what_is_frozen_gets_no_gradient_and_the_rest_its_own(tmp_path: Path):
     task = sentiment(tmp_path, dropout=0.0)
     layer = "bert.encoder.layer.0"
